@@ -1,0 +1,30 @@
+"""What every dataset gives."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from cachelab.conversation import AnyConversation
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedDataset:
+    """Conversations read from a source, and what became of everything else in it.
+
+    `counts` are logged as `dataset/<key>`; `digest` is the SHA-256 (hex) of the source's bytes and of the rules that
+    read them; `source` says where it was read from (a path or an address).
+    """
+
+    name: str
+    source: str
+    digest: str
+    conversations: Sequence[AnyConversation]
+    counts: Mapping[str, int]
+
+
+class Dataset(Protocol):
+    """A source of conversations."""
+
+    def load(self) -> LoadedDataset:
+        """Read the source. Raises DatasetError that names the file and the line, item or field."""
+        ...

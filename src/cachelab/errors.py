@@ -1,0 +1,33 @@
+"""Errors that a person can act on; each message is one line: what is wrong, where, what to do.
+
+* CachelabError
+  x ConfigError      - a config value that no part can work with
+  x DatasetError     - a source that cannot be read (names the file and the line, item or field)
+  x TokenizerError   - a tokenizer that cannot be loaded or that cannot encode a conversation
+  x EngineError      - an engine that cannot be built, or that lost a request
+  x TrackingError    - a tracking store that cannot be reached or written
+"""
+
+
+class CachelabError(Exception):
+    """Base of every error that cachelab raises on purpose."""
+
+
+class ConfigError(CachelabError):
+    """A config value is wrong; the message names the key."""
+
+
+class DatasetError(CachelabError):
+    """A source cannot be read; the message names the file and the line, item or field."""
+
+
+class TokenizerError(CachelabError):
+    """A tokenizer cannot be loaded or cannot encode what it was given."""
+
+
+class EngineError(CachelabError):
+    """An engine cannot be built, or did not account for every request."""
+
+
+class TrackingError(CachelabError):
+    """A tracking store cannot be reached or written."""
