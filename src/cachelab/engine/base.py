@@ -1,0 +1,60 @@
+"""What every engine takes and gives."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from cachelab.request import RequestRecord, Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCounters:
+    """An engine's own counters of one run, and the clock its seconds come from.
+
+    `num_blocks` counts usable blocks (vLLM keeps one null block besides). The prefix-cache counters are vLLM's, in
+    tokens, summed over the run's steps: `queries`/`hits` count each request's first prefill, `preempted_*` its
+    prefills after a preemption, `host_*` the KV connector's (None when no host tier is on).
+    """
+
+    clock: Literal["simulated", "wall"]
+    block_size: int
+    num_blocks: int
+    steps: int
+    kv_usage_max: float
+    queries_tokens: int
+    hits_tokens: int
+    preempted_queries_tokens: int
+    preempted_hits_tokens: int
+    host_queries_tokens: int | None = None
+    host_hits_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRun:
+    """The records of a run, one for each request of the schedule, in the schedule's order, and the counters."""
+
+    records: Sequence[RequestRecord]
+    counters: EngineCounters
+
+
+Progress = Callable[[int], None]
+"""Called with the number of requests that have ended since the last call."""
+
+
+class Engine(Protocol):
+    """Runs a schedule."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> str | None:
+        """The version of the vLLM that runs; None for an engine without it."""
+        ...
+
+    @property
+    def block_size(self) -> int: ...
+
+    def run(self, schedule: Schedule, progress: Progress) -> EngineRun:
+        """Run every request. Raises EngineError if the engine cannot be built or loses a request."""
+        ...

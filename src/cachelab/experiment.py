@@ -1,0 +1,85 @@
+"""One run, from a dataset to numbers; knows no Hydra, no MLflow, no vLLM."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cachelab.conversation import TokenizedConversation
+from cachelab.dataset.base import Dataset, LoadedDataset
+from cachelab.engine.base import Engine, EngineRun, Progress
+from cachelab.errors import ConfigError, EngineError
+from cachelab.filter.base import Filter
+from cachelab.metrics.base import AnyMetric, Numbers, measure
+from cachelab.metrics.observation import Observation
+from cachelab.order.base import Order
+from cachelab.request import Request, Schedule
+from cachelab.trace.base import Trace
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run is composed of; `tokenize` is the tokenizer behind its cache."""
+
+    dataset: Dataset
+    tokenize: Callable[[LoadedDataset], Sequence[TokenizedConversation]]
+    filter: Filter
+    trace: Trace
+    order: Order
+    engine: Engine
+    metrics: Sequence[AnyMetric]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What an engine is to run: the requests in their order, and the numbers of the stages that made them."""
+
+    dataset: LoadedDataset
+    requests: Sequence[Request]
+    schedule: Schedule
+    numbers: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One finished run."""
+
+    workload: Workload
+    run: EngineRun
+    observation: Observation
+    numbers: Numbers
+
+
+def prepare(parts: Parts) -> Workload:
+    """From the dataset to the schedule. Raises DatasetError, TokenizerError, or ConfigError if nothing is left."""
+    dataset = parts.dataset.load()
+    log.info("dataset %s: %d conversations from %s", dataset.name, len(dataset.conversations), dataset.source)
+    tokenized = parts.tokenize(dataset)
+    filtered = parts.filter.apply(tokenized)
+    log.info("filter: %d of %d conversations kept", len(filtered.kept), len(tokenized))
+    if not filtered.kept:
+        dropped = ", ".join(f"{k} {v:g}" for k, v in filtered.numbers.items() if k.startswith("dropped_") and v)
+        raise ConfigError(
+            f"filter: keeps none of {len(tokenized)} conversations ({dropped or 'the dataset is empty'}): loosen filter.*"
+        )
+    trace = parts.trace.build(filtered.kept)
+    schedule = parts.order.arrange(trace.requests)
+    if sorted(request.id for request in schedule) != sorted(request.id for request in trace.requests):
+        raise EngineError(f"order {type(parts.order).__name__}: its schedule does not hold each request exactly once")
+    log.info("trace: %d requests in %d stages", len(schedule), len(schedule.stages))
+    numbers = {f"dataset/{key}": float(count) for key, count in dataset.counts.items()}
+    numbers |= {f"filter/{key}": float(value) for key, value in filtered.numbers.items()}
+    numbers |= {f"trace/{key}": float(value) for key, value in trace.numbers.items()}
+    return Workload(dataset, trace.requests, schedule, numbers)
+
+
+def run(parts: Parts, workload: Workload, progress: Progress) -> Result:
+    """Run the workload and measure it. Raises EngineError if a request is not accounted for."""
+    engine_run = parts.engine.run(workload.schedule, progress)
+    records = engine_run.records
+    if [record.request_id for record in records] != [request.id for request in workload.schedule]:
+        raise EngineError(f"{len(workload.schedule)} requests were submitted, {len(records)} records came back")
+    observation = Observation.of(workload.requests, engine_run)
+    measured = measure(parts.metrics, observation)
+    return Result(workload, engine_run, observation, Numbers(workload.numbers | dict(measured.values), measured.series))

@@ -1,0 +1,21 @@
+"""What every filter gives."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from cachelab.conversation import TokenizedConversation
+
+
+@dataclass(frozen=True, slots=True)
+class Filtered:
+    """The conversations kept, and numbers logged as `filter/<key>` (conversations_kept, dropped_<reason>, ...)."""
+
+    kept: Sequence[TokenizedConversation]
+    numbers: Mapping[str, float]
+
+
+class Filter(Protocol):
+    """Chooses conversations; a pure function of its input."""
+
+    def apply(self, conversations: Sequence[TokenizedConversation]) -> Filtered: ...

@@ -1,0 +1,79 @@
+"""The nouns that travel from a trace to the metrics."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from cachelab.conversation import TokenIds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """One prompt to be prefilled and the reply that was recorded for it.
+
+    `messages` are the texts that the prompt was made of, oldest first; the prompt shares its first `kept_tokens` tokens
+    with the prompt and reply of the conversation's turn before.
+    Shapes: prompt_ids (prompt_tokens,), reply_ids (reply_tokens,).
+    """
+
+    id: str
+    conversation_id: str
+    turn_index: int
+    prompt_ids: TokenIds
+    reply_ids: TokenIds
+    messages: tuple[str, ...]
+    response: str
+    timestamp_s: float
+    kept_tokens: int = 0
+
+    @property
+    def prompt(self) -> str:
+        """The prompt as text: its messages, a blank line between them."""
+        return "\n\n".join(self.messages)
+
+
+Lane = tuple[Request, ...]
+"""Requests that run one after another."""
+
+Stage = tuple[Lane, ...]
+"""Lanes that run together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Stages that run one after another; a stage starts when the one before it is done."""
+
+    stages: tuple[Stage, ...]
+
+    def __iter__(self) -> Iterator[Request]:
+        return (request for stage in self.stages for lane in stage for request in lane)
+
+    def __len__(self) -> int:
+        return sum(len(lane) for stage in self.stages for lane in stage)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """What became of one request, as the engine saw it.
+
+    `cached_tokens` (local prefix cache) and `host_cached_tokens` (KV connector) are those of the request's FIRST
+    prefill. `prefill_index` numbers the first prefills in the order in which they were scheduled. Times are
+    nanoseconds of the engine's clock; they, `prefill_index` and the token counts of a rejected request are None or 0.
+    """
+
+    request_id: str
+    conversation_id: str
+    turn_index: int
+    outcome: Literal["completed", "rejected"]
+    prompt_tokens: int
+    reason: str | None = None
+    cached_tokens: int = 0
+    host_cached_tokens: int = 0
+    reply_tokens: int = 0
+    reply_tokens_cut: int = 0
+    preemptions: int = 0
+    prefill_index: int | None = None
+    submitted_ns: int | None = None
+    first_scheduled_ns: int | None = None
+    first_token_ns: int | None = None
+    finished_ns: int | None = None
