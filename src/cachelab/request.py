@@ -12,7 +12,8 @@ class Request:
     """One prompt to be prefilled and the reply that was recorded for it.
 
     `messages` are the texts that the prompt was made of, oldest first; the prompt shares its first `kept_tokens` tokens
-    with the prompt and reply of the conversation's turn before.
+    with the prompt and reply of the conversation's turn before. `follows` is the id of the request whose reply is part
+    of this prompt's history: this one cannot be sent before that one has ended (None: it can be sent at any time).
     Shapes: prompt_ids (prompt_tokens,), reply_ids (reply_tokens,).
     """
 
@@ -25,6 +26,7 @@ class Request:
     response: str
     timestamp_s: float
     kept_tokens: int = 0
+    follows: str | None = None
 
     @property
     def prompt(self) -> str:

@@ -1,0 +1,89 @@
+"""From plain config to parts: the only place where `_target_` becomes an object."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from cachelab.config import Group, Root
+from cachelab.errors import CachelabError, ConfigError
+from cachelab.experiment import Parts
+from cachelab.metrics.base import AnyMetric, Metric, Series
+
+
+def build_root(config: dict[str, Any]) -> Root:
+    """The checked root. Raises ConfigError that names the key."""
+    from pydantic import ValidationError
+
+    try:
+        return Root(**config)
+    except ValidationError as error:
+        raise ConfigError(explain(error, "")) from error
+
+
+def build_parts(root: Root) -> Parts:
+    """Every part of a run but its tracking. Raises ConfigError that names the key."""
+    from cachelab.tokenizer.cache import CachedTokenizer
+
+    def part(name: str) -> Any:
+        return build_part(name, getattr(root, name), root.plugins)
+
+    return Parts(
+        dataset=part("dataset"),
+        tokenize=CachedTokenizer(part("tokenizer"), root.cache_dir),
+        filter=part("filter"),
+        trace=part("trace"),
+        order=part("order"),
+        engine=part("engine"),
+        metrics=build_metrics(root.metrics),
+    )
+
+
+def build_part(name: str, group: Group, plugins: Sequence[str]) -> Any:
+    """The object that a group's `_target_` names. Raises ConfigError that names the key."""
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+    from pydantic import ValidationError
+
+    whitelist = [f"{package}.*" for package in ("cachelab", *plugins)]
+    try:
+        return instantiate(group, _convert_="all", _execution_whitelist_=whitelist)
+    except InstantiationException as error:
+        cause = error.__cause__ or error.__context__
+        if isinstance(cause, CachelabError):
+            raise cause from error
+        if isinstance(cause, ValidationError):
+            raise ConfigError(explain(cause, name)) from error
+        reason = str(cause or error).splitlines()[0]
+        raise ConfigError(f"{name}: cannot build {group.get('_target_', 'an option without _target_')}: {reason}") from error
+
+
+def build_metrics(groups: dict[str, str]) -> list[AnyMetric]:
+    """The metrics that the config names, each a dotted path to a tuple of them. Raises ConfigError."""
+    from hydra.utils import get_object
+
+    metrics: list[AnyMetric] = []
+    for key, path in groups.items():
+        try:
+            found = get_object(path)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ConfigError(f"metrics.{key}: {path!r} cannot be imported ({error}): give package.module.NAME") from error
+        if not isinstance(found, (tuple, list)) or not all(isinstance(metric, (Metric, Series)) for metric in found):
+            raise ConfigError(f"metrics.{key}: {path!r} is not a tuple of cachelab.metrics.base.Metric or Series")
+        metrics.extend(found)
+    names = [metric.name for metric in metrics]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ConfigError(f"metrics: {twice} is defined twice: leave one of the two out")
+    return metrics
+
+
+def explain(error: Any, prefix: str) -> str:
+    """One line for the first finding of a pydantic ValidationError: the key, what is wrong, what was given."""
+    first = error.errors()[0]
+    key = ".".join(str(step) for step in ((prefix,) if prefix else ()) + tuple(first["loc"]))
+    wrong = first["msg"].removeprefix("Value error, ")
+    if first["type"] in ("missing", "missing_argument"):
+        return f"{key}: a value is needed and none was given"
+    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        return f"{key}: there is no such setting"
+    if first["type"] == "value_error" and not first["loc"]:
+        return f"{prefix}: {wrong}"
+    return f"{key}: {wrong[0].lower()}{wrong[1:]}, got {first['input']!r}"

@@ -1,0 +1,178 @@
+"""Runs a schedule on a vLLM engine core, and keeps the record of every request."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from cachelab.engine import vllm_core
+from cachelab.engine.base import EngineCounters, EngineRun, Progress
+from cachelab.errors import EngineError
+from cachelab.request import Request, RequestRecord, Schedule, Stage
+
+if TYPE_CHECKING:
+    from vllm.v1.engine import EngineCoreOutput
+    from vllm.v1.engine.core import EngineCore
+
+MAX_IDLE_STEPS = 10_000
+"""Steps in a row in which nothing ran and nothing ended, after which the engine is taken to be stuck."""
+
+
+class Timeline(Protocol):
+    """The clock of an engine. Times are nanoseconds."""
+
+    kind: Literal["simulated", "wall"]
+
+    def now_ns(self) -> int: ...
+
+    def first_scheduled_ns(self, output: "EngineCoreOutput") -> int:
+        """When the request of this (first) output was first scheduled."""
+        ...
+
+
+@dataclass
+class _InFlight:
+    request: Request
+    lane: Iterator[Request]
+    record: RequestRecord
+    preemptions: int = 0
+    reply_tokens: int = 0
+
+
+@dataclass
+class Driver:
+    """One run of one engine core: mutated as the run goes on, read out once by `run`."""
+
+    core: "EngineCore"
+    timeline: Timeline
+    max_model_len: int
+    progress: Progress
+    kv_usage_max: Callable[[], float]
+    max_output_tokens: int | None = None
+    records: dict[str, RequestRecord] = field(default_factory=dict)
+    in_flight: dict[str, _InFlight] = field(default_factory=dict)
+    submitted: list[str] = field(default_factory=list)
+    totals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_TOTALS, 0))
+    steps: int = 0
+
+    def run(self, schedule: Schedule) -> EngineRun:
+        """Run stage by stage. Raises EngineError if the engine gets stuck or loses a request."""
+        for stage in schedule.stages:
+            self._run_stage(stage)
+        missing = next((request.id for request in schedule if request.id not in self.records), None)
+        if missing is not None:
+            raise EngineError(f"request {missing} was submitted and never ended")
+        index = _prefill_indices([self.records[request_id] for request_id in self.submitted])
+        records = [replace(self.records[request.id], prefill_index=index.get(request.id)) for request in schedule]
+        return EngineRun(records, self._counters())
+
+    def _run_stage(self, stage: Stage) -> None:
+        for lane in stage:
+            self._submit_next(iter(lane))
+        idle_steps = 0
+        while self.in_flight:
+            outputs, executed = vllm_core.step(self.core)
+            self.steps += executed
+            ended = 0
+            for batch in outputs:
+                if batch.scheduler_stats is not None:
+                    self._count(batch.scheduler_stats)
+                ended += sum(self._take(output) for output in batch.outputs)
+            if ended:
+                self.progress(ended)
+            idle_steps = 0 if executed or ended else idle_steps + 1
+            if idle_steps > MAX_IDLE_STEPS:
+                stuck = ", ".join(list(self.in_flight)[:3])
+                raise EngineError(f"the engine scheduled nothing in {idle_steps} steps; waiting: {stuck}")
+
+    def _submit_next(self, lane: Iterator[Request]) -> None:
+        for request in lane:
+            room = self.max_model_len - len(request.prompt_ids)
+            record = RequestRecord(
+                request.id, request.conversation_id, request.turn_index, "completed", len(request.prompt_ids)
+            )
+            if room < 1:
+                reason = f"prompt of {record.prompt_tokens} tokens leaves no room in max_model_len {self.max_model_len}"
+                self.records[request.id] = replace(record, outcome="rejected", reason=reason)
+                self.progress(1)
+                continue
+            # A reply of no tokens cannot be run: the engine generates one, as it must to end a request.
+            wanted = max(1, len(request.reply_ids))
+            allowed = min(wanted, self.max_output_tokens or wanted)
+            reply_tokens = min(allowed, room)
+            self.in_flight[request.id] = _InFlight(
+                request,
+                lane,
+                replace(record, reply_tokens_cut=allowed - reply_tokens, submitted_ns=self.timeline.now_ns()),
+            )
+            reply = request.reply_ids[:reply_tokens].tolist() or [0]
+            self.submitted.append(request.id)
+            vllm_core.submit(self.core, request.id, request.prompt_ids.tolist(), reply, reply_tokens)
+            return
+
+    def _take(self, output: "EngineCoreOutput") -> bool:
+        """Note one output; True if its request has ended."""
+        flight = self.in_flight[output.request_id]
+        flight.reply_tokens += len(output.new_token_ids)
+        flight.preemptions += sum(event.type.name == "PREEMPTED" for event in output.events or ())
+        if (stats := output.prefill_stats) is not None:
+            flight.record = replace(
+                flight.record,
+                cached_tokens=stats.num_local_cached_tokens,
+                host_cached_tokens=stats.num_external_cached_tokens,
+                first_scheduled_ns=self.timeline.first_scheduled_ns(output),
+                first_token_ns=self.timeline.now_ns(),
+            )
+        if output.finish_reason is None:
+            return False
+        if str(output.finish_reason) != "length":
+            raise EngineError(f"request {output.request_id} ended early: {output.finish_reason} {output.stop_reason}")
+        del self.in_flight[output.request_id]
+        self.records[output.request_id] = replace(
+            flight.record,
+            preemptions=flight.preemptions,
+            reply_tokens=flight.reply_tokens,
+            finished_ns=self.timeline.now_ns(),
+        )
+        self._submit_next(flight.lane)
+        return True
+
+    def _count(self, stats: Any) -> None:
+        local, host = stats.prefix_cache_stats, stats.connector_prefix_cache_stats
+        for name, value in (
+            ("queries", local.queries),
+            ("hits", local.hits),
+            ("preempted_queries", local.preempted_queries),
+            ("preempted_hits", local.preempted_hits),
+            ("host_queries", host.queries if host else 0),
+            ("host_hits", host.hits if host else 0),
+        ):
+            self.totals[name] += value
+
+    def _counters(self) -> EngineCounters:
+        has_host = self.core.scheduler.get_kv_connector() is not None
+        totals = self.totals
+        return EngineCounters(
+            clock=self.timeline.kind,
+            block_size=int(self.core.vllm_config.cache_config.block_size),
+            num_blocks=vllm_core.usable_blocks(self.core),
+            steps=self.steps,
+            kv_usage_max=self.kv_usage_max(),
+            queries_tokens=totals["queries"],
+            hits_tokens=totals["hits"],
+            preempted_queries_tokens=totals["preempted_queries"],
+            preempted_hits_tokens=totals["preempted_hits"],
+            host_queries_tokens=totals["host_queries"] if has_host else None,
+            host_hits_tokens=totals["host_hits"] if has_host else None,
+        )
+
+
+_TOTALS = ("queries", "hits", "preempted_queries", "preempted_hits", "host_queries", "host_hits")
+
+
+def _prefill_indices(completed: Sequence[RequestRecord]) -> dict[str, int]:
+    """Numbers requests, given in order of submission, by the time of their first prefill.
+
+    The scheduler serves first come, first served: requests first scheduled in one step are in order of submission.
+    """
+    in_order = sorted(completed, key=lambda record: record.first_scheduled_ns or 0)
+    return {record.request_id: index for index, record in enumerate(in_order)}

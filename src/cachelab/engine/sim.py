@@ -1,0 +1,117 @@
+"""vLLM's own engine core, scheduler and KV-cache manager without a model."""
+
+from dataclasses import field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from cachelab.engine import vllm_core
+from cachelab.engine.base import EngineRun, Progress
+from cachelab.engine.driver import Driver
+from cachelab.engine.step_cost import StepCost
+from cachelab.errors import ConfigError
+from cachelab.part import PART
+from cachelab.request import Schedule
+
+if TYPE_CHECKING:
+    from vllm.v1.engine import EngineCoreOutput
+
+    from cachelab.engine.recorded_executor import RecordedExecutor
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+@dataclass(frozen=True, config=PART)
+class SimEngine:
+    """The model-free simulator: exact block accounting at any block size, seconds from `cost`.
+
+    `num_blocks` is vLLM's count, its null block included. `decode`: `token` hands a reply out token by token, `jump`
+    in two steps, which is exact with `max_num_seqs=1` only; `auto` jumps there and steps elsewhere. `args` are fields
+    of vLLM's EngineArgs and win over what is set here.
+    """
+
+    block_size: Positive = 16
+    max_model_len: Positive = 8192
+    max_num_seqs: Positive = 8
+    num_blocks: Positive = 10_000
+    max_num_batched_tokens: Positive = 8192
+    enable_prefix_caching: bool = True
+    decode: Literal["auto", "token", "jump"] = "auto"
+    cost: StepCost = field(default_factory=StepCost)
+    args: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        needed = -(-self.max_model_len // self.block_size) + 1
+        if self.num_blocks < needed:
+            raise ConfigError(
+                f"engine.num_blocks: {self.num_blocks} blocks cannot hold one request of max_model_len "
+                f"{self.max_model_len}: set engine.num_blocks >= {needed} (one is vLLM's null block), "
+                f"or engine.max_model_len <= {(self.num_blocks - 1) * self.block_size}"
+            )
+        if self.max_num_batched_tokens < self.max_num_seqs:
+            raise ConfigError(
+                f"engine.max_num_batched_tokens: {self.max_num_batched_tokens} is below engine.max_num_seqs "
+                f"{self.max_num_seqs}: each running sequence needs a token a step"
+            )
+        if self.decode == "jump" and self.max_num_seqs > 1:
+            raise ConfigError("engine.decode: jump is exact with engine.max_num_seqs=1 only: use auto or token")
+
+    @property
+    def name(self) -> str:
+        return "sim"
+
+    @cached_property
+    def version(self) -> str | None:
+        return vllm_core.vllm_version()
+
+    def run(self, schedule: Schedule, progress: Progress) -> EngineRun:
+        """Run the schedule on a fresh engine core. Raises EngineError if vLLM refuses the arguments."""
+        from cachelab.engine.recorded_executor import RecordedExecutor
+
+        core = vllm_core.build_core(self.engine_args(), RecordedExecutor)
+        try:
+            executor: RecordedExecutor = core.model_executor  # type: ignore[assignment]
+            executor.cost = self.cost
+            executor.jump = self.max_num_seqs == 1 if self.decode == "auto" else self.decode == "jump"
+            executor.observe_usage = lambda: vllm_core.kv_usage(core)
+            driver = Driver(
+                core, SimulatedTimeline(executor), self.max_model_len, progress, lambda: executor.kv_usage_max
+            )
+            return driver.run(schedule)
+        finally:
+            vllm_core.close(core)
+
+    def engine_args(self) -> dict[str, Any]:
+        """The fields of vLLM's EngineArgs for this engine."""
+        return {
+            "model": str(Path(__file__).with_name("sim_model")),
+            "skip_tokenizer_init": True,
+            "load_format": "dummy",
+            "dtype": "float32",
+            "enforce_eager": True,
+            "async_scheduling": False,
+            "block_size": self.block_size,
+            "max_model_len": self.max_model_len,
+            "max_num_seqs": self.max_num_seqs,
+            "num_gpu_blocks_override": self.num_blocks,
+            "max_num_batched_tokens": self.max_num_batched_tokens,
+            "enable_prefix_caching": self.enable_prefix_caching,
+        } | self.args
+
+
+class SimulatedTimeline:
+    """The recorded executor's clock."""
+
+    kind: Literal["simulated", "wall"] = "simulated"
+
+    def __init__(self, executor: "RecordedExecutor") -> None:
+        self._executor = executor
+
+    def now_ns(self) -> int:
+        return self._executor.now_ns
+
+    def first_scheduled_ns(self, output: "EngineCoreOutput") -> int:
+        return self._executor.first_scheduled_ns[output.request_id]

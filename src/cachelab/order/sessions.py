@@ -1,0 +1,33 @@
+"""Users who work through conversations side by side."""
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Annotated
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from cachelab.order.conversations import by_conversation
+from cachelab.part import PART
+from cachelab.request import Lane, Request, Schedule
+
+
+@dataclass(frozen=True, config=PART)
+class Sessions:
+    """One stage with a lane a user; each user works through conversations one after another.
+
+    Conversations are dealt out beforehand, each to the user with the fewest tokens so far (prompts and replies), so
+    that the lanes end at about the same time and the arrangement depends on nothing but the requests.
+    """
+
+    num_users: Annotated[int, Field(gt=0)] = 4
+
+    def arrange(self, requests: Sequence[Request]) -> Schedule:
+        """At most `num_users` lanes; users without a conversation have none."""
+        users: list[list[Lane]] = [[] for _ in range(self.num_users)]
+        tokens = [0] * self.num_users
+        for conversation in by_conversation(requests):
+            user = tokens.index(min(tokens))
+            users[user].append(conversation)
+            tokens[user] += sum(len(request.prompt_ids) + len(request.reply_ids) for request in conversation)
+        return Schedule((tuple(tuple(chain.from_iterable(lanes)) for lanes in users if lanes),))

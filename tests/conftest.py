@@ -1,0 +1,23 @@
+"""What every test may use: hand-made requests, the repository and the shared data."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The top of the checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def real_sharegpt() -> Path:
+    """The 700 real conversations; skips where they are absent."""
+    path = SHARED / "data" / "sharegpt_v3_sample_700.json"
+    if not path.exists():
+        pytest.skip("the shared data is not on this machine")
+    return path

@@ -1,0 +1,101 @@
+"""What every order must do, whatever it is called."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cachelab.order.all_at_once import AllAtOnce
+from cachelab.order.base import Order
+from cachelab.order.by_conversation import ByConversation
+from cachelab.order.by_turn import ByTurn
+from cachelab.order.sessions import Sessions
+from cachelab.request import Request, Schedule
+from workloads import conversation, request
+
+ORDERS = [AllAtOnce(), ByConversation(), ByTurn(), Sessions(num_users=1), Sessions(num_users=3), Sessions(num_users=50)]
+
+
+@st.composite
+def chats(draw: st.DrawFn) -> list[Request]:
+    """Chats of 1 to 5 turns, their requests shuffled among one another."""
+    requests: list[Request] = []
+    for index, turns in enumerate(draw(st.lists(st.integers(1, 5), min_size=1, max_size=8))):
+        requests += conversation(f"c{index}", *[([index, turn], [turn]) for turn in range(turns)])
+    return draw(st.permutations(requests))
+
+
+def places(schedule: Schedule) -> dict[str, tuple[int, int, int]]:
+    """(stage, lane, place in the lane) of every request."""
+    return {
+        entry.id: (s, n, i)
+        for s, stage in enumerate(schedule.stages)
+        for n, lane in enumerate(stage)
+        for i, entry in enumerate(lane)
+    }
+
+
+def starts_after(schedule_places: dict[str, tuple[int, int, int]], later: str, earlier: str) -> bool:
+    """Whether the schedule makes `later` wait for the end of `earlier`."""
+    (stage_a, lane_a, place_a), (stage_b, lane_b, place_b) = schedule_places[earlier], schedule_places[later]
+    return stage_a < stage_b or ((stage_a, lane_a) == (stage_b, lane_b) and place_a < place_b)
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=str)
+@given(requests=chats())
+def test_order_keeps_turns_in_sequence(order: Order, requests: list[Request]) -> None:
+    schedule = places(order.arrange(requests))
+    for entry in requests:
+        if entry.follows is not None:
+            assert starts_after(schedule, entry.id, entry.follows)
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=str)
+@given(requests=chats())
+def test_order_schedules_each_request_once(order: Order, requests: list[Request]) -> None:
+    assert sorted(entry.id for entry in order.arrange(requests)) == sorted(entry.id for entry in requests)
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=str)
+@given(requests=chats())
+def test_order_has_no_empty_lane(order: Order, requests: list[Request]) -> None:
+    assert all(lane for stage in order.arrange(requests).stages for lane in stage)
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=str)
+def test_order_of_nothing_is_empty(order: Order) -> None:
+    assert len(order.arrange([])) == 0
+
+
+TWO = [*conversation("a", ([1], [2]), ([3], [4])), *conversation("b", ([5], [6]), ([7], [8]))]
+
+
+def ids(schedule: Schedule) -> list[list[list[str]]]:
+    return [[[entry.id for entry in lane] for lane in stage] for stage in schedule.stages]
+
+
+def test_all_at_once_gives_chats_a_lane_each() -> None:
+    assert ids(AllAtOnce().arrange(TWO)) == [[["a/0", "a/1"], ["b/0", "b/1"]]]
+
+
+def test_all_at_once_gives_independent_requests_a_lane_each() -> None:
+    single = [request("a", turn, [turn], [1], follows=False) for turn in range(3)]
+    assert ids(AllAtOnce().arrange(single)) == [[["a/0"], ["a/1"], ["a/2"]]]
+
+
+def test_by_conversation_is_one_lane() -> None:
+    assert ids(ByConversation().arrange(TWO)) == [[["a/0", "a/1", "b/0", "b/1"]]]
+
+
+def test_by_turn_is_a_stage_a_turn() -> None:
+    assert ids(ByTurn().arrange(TWO)) == [[["a/0"], ["b/0"]], [["a/1"], ["b/1"]]]
+
+
+def test_sessions_deal_conversations_to_the_least_loaded_user() -> None:
+    long = conversation("long", ([0] * 50, [1] * 50))
+    # the long chat (100 tokens) goes to user 0; a (1+1 and 3+1 tokens), then b go to user 1, who has still fewer
+    schedule = Sessions(num_users=2).arrange([*long, *TWO])
+    assert ids(schedule) == [[["long/0"], ["a/0", "a/1", "b/0", "b/1"]]]
+
+
+def test_sessions_with_more_users_than_conversations_leaves_users_idle() -> None:
+    assert ids(Sessions(num_users=9).arrange(TWO)) == [[["a/0", "a/1"], ["b/0", "b/1"]]]

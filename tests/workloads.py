@@ -1,0 +1,61 @@
+"""Requests made by hand or at random for tests of orders and engines."""
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+
+from cachelab.request import Request, Schedule
+
+
+def request(
+    conversation: str, turn: int, prompt: Sequence[int], reply: Sequence[int], *, follows: bool | None = None
+) -> Request:
+    """A request; turns after the first follow the one before unless told otherwise."""
+    follows = turn > 0 if follows is None else follows
+    return Request(
+        id=f"{conversation}/{turn}",
+        conversation_id=conversation,
+        turn_index=turn,
+        prompt_ids=np.asarray(prompt, dtype=np.int32),
+        reply_ids=np.asarray(reply, dtype=np.int32),
+        messages=(f"message {turn}",),
+        response=f"reply {turn}",
+        timestamp_s=0.0,
+        follows=f"{conversation}/{turn - 1}" if follows else None,
+    )
+
+
+def conversation(name: str, *turns: tuple[Sequence[int], Sequence[int]]) -> list[Request]:
+    """The requests of a chat: each prompt is the history and the message."""
+    requests: list[Request] = []
+    context: list[int] = []
+    for turn, (message, reply) in enumerate(turns):
+        context = [*context, *message]
+        requests.append(request(name, turn, context, reply))
+        context = [*context, *reply]
+    return requests
+
+
+def random_requests(
+    seed: int, conversations: int, *, max_turns: int = 4, max_message: int = 40, max_reply: int = 40, vocabulary: int = 50
+) -> list[Request]:
+    """Chats with random messages, some of which begin with a shared system text."""
+    rng = random.Random(seed)
+    system = [rng.randrange(vocabulary) for _ in range(24)]
+
+    def tokens(most: int) -> list[int]:
+        return [rng.randrange(vocabulary) for _ in range(rng.randint(1, most))]
+
+    requests: list[Request] = []
+    for index in range(conversations):
+        opening = system if rng.random() < 0.5 else []
+        turns = [(tokens(max_message), tokens(max_reply)) for _ in range(rng.randint(1, max_turns))]
+        turns[0] = ([*opening, *turns[0][0]], turns[0][1])
+        requests += conversation(f"c{index}", *turns)
+    return requests
+
+
+def one_lane(requests: Sequence[Request]) -> Schedule:
+    """One request after another."""
+    return Schedule(((tuple(requests),),))
