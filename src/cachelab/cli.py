@@ -1,16 +1,21 @@
 """The command line: composes the config, builds the parts, runs them, returns the objective."""
 
 import os
+import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cachelab.complaint import complaint
+from cachelab.errors import ConfigError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from cachelab.experiment import Result
+    from cachelab.tracking.base import Tracking
+    from cachelab.tracking.description import RunDescription
 
 
 def config_dir() -> Path:
@@ -68,31 +73,58 @@ def run_job(config: "DictConfig") -> float | tuple[float, ...]:
 
     from cachelab import experiment
     from cachelab.build import build_part, build_parts, build_root
-    from cachelab.job import describe
     from cachelab.report.artifacts import write_artifacts
     from cachelab.report.console import print_summary
     from cachelab.report.progress import progress_bar
 
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     root = build_root(plain)
-    tracking = build_part("tracking", root.tracking, root.plugins)
-    description = describe(root, plain)
+    tracking: Tracking = build_part("tracking", root.tracking, root.plugins)
+    description = describe_job(plain)
     with tracking.start(description) as tracked:
         parts = build_parts(root)
         workload = experiment.prepare(parts)
         tracked.log_dataset(workload.dataset)
+        tracked.log_workload(workload.numbers)
         with progress_bar(len(workload.schedule)) as progress:
             result = experiment.run(parts, workload, progress)
+        values = objective(root.objective, result)
         folder = write_artifacts(result, description)
         tracked.log_result(result.numbers, folder)
-    print_summary(result, description, tracked.where_to_look())
-    return objective(root.objective, result)
+    print_summary(result, description, tracked.where_to_look)
+    return values
 
 
-def objective(names: list[str], result: "Result") -> float | tuple[float, ...]:
+def describe_job(plain: dict[str, Any]) -> "RunDescription":
+    """What is known of the job before it runs, from its config and from Hydra's."""
+    import yaml
+    from hydra.core.hydra_config import HydraConfig
+
+    from cachelab.engine.vllm_core import installed_vllm
+    from cachelab.tracking.description import describe
+
+    job = HydraConfig.get()
+    overrides = list(job.overrides.task)
+    return describe(
+        run_name=run_name(overrides, job.runtime.choices),
+        config=plain,
+        config_yaml=yaml.safe_dump(plain, sort_keys=False, allow_unicode=True),
+        overrides=overrides,
+        command=shlex.join(["python", "-m", "cachelab", *overrides]),
+        engine=job.runtime.choices["engine"],
+        engine_version=installed_vllm(),
+        output_dir=Path(job.runtime.output_dir),
+    )
+
+
+def run_name(overrides: Sequence[str], choices: Mapping[str, str | None]) -> str:
+    """What makes this run different: its experiment (else its trace), then what was overridden."""
+    differs = [override for override in overrides if not override.startswith(("experiment=", "tracking.", "hydra."))]
+    return " ".join([choices.get("experiment") or f"trace={choices['trace']}", *differs])
+
+
+def objective(names: Sequence[str], result: "Result") -> float | tuple[float, ...]:
     """The metrics named, in order. Raises ConfigError that names one that this run does not have."""
-    from cachelab.errors import ConfigError
-
     values = result.numbers.values
     if absent := next((name for name in names if name not in values), None):
         raise ConfigError(f"objective: this run has no metric {absent} (undefined here, or misspelt: see docs/metrics.md)")

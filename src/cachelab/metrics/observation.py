@@ -4,17 +4,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
+from cachelab.conversation import TokenIds
 from cachelab.engine.base import EngineCounters, EngineRun
+from cachelab.errors import EngineError
+from cachelab.metrics.chain import BlockChains
+from cachelab.metrics.hits import Hits, Int64s
 from cachelab.request import Request, RequestRecord
 
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """One run, seen from outside the engine."""
+    """One run, seen from outside the engine.
+
+    Raises EngineError if the records do not account for every request, or if one contradicts itself.
+    """
 
     requests: Mapping[str, Request]
     records: Sequence[RequestRecord]
     counters: EngineCounters
+
+    def __post_init__(self) -> None:
+        _check_outcomes(self.requests, self.records)
+        for record in self.completed:
+            _check_completed(self.requests[record.request_id], record)
+        indices = {record.prefill_index for record in self.completed}
+        if len(indices) < len(self.completed):
+            raise EngineError(f"engine: {len(self.completed)} requests completed with {len(indices)} prefill indices")
 
     @classmethod
     def of(cls, requests: Sequence[Request], run: EngineRun) -> "Observation":
@@ -25,3 +42,66 @@ class Observation:
         """The completed requests in the order of their first prefills."""
         done = [record for record in self.records if record.outcome == "completed"]
         return sorted(done, key=lambda record: record.prefill_index or 0)
+
+    @cached_property
+    def prompt_tokens(self) -> Int64s:
+        """Prompt tokens of each completed request. Shape: (num_completed,)."""
+        return np.asarray([record.prompt_tokens for record in self.completed], dtype=np.int64)
+
+    @cached_property
+    def cached_tokens(self) -> Int64s:
+        """Prompt tokens that each completed request's first prefill found in the cache. Shape: (num_completed,)."""
+        return np.asarray([record.cached_tokens for record in self.completed], dtype=np.int64)
+
+    @property
+    def full_blocks(self) -> Int64s:
+        """Full prompt blocks of each completed request. Shape: (num_completed,)."""
+        return self.prompt_tokens // self.counters.block_size
+
+    @property
+    def hit_blocks(self) -> Int64s:
+        """Prompt blocks that each completed request's first prefill found in the cache. Shape: (num_completed,)."""
+        return self.cached_tokens // self.counters.block_size
+
+    @cached_property
+    def chains(self) -> BlockChains:
+        """The full blocks that each completed request leaves behind, in the order of first prefills."""
+        sequences = (_computed_tokens(self.requests[record.request_id], record) for record in self.completed)
+        return BlockChains.of(sequences, self.counters.block_size)
+
+    @cached_property
+    def hits(self) -> Hits:
+        """Every hit of a block by a first prefill."""
+        return Hits.of(self.completed, self.hit_blocks, self.chains)
+
+
+def _computed_tokens(request: Request, record: RequestRecord) -> TokenIds:
+    """The tokens whose KV was computed: all but the last reply token, which no step ever took as input."""
+    return np.concatenate([request.prompt_ids, request.reply_ids[: max(record.reply_tokens - 1, 0)]])
+
+
+def _check_outcomes(requests: Mapping[str, Request], records: Sequence[RequestRecord]) -> None:
+    ended = {record.request_id for record in records if record.outcome in ("completed", "rejected")}
+    if wrong := sorted(ended ^ requests.keys()):
+        raise EngineError(
+            f"engine: {len(requests)} requests submitted, {len(ended)} completed or rejected; not accounted for: "
+            f"{wrong[0]}" + (f" and {len(wrong) - 1} more" if len(wrong) > 1 else "")
+        )
+    if len(records) != len(requests):
+        raise EngineError(f"engine: {len(requests)} requests submitted, but {len(records)} records came back")
+
+
+def _check_completed(request: Request, record: RequestRecord) -> None:
+    for field in ("prefill_index", "submitted_ns", "first_scheduled_ns", "first_token_ns", "finished_ns"):
+        if getattr(record, field) is None:
+            raise EngineError(f"engine: request {record.request_id} completed without {field}")
+    if record.prompt_tokens != len(request.prompt_ids):
+        raise EngineError(
+            f"engine: request {record.request_id} has {len(request.prompt_ids)} prompt tokens, "
+            f"its record {record.prompt_tokens}"
+        )
+    if not 0 <= record.cached_tokens <= record.prompt_tokens:
+        raise EngineError(
+            f"engine: request {record.request_id} has {record.prompt_tokens} prompt tokens, "
+            f"of which {record.cached_tokens} are said to be cached"
+        )

@@ -1,0 +1,131 @@
+"""What cachelab costs on top of vLLM: start-up, and requests/s of engine=sim against a bare EngineCore loop.
+
+    python bench/sim.py [--dataset FILE] [--rounds N]
+
+Both loops run in this process, in turns, on the same requests and with the same recorded executor; the bare one keeps
+no records. Ratios of one run count; seconds are this machine's.
+"""
+
+import argparse
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from cachelab.dataset.base import Dataset
+from cachelab.dataset.sample import Sample
+from cachelab.dataset.sharegpt import ShareGPT
+from cachelab.engine import vllm_core
+from cachelab.engine.sim import SimEngine
+from cachelab.filter.thresholds import Thresholds
+from cachelab.order.by_conversation import ByConversation
+from cachelab.order.sessions import Sessions
+from cachelab.request import Request, Schedule
+from cachelab.tokenizer.cache import CachedTokenizer
+from cachelab.tokenizer.mistral import Mistral
+from cachelab.trace.multi_turn import MultiTurn
+
+FIRST_REQUEST = re.compile(r"^(\S+ \S+) INFO cachelab\.engine\.driver: engine is up")
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", type=Path, help="a ShareGPT file; default: the bundled sample")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+
+    print(f"process start to first request (experiment=multi_turn, tracking=none): {seconds_to_first_request('none'):.1f} s")
+    print(f"process start to first request (experiment=multi_turn, MLflow):        {seconds_to_first_request('mlflow'):.1f} s")
+
+    dataset: Dataset = ShareGPT(path=str(options.dataset)) if options.dataset else Sample()
+    loaded = dataset.load()
+    conversations = CachedTokenizer(Mistral())(loaded)
+    requests = MultiTurn().build(Thresholds().apply(conversations).kept).requests
+    print(f"\n{len(conversations)} conversations, {len(requests)} requests of {loaded.source}")
+    print(f"{'':34}{'requests/s, median':>20}{'bare EngineCore':>18}{'own cost':>10}   rounds: own cost")
+    for name, engine, schedule in (
+        ("max_num_seqs=1 (jump), in sequence", SimEngine(max_num_seqs=1), ByConversation().arrange(requests)),
+        ("max_num_seqs=8, 8 users", SimEngine(max_num_seqs=8), Sessions(num_users=8).arrange(requests)),
+    ):
+        compare(name, engine, schedule, options.rounds)
+    print(f"\na further engine in this process: {statistics.median(build_seconds() for _ in range(5)) * 1000:.0f} ms")
+
+
+def compare(name: str, engine: SimEngine, schedule: Schedule, rounds: int) -> None:
+    """One row: median rates, and cachelab's own cost as a share of the bare loop's time."""
+    fits = [r for r in schedule if len(r.prompt_ids) + len(r.reply_ids) <= engine.max_model_len]
+    lanes = {r.id for r in fits}
+    stages = tuple(tuple(tuple(r for r in lane if r.id in lanes) for lane in stage) for stage in schedule.stages)
+    same = Schedule(stages)
+    bare_loop(engine, Schedule(stages))  # warms both: the first engine of a process imports vLLM
+    own, bare = [], []
+    for _ in range(rounds):
+        bare.append(seconds(lambda: bare_loop(engine, same)))
+        own.append(seconds(lambda: engine.run(same, lambda ended: None)))
+    cost = [a / b - 1 for a, b in zip(own, bare, strict=True)]
+    rate, bare_rate = len(fits) / statistics.median(own), len(fits) / statistics.median(bare)
+    spread = ", ".join(f"{100 * c:+.1f} %" for c in cost)
+    print(f"{name:34}{rate:20.0f}{bare_rate:18.0f}{100 * statistics.median(cost):9.1f}%   {spread}")
+
+
+def bare_loop(engine: SimEngine, schedule: Schedule) -> None:
+    """The least that runs the schedule: build, submit, step; nothing is recorded."""
+    from cachelab.engine.recorded_executor import RecordedExecutor
+
+    core = vllm_core.build_core(engine.engine_args(), RecordedExecutor)
+    core.model_executor.jump = engine.max_num_seqs == 1  # type: ignore[attr-defined]
+    for stage in schedule.stages:
+        waiting = {id(lane): iter(lane) for lane in stage}
+        lane_of: dict[str, int] = {}
+
+        def start(lane: int, waiting: dict[int, "object"] = waiting, lane_of: dict[str, int] = lane_of) -> None:
+            request: Request | None = next(waiting[lane], None)  # type: ignore[call-overload]
+            if request is not None:
+                lane_of[request.id] = lane
+                reply = request.reply_ids.tolist() or [0]
+                vllm_core.submit(core, request.id, request.prompt_ids.tolist(), reply, len(reply))
+
+        for lane in waiting:
+            start(lane)
+        while lane_of:
+            for batch in (core.step_fn()[0] or {}).values():
+                for output in batch.outputs:
+                    if output.finish_reason is not None:
+                        start(lane_of.pop(output.request_id))
+    vllm_core.close(core)
+
+
+def build_seconds() -> float:
+    """Seconds that an engine takes to be built and closed in a process that has had one."""
+    from cachelab.engine.recorded_executor import RecordedExecutor
+
+    return seconds(lambda: vllm_core.close(vllm_core.build_core(SimEngine().engine_args(), RecordedExecutor)))
+
+
+def seconds(what: Callable[[], object]) -> float:
+    """Seconds that a call takes."""
+    start = time.perf_counter()
+    what()
+    return time.perf_counter() - start
+
+
+def seconds_to_first_request(tracking: str) -> float:
+    """From the start of a new process until the engine takes the first request, by the job's own log."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "cachelab", "experiment=multi_turn", f"tracking={tracking}"]
+        start = time.time()
+        subprocess.run([*command, f"hydra.run.dir={folder}"], cwd=folder, check=True, capture_output=True)
+        for line in Path(folder, "cachelab.log").read_text().splitlines():
+            if found := FIRST_REQUEST.match(line):
+                return datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S,%f").timestamp() - start
+    raise SystemExit("the log names no first request")
+
+
+if __name__ == "__main__":
+    main()

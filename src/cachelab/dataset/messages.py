@@ -1,0 +1,153 @@
+"""ShareGPT's schema: an array of {"id", "conversations": [{"from", "value"}]}, and a rule for each way it is messy.
+
+In this order, message by message:
+
+* a blank, null or missing value is dropped (`dropped_empty`);
+* a speaker that is neither human, gpt nor system, nor an alias of one, is dropped (`dropped_unknown_speaker`);
+* where no human message is left the conversation is dropped, and so is the rest of it (`dropped_without_human`);
+* a gpt message before the first human one is dropped (`dropped_leading_gpt`);
+* a system message before the first human one is the conversation's system text, a later one is dropped
+  (`dropped_late_system`);
+* neighbours with the same speaker are then merged, a blank line between them (`merged_human`, `merged_gpt`).
+
+So `messages` = those used + the sum of all `dropped_*`, which count messages and nothing else.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cachelab.conversation import Conversation, Turn
+from cachelab.dataset.json_text import decode_json, is_unicode, kind
+from cachelab.errors import DatasetError
+
+RULES = "sharegpt-1"
+"""Version of the rules above: a digest over it changes when they do."""
+
+COUNTS = (
+    "conversations", "turns", "messages", "system_messages",
+    "dropped_empty", "dropped_unknown_speaker", "dropped_without_human", "dropped_leading_gpt", "dropped_late_system",
+    "merged_human", "merged_gpt", "turns_without_reply", "aliased_speakers", "repaired_texts",
+    "duplicate_ids", "missing_ids", "conversations_without_human",
+)  # fmt: skip
+"""What is counted, 0 where there is none."""
+
+_SPEAKERS = {"human": "human", "gpt": "gpt", "system": "system", "user": "human"}
+_SPEAKERS |= dict.fromkeys(("assistant", "chatgpt", "bing", "bard", "bot"), "gpt")
+_SCHEMA = 'ShareGPT\'s schema is an array of {"id", "conversations": [{"from", "value"}]}'
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedMessages:
+    """Conversations in the order of the source, and what became of everything in it (the keys are COUNTS)."""
+
+    conversations: tuple[Conversation, ...]
+    counts: Mapping[str, int]
+
+
+def parse_messages(text: str, name: str) -> ParsedMessages:
+    """Read ShareGPT's JSON; `name` is the file's in errors.
+
+    Raises DatasetError naming the file and the line, or the item (counted from 0) and the field, if the JSON or its
+    structure is broken, or if no conversation is left.
+    """
+    document = decode_json(text, name, f"{_SCHEMA}; JSON Lines go to dataset=trace")
+    if not isinstance(document, list):
+        raise DatasetError(f"{name}: the top level is {kind(document)}, not an array: {_SCHEMA}")
+    if not document:
+        raise DatasetError(f"{name}: the array is empty: choose a file that holds conversations")
+    counts: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
+    ids: set[str] = set()
+    conversations: list[Conversation] = []
+    for index, item in enumerate(document):
+        where = f"{name}: item {index}"
+        spoken = _spoken(item, where, counts)
+        given_id = _given_id(item, where)
+        if not any(speaker == "human" for speaker, _ in spoken):
+            counts["conversations_without_human"] += 1
+            counts["dropped_without_human"] += len(spoken)
+            continue
+        counts["missing_ids"] += given_id is None
+        id = _unique(given_id or f"conversation_{index + 1:05d}", ids, counts)
+        conversations.append(_conversation(id, spoken, counts))
+    if not conversations:
+        raise DatasetError(f"{name}: none of {len(document)} conversations has a human message: {_SCHEMA}")
+    counts["conversations"] = len(conversations)
+    counts["turns"] = sum(len(conversation.turns) for conversation in conversations)
+    return ParsedMessages(tuple(conversations), dict(counts))
+
+
+def _spoken(item: Any, where: str, counts: Counter[str]) -> list[tuple[str, str]]:
+    """An item's messages that have a known speaker and a text, as (human | gpt | system, text)."""
+    if not isinstance(item, dict):
+        raise DatasetError(f"{where} is {kind(item)}, not an object: {_SCHEMA}")
+    if "conversations" not in item:
+        raise DatasetError(f"{where} has no field conversations: {_SCHEMA}")
+    if not isinstance(messages := item["conversations"], list):
+        raise DatasetError(f"{where}: field conversations is {kind(messages)}, not an array: {_SCHEMA}")
+    spoken: list[tuple[str, str]] = []
+    for index, message in enumerate(messages):
+        if not isinstance(message, dict):
+            raise DatasetError(f"{where}: conversations[{index}] is {kind(message)}, not an object: {_SCHEMA}")
+        value, speaker = message.get("value"), message.get("from")
+        if value is not None and not isinstance(value, str):
+            raise DatasetError(f"{where}: conversations[{index}].value is {kind(value)}, not text or null: {_SCHEMA}")
+        counts["messages"] += 1
+        known = _SPEAKERS.get(speaker.strip().lower()) if isinstance(speaker, str) else None
+        if value is None or not value.strip():
+            counts["dropped_empty"] += 1
+        elif known is None:
+            counts["dropped_unknown_speaker"] += 1
+        else:
+            counts["aliased_speakers"] += known != speaker
+            if not is_unicode(value):
+                counts["repaired_texts"] += 1
+                value = "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in value)
+            spoken.append((known, value))
+    return spoken
+
+
+def _conversation(id: str, spoken: list[tuple[str, str]], counts: Counter[str]) -> Conversation:
+    """The conversation of messages of which at least one is human."""
+    first = next(index for index, (speaker, _) in enumerate(spoken) if speaker == "human")
+    system = [text for speaker, text in spoken[:first] if speaker == "system"]
+    chat = [(speaker, text) for speaker, text in spoken[first:] if speaker != "system"]
+    counts["system_messages"] += len(system)
+    counts["dropped_leading_gpt"] += first - len(system)
+    counts["dropped_late_system"] += len(spoken) - first - len(chat)
+    turns: list[tuple[list[str], list[str]]] = []
+    before = "gpt"
+    for speaker, text in chat:
+        if speaker == "human" and before == "gpt":
+            turns.append(([], []))
+        elif speaker == before:
+            counts[f"merged_{speaker}"] += 1
+        turns[-1][speaker == "gpt"].append(text)
+        before = speaker
+    counts["turns_without_reply"] += not turns[-1][1]
+    made = tuple(Turn("\n\n".join(user), "\n\n".join(assistant)) for user, assistant in turns)
+    return Conversation(id, made, "\n\n".join(system) if system else None)
+
+
+def _given_id(item: dict[str, Any], where: str) -> str | None:
+    """The id that an item brings, None if it is missing, null or blank."""
+    given = item.get("id")
+    if given is None or isinstance(given, str):
+        if given is not None and not is_unicode(given):
+            raise DatasetError(f"{where}: field id holds half of a surrogate pair: give it a valid text")
+        return given if given and given.strip() else None
+    if isinstance(given, int) and not isinstance(given, bool):
+        return str(given)
+    raise DatasetError(f"{where}: field id is {kind(given)}, not text: {_SCHEMA}")
+
+
+def _unique(id: str, ids: set[str], counts: Counter[str]) -> str:
+    """The id, with the first free of #2, #3, ... behind it if it is taken; it joins `ids`."""
+    unique, copy = id, 1
+    while unique in ids:
+        copy += 1
+        unique = f"{id}#{copy}"
+    counts["duplicate_ids"] += copy > 1
+    ids.add(unique)
+    return unique

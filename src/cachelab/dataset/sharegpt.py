@@ -1,0 +1,71 @@
+"""ShareGPT: a local file in its schema, or the file of a Hugging Face hub dataset."""
+
+import logging
+from typing import Annotated
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from cachelab.dataset.base import LoadedDataset
+from cachelab.dataset.messages import RULES, parse_messages
+from cachelab.dataset.source_file import SourceFile
+from cachelab.errors import DatasetError
+from cachelab.part import PART
+
+log = logging.getLogger(__name__)
+
+Text = Annotated[str, Field(min_length=1)]
+
+
+@dataclass(frozen=True, config=PART)
+class ShareGPT:
+    """Real chats. `path` is a local .json or .json.gz; null takes the hub's file, from its cache if it is there."""
+
+    path: Text | None
+    repo_id: Text
+    filename: Text
+    revision: Text | None
+
+    def load(self) -> LoadedDataset:
+        """Read the file. Raises DatasetError naming the file and what is wrong in it, or how to get the file."""
+        if self.path is not None:
+            path, source = self.path, self.path
+        else:
+            path = hub_file(self.repo_id, self.filename, self.revision)
+            source = f"hf://datasets/{self.repo_id}@{self.revision or 'main'}/{self.filename}"
+        file = SourceFile.read(path, RULES)
+        parsed = parse_messages(file.text, file.name)
+        return LoadedDataset("sharegpt", source, file.digest, parsed.conversations, parsed.counts)
+
+
+def hub_file(repo_id: str, filename: str, revision: str | None) -> str:
+    """Path of a hub dataset's file in the Hugging Face cache, downloaded if it is not there.
+
+    Raises DatasetError that says how to get the file if it is neither cached nor reachable.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    # OSError and, whatever HTTP client the installed huggingface_hub uses, that client's base error.
+    failures: tuple[type[Exception], ...] = (OSError, *HfHubHTTPError.__bases__)
+    try:
+        return hf_hub_download(repo_id, filename, repo_type="dataset", revision=revision, local_files_only=True)
+    except LocalEntryNotFoundError:
+        log.info("%s of %s is not in the Hugging Face cache, downloading it", filename, repo_id)
+    except HFValidationError as error:
+        reason = _first_line(error)
+        raise DatasetError(f"dataset.repo_id={repo_id}: not a hub name ({reason}): write owner/name") from error
+    url = hf_hub_url(repo_id, filename, repo_type="dataset", revision=revision)
+    try:
+        # A single request, because hf_hub_download repeats a failing one for half a minute before it gives up.
+        get_hf_file_metadata(url, timeout=10)
+        return hf_hub_download(repo_id, filename, repo_type="dataset", revision=revision)
+    except failures as error:
+        raise DatasetError(
+            f"{filename} of the hub dataset {repo_id} is neither cached nor reachable ({_first_line(error)}): "
+            f"download {url} on a machine with network, then set dataset.path=FILE"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip()}".splitlines()[0].rstrip(". :")

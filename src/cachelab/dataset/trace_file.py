@@ -1,0 +1,107 @@
+"""A trace file: JSON Lines, a finished prompt and its recorded reply each, plain or gzip.
+
+A row has `prompt`, `response`, `conversation_id`, `turn_index` and `timestamp` (seconds). It may have exact token ids:
+`tokenizer`, `prompt_kept_tokens`, `prompt_new_token_ids` and `response_token_ids`, all four of them. The ids of its
+prompt are then (prompt ids + response ids of the turn before)[:prompt_kept_tokens] + prompt_new_token_ids.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass as plain_dataclass
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from cachelab.conversation import RecordedConversation, RecordedTurn, TokenIds
+from cachelab.dataset.base import LoadedDataset
+from cachelab.dataset.json_text import decode_json
+from cachelab.dataset.source_file import SourceFile
+from cachelab.dataset.trace_row import EXACT_FIELDS, FIELDS, TraceRow
+from cachelab.errors import DatasetError
+from cachelab.part import PART
+
+RULES = "trace-1"
+"""Version of the rules that read the format: a digest over it changes when they do."""
+
+
+@dataclass(frozen=True, config=PART)
+class TraceFile:
+    """Recorded requests: the prompts are taken as they are, as the trace artifact of an earlier run has them."""
+
+    path: Annotated[str, Field(min_length=1)]
+
+    def load(self) -> LoadedDataset:
+        """Read the file. Raises DatasetError naming the file, the line and the field."""
+        file = SourceFile.read(self.path, RULES)
+        parsed = parse_trace(file.text, file.name)
+        return LoadedDataset("trace", self.path, file.digest, parsed.conversations, parsed.counts)
+
+
+@plain_dataclass(frozen=True, slots=True)
+class ParsedTrace:
+    """Conversations in order of first appearance, each one's turns by index, and what was counted."""
+
+    conversations: tuple[RecordedConversation, ...]
+    counts: dict[str, int]
+
+
+def parse_trace(text: str, name: str) -> ParsedTrace:
+    """Read JSON Lines; `name` is the file's in errors. Raises DatasetError naming the file, the line and the field."""
+    rows: dict[str, dict[int, TraceRow]] = {}
+    ignored: set[str] = set()
+    # Not splitlines(): JSON text may hold U+2028 and other characters that it would take for line ends.
+    for line, row_text in enumerate(text.split("\n"), start=1):
+        if not row_text.strip():
+            continue
+        document = decode_json(row_text, name, f"each line of a trace is an object with {', '.join(FIELDS)}", line)
+        row = TraceRow.of(document, f"{name}: line {line}", line)
+        same = rows.setdefault(row.conversation_id, {})
+        if (earlier := same.get(row.turn_index)) is not None:
+            raise DatasetError(
+                f"{name}: line {line}: field turn_index: conversation {row.conversation_id!r} has turn {row.turn_index}"
+                f" in line {earlier.line} already: remove one of them"
+            )
+        same[row.turn_index] = row
+        ignored |= document.keys() - {*FIELDS, *EXACT_FIELDS}
+    conversations = tuple(
+        RecordedConversation(id, tuple(_turns([same[k] for k in sorted(same)], name))) for id, same in rows.items()
+    )
+    turns = [turn for conversation in conversations for turn in conversation.turns]
+    exact = sum(turn.prompt_ids is not None for turn in turns)
+    counts = {"conversations": len(conversations), "turns": len(turns), "turns_with_token_ids": exact}
+    return ParsedTrace(conversations, counts | {"ignored_fields": len(ignored)})
+
+
+def _turns(rows: list[TraceRow], name: str) -> Iterator[RecordedTurn]:
+    """The turns of one conversation's rows, which are sorted by turn index."""
+    context: TokenIds = np.empty(0, dtype=np.int32)
+    before: str | None = None
+    for index, row in enumerate(rows):
+        where = f"{name}: line {row.line}"
+        if row.turn_index != index:
+            raise DatasetError(
+                f"{where}: field turn_index: conversation {row.conversation_id!r} has turn {row.turn_index} but no turn"
+                f" {index}: number its turns from 0 without a gap"
+            )
+        prompt_ids: TokenIds | None = None
+        if row.exact is not None:
+            kept = row.exact.kept_tokens
+            if kept > len(context):
+                raise DatasetError(
+                    f"{where}: field prompt_kept_tokens is {kept}, but the turn before has {len(context)} token ids in"
+                    " prompt and response: write the trace again"
+                )
+            if kept and row.exact.tokenizer != before:
+                raise DatasetError(
+                    f"{where}: field tokenizer is {row.exact.tokenizer!r}, but the turn before has {before!r} and"
+                    " prompt_kept_tokens builds on it: write the trace again"
+                )
+            prompt_ids = np.concatenate([context[:kept], row.exact.new_ids])
+            context, before = np.concatenate([prompt_ids, row.exact.response_ids]), row.exact.tokenizer
+            yield RecordedTurn(
+                row.prompt, row.response, row.timestamp_s, prompt_ids, row.exact.response_ids, row.exact.tokenizer
+            )
+        else:
+            context, before = np.empty(0, dtype=np.int32), None
+            yield RecordedTurn(row.prompt, row.response, row.timestamp_s)

@@ -1,0 +1,122 @@
+"""One line of a trace file, checked field by field."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cachelab.conversation import TokenIds
+from cachelab.dataset.json_text import is_unicode, kind
+from cachelab.errors import DatasetError
+
+FIELDS = ("prompt", "response", "conversation_id", "turn_index", "timestamp")
+"""What every row has."""
+
+EXACT_FIELDS = ("tokenizer", "prompt_kept_tokens", "prompt_new_token_ids", "response_token_ids")
+"""What a row with exact token ids has besides: all or none."""
+
+_INT32_MAX = int(np.iinfo(np.int32).max)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExactIds:
+    """Token ids of a row, the prompt's as the difference to the turn before.
+
+    Shapes: new_ids (prompt_tokens - kept_tokens,), response_ids (response_tokens,).
+    """
+
+    tokenizer: str
+    kept_tokens: int
+    new_ids: TokenIds
+    response_ids: TokenIds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TraceRow:
+    """A row and the line (counted from 1) that it stands in."""
+
+    line: int
+    prompt: str
+    response: str
+    conversation_id: str
+    turn_index: int
+    timestamp_s: float
+    exact: ExactIds | None
+
+    @classmethod
+    def of(cls, document: object, where: str, line: int) -> "TraceRow":
+        """The row that a line's JSON value is. Raises DatasetError naming `where` and the field."""
+        if not isinstance(document, dict):
+            raise DatasetError(f"{where} is {kind(document)}, not an object with {', '.join(FIELDS)}")
+        conversation_id = _text(document, "conversation_id", where)
+        if not conversation_id.strip():
+            raise DatasetError(f"{where}: field conversation_id is blank: name the conversation")
+        return cls(
+            line,
+            _text(document, "prompt", where),
+            _text(document, "response", where),
+            conversation_id,
+            _count(document, "turn_index", where),
+            _seconds(document, "timestamp", where),
+            _exact_ids(document, where),
+        )
+
+
+def _exact_ids(document: dict[str, Any], where: str) -> ExactIds | None:
+    if not any(field in document for field in EXACT_FIELDS):
+        return None
+    return ExactIds(
+        _text(document, "tokenizer", where),
+        _count(document, "prompt_kept_tokens", where),
+        _ids(document, "prompt_new_token_ids", where),
+        _ids(document, "response_token_ids", where),
+    )
+
+
+def _field(document: dict[str, Any], field: str, where: str) -> Any:
+    if field not in document:
+        needs = "token ids need all of " + ", ".join(EXACT_FIELDS) if field in EXACT_FIELDS else "every row needs it"
+        raise DatasetError(f"{where}: field {field} is missing: {needs}")
+    return document[field]
+
+
+def _text(document: dict[str, Any], field: str, where: str) -> str:
+    value = _field(document, field, where)
+    if not isinstance(value, str):
+        raise DatasetError(f"{where}: field {field} is {kind(value)}, not text: correct the row")
+    if not is_unicode(value):
+        raise DatasetError(f"{where}: field {field} holds half of a surrogate pair: correct the text")
+    return value
+
+
+def _count(document: dict[str, Any], field: str, where: str) -> int:
+    value = _field(document, field, where)
+    if type(value) is not int or value < 0:
+        shown = value if type(value) is int else kind(value)
+        raise DatasetError(f"{where}: field {field} is {shown}, not a whole number from 0: correct the row")
+    return value
+
+
+def _seconds(document: dict[str, Any], field: str, where: str) -> float:
+    value = _field(document, field, where)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise DatasetError(f"{where}: field {field} is {kind(value)}, not a number of seconds: correct the row")
+    try:
+        seconds = float(value)
+    except OverflowError:
+        seconds = math.inf
+    if not math.isfinite(seconds):
+        raise DatasetError(f"{where}: field {field} is not a finite number of seconds: correct the row")
+    return seconds
+
+
+def _ids(document: dict[str, Any], field: str, where: str) -> TokenIds:
+    values = _field(document, field, where)
+    if not isinstance(values, list):
+        raise DatasetError(f"{where}: field {field} is {kind(values)}, not an array of token ids: correct the row")
+    for index, value in enumerate(values):
+        if type(value) is not int or not 0 <= value <= _INT32_MAX:
+            shown = value if type(value) is int else kind(value)
+            raise DatasetError(f"{where}: field {field}[{index}] is {shown}, not a token id from 0: correct the row")
+    return np.asarray(values, dtype=np.int32)

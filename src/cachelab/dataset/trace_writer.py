@@ -1,0 +1,41 @@
+"""Writes requests as a trace file, which `dataset=trace` reads back to equal token ids and texts."""
+
+import gzip
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from cachelab.request import Request
+
+
+def trace_rows(requests: Sequence[Request], tokenizer: str) -> Iterator[dict[str, Any]]:
+    """A row a request, in their order; `tokenizer` names the tokenizer that made the ids.
+
+    A prompt's ids are stored from `kept_tokens` on: the rest stands in the row of the conversation's turn before.
+    """
+    for request in requests:
+        yield {
+            "prompt": request.prompt,
+            "response": request.response,
+            "conversation_id": request.conversation_id,
+            "turn_index": request.turn_index,
+            "timestamp": request.timestamp_s,
+            "tokenizer": tokenizer,
+            "prompt_kept_tokens": request.kept_tokens,
+            "prompt_new_token_ids": request.prompt_ids[request.kept_tokens :].tolist(),
+            "response_token_ids": request.reply_ids.tolist(),
+        }
+
+
+def write_trace(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Write gzip JSON Lines; equal rows make equal bytes. The file appears when it is whole, or not at all."""
+    part = path.with_name(path.name + ".part")
+    try:
+        # No file name and no time in the header, or equal traces would differ.
+        with part.open("wb") as raw, gzip.GzipFile("", "wb", compresslevel=4, fileobj=raw, mtime=0) as file:
+            for row in rows:
+                file.write(json.dumps(row, separators=(",", ":")).encode("ascii") + b"\n")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,107 @@
+"""How much of the prompts the prefix cache held."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from cachelab.metrics.base import Metric
+from cachelab.metrics.observation import Observation
+from cachelab.metrics.ratio import Ratio
+
+
+def first_prefill(observation: Observation) -> Ratio:
+    """In blocks: hit blocks of full prompt blocks."""
+    return Ratio(int(observation.hit_blocks.sum()), int(observation.full_blocks.sum()))
+
+
+def first_prefill_tokens(observation: Observation) -> Ratio:
+    """In tokens: cached prompt tokens of prompt tokens."""
+    return Ratio(int(observation.cached_tokens.sum()), int(observation.prompt_tokens.sum()))
+
+
+def steady(observation: Observation) -> Ratio:
+    """In tokens, over the later half of the requests, which a cold cache at the start cannot lower."""
+    half = len(observation.completed) // 2
+    return Ratio(int(observation.cached_tokens[half:].sum()), int(observation.prompt_tokens[half:].sum()))
+
+
+def vllm_gpu(observation: Observation) -> Ratio:
+    """In tokens, as vLLM's prefix-cache counters say."""
+    return Ratio(observation.counters.hits_tokens, observation.counters.queries_tokens)
+
+
+def vllm_gpu_all_prefills(observation: Observation) -> Ratio:
+    """In tokens, as vLLM's prefix-cache counters say when repeated prefills count too."""
+    counters = observation.counters
+    return Ratio(
+        counters.hits_tokens + counters.preempted_hits_tokens,
+        counters.queries_tokens + counters.preempted_queries_tokens,
+    )
+
+
+def vllm_cpu(observation: Observation) -> Ratio:
+    """In tokens, as vLLM's counters of the host tier say; nothing of nothing where there is none."""
+    counters = observation.counters
+    return Ratio(counters.host_hits_tokens or 0, counters.host_queries_tokens or 0)
+
+
+def _per_request_mean(observation: Observation) -> float | None:
+    if not observation.completed:
+        return None
+    return float(np.mean(observation.cached_tokens / observation.prompt_tokens))
+
+
+RATIOS: Mapping[str, Callable[[Observation], Ratio]] = {
+    "hit_rate/first_prefill": first_prefill,
+    "hit_rate/first_prefill_tokens": first_prefill_tokens,
+    "hit_rate/steady": steady,
+    "hit_rate/vllm_gpu": vllm_gpu,
+    "hit_rate/vllm_gpu_all_prefills": vllm_gpu_all_prefills,
+    "hit_rate/vllm_cpu": vllm_cpu,
+}
+"""The hit rates that are a ratio of two sums, with both of them."""
+
+METRICS = (
+    Metric(
+        "hit_rate/first_prefill",
+        "ratio",
+        "Hit blocks / full prompt blocks, each completed request counted once, at its first prefill.",
+        lambda observation: first_prefill(observation).value,
+    ),
+    Metric(
+        "hit_rate/first_prefill_tokens",
+        "ratio",
+        "Cached prompt tokens / prompt tokens, each completed request counted once, at its first prefill.",
+        lambda observation: first_prefill_tokens(observation).value,
+    ),
+    Metric(
+        "hit_rate/per_request_mean",
+        "ratio",
+        "Mean over the completed requests of cached prompt tokens / prompt tokens at the first prefill.",
+        _per_request_mean,
+    ),
+    Metric(
+        "hit_rate/steady",
+        "ratio",
+        "Cached prompt tokens / prompt tokens over the last 50 % of the completed requests in order of first prefill.",
+        lambda observation: steady(observation).value,
+    ),
+    Metric(
+        "hit_rate/vllm_gpu",
+        "ratio",
+        "vLLM's own prefix-cache counters over the whole run: hits / queries, in tokens, first prefills only.",
+        lambda observation: vllm_gpu(observation).value,
+    ),
+    Metric(
+        "hit_rate/vllm_gpu_all_prefills",
+        "ratio",
+        "vLLM's own prefix-cache counters with the prefills repeated after a preemption added to hits and queries.",
+        lambda observation: vllm_gpu_all_prefills(observation).value,
+    ),
+    Metric(
+        "hit_rate/vllm_cpu",
+        "ratio",
+        "vLLM's own counters of the host tier (KV connector): external hits / external queries, in tokens.",
+        lambda observation: vllm_cpu(observation).value,
+    ),
+)

@@ -1,0 +1,51 @@
+"""The hits of a run: a row for each block that a request found in the cache at its first prefill."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cachelab.metrics.chain import BlockChains
+from cachelab.request import RequestRecord
+
+Int64s = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hits:
+    """Hits as columns, ordered by block and, of one block, by time. Shape of each: (num_hits,).
+
+    `block` is an id of the run's BlockChains, `request` an index into the completed requests, `depth` the block's place
+    in the prompt; `prefill_index` and `time_ns` are those of the request's first prefill.
+    """
+
+    block: Int64s
+    request: Int64s
+    depth: Int64s
+    prefill_index: Int64s
+    time_ns: Int64s
+
+    @classmethod
+    def of(cls, completed: Sequence[RequestRecord], hit_blocks: Int64s, chains: BlockChains) -> "Hits":
+        """The first hit blocks of each completed request; `completed` in the order of first prefills."""
+        none = np.empty(0, dtype=np.int64)
+        pairs = list(zip(chains.chains, hit_blocks, strict=True))
+        block = np.concatenate([none, *(chain[:num_hits] for chain, num_hits in pairs)])
+        depth = np.concatenate([none, *(np.arange(num_hits) for _, num_hits in pairs)])
+        request = np.repeat(np.arange(len(completed)), hit_blocks)
+        prefill_index = np.asarray([record.prefill_index for record in completed], dtype=np.int64)[request]
+        time_ns = np.asarray([record.first_scheduled_ns for record in completed], dtype=np.int64)[request]
+        order = np.argsort(block, kind="stable")
+        return cls(block[order], request[order], depth[order], prefill_index[order], time_ns[order])
+
+    @property
+    def per_block(self) -> Int64s:
+        """Hits of each block that was hit at all, in the order of block ids. Shape: (num_distinct_blocks,)."""
+        return np.unique(self.block, return_counts=True)[1].astype(np.int64)
+
+    def gaps(self, column: Int64s) -> Int64s:
+        """Differences of one of the columns between consecutive hits of one block. Shape: (num_reuses,)."""
+        same_block = np.diff(self.block) == 0
+        gaps: Int64s = np.diff(column)[same_block]
+        return gaps

@@ -1,0 +1,55 @@
+"""How long the requests took, on the engine's clock."""
+
+import numpy as np
+
+from cachelab.metrics.distribution import Sample, distribution
+from cachelab.metrics.hits import Int64s
+from cachelab.metrics.observation import Observation
+
+_STATISTICS = ("mean", "p50", "p95")
+
+
+def ttft_s(observation: Observation) -> Sample:
+    """Time to first token of each completed request. Shape: (num_completed,)."""
+    return (_ns(observation, "first_token_ns") - _ns(observation, "submitted_ns")) / 1e9
+
+
+def e2e_s(observation: Observation) -> Sample:
+    """Time from submission to the last token of each completed request. Shape: (num_completed,)."""
+    return (_ns(observation, "finished_ns") - _ns(observation, "submitted_ns")) / 1e9
+
+
+def tpot_s(observation: Observation) -> Sample:
+    """Time per output token after the first, of each completed request with at least two. Shape: (num_requests,)."""
+    steps = np.asarray([record.reply_tokens - 1 for record in observation.completed], dtype=np.int64)
+    decode_ns = _ns(observation, "finished_ns") - _ns(observation, "first_token_ns")
+    return decode_ns[steps > 0] / steps[steps > 0] / 1e9
+
+
+def _ns(observation: Observation, field: str) -> Int64s:
+    return np.asarray([getattr(record, field) for record in observation.completed], dtype=np.int64)
+
+
+METRICS = (
+    *distribution(
+        "latency/ttft_{}_s",
+        "s",
+        "time from a completed request's submission to its first token",
+        ttft_s,
+        _STATISTICS,
+    ),
+    *distribution(
+        "latency/e2e_{}_s",
+        "s",
+        "time from a completed request's submission to its last token",
+        e2e_s,
+        _STATISTICS,
+    ),
+    *distribution(
+        "latency/tpot_{}_s",
+        "s",
+        "time per output token after the first, of the completed requests with at least two",
+        tpot_s,
+        _STATISTICS,
+    ),
+)

@@ -1,0 +1,74 @@
+"""What became of the requests."""
+
+from dataclasses import fields
+from typing import Any
+
+from cachelab.metrics.base import Metric
+from cachelab.metrics.ideal import ideal_hit_blocks
+from cachelab.metrics.observation import Observation
+from cachelab.request import RequestRecord
+
+
+def request_table(observation: Observation) -> dict[str, list[Any]]:
+    """A row for each request, in the order of the records, as columns.
+
+    Every field of RequestRecord, its `*_ns` as `*_s` of the engine's clock; then `full_blocks`, `hit_blocks` and
+    `ideal_hit_blocks` of the prompt, None for a rejected request.
+    """
+    columns: dict[str, list[Any]] = {}
+    for field in fields(RequestRecord):
+        values = [getattr(record, field.name) for record in observation.records]
+        if field.name.endswith("_ns"):
+            columns[f"{field.name.removesuffix('_ns')}_s"] = [None if ns is None else ns / 1e9 for ns in values]
+        else:
+            columns[field.name] = values
+    counts = {
+        "full_blocks": observation.full_blocks,
+        "hit_blocks": observation.hit_blocks,
+        "ideal_hit_blocks": ideal_hit_blocks(observation),
+    }
+    for name, blocks in counts.items():
+        ids = [record.request_id for record in observation.completed]
+        of_request = dict(zip(ids, blocks.tolist(), strict=True))
+        columns[name] = [of_request.get(record.request_id) for record in observation.records]
+    return columns
+
+
+METRICS = (
+    Metric(
+        "requests/submitted",
+        "requests",
+        "Requests of the schedule; equals requests/completed + requests/rejected, or the run fails.",
+        lambda observation: float(len(observation.requests)),
+    ),
+    Metric(
+        "requests/completed",
+        "requests",
+        "Requests that ran to the end of their reply.",
+        lambda observation: float(len(observation.completed)),
+    ),
+    Metric(
+        "requests/rejected",
+        "requests",
+        "Requests that could not run, each with a reason in its record.",
+        lambda observation: float(len(observation.records) - len(observation.completed)),
+    ),
+    Metric(
+        "requests/preempted",
+        "requests",
+        "Requests that lost their blocks to another one at least once and were prefilled again.",
+        lambda observation: float(sum(record.preemptions > 0 for record in observation.records)),
+    ),
+    Metric(
+        "requests/preemptions",
+        "events",
+        "Preemptions of all requests together.",
+        lambda observation: float(sum(record.preemptions for record in observation.records)),
+    ),
+    Metric(
+        "requests/replies_cut",
+        "requests",
+        "Completed requests whose recorded reply was cut so that prompt + reply fit max_model_len.",
+        lambda observation: float(sum(record.reply_tokens_cut > 0 for record in observation.completed)),
+    ),
+)

@@ -1,0 +1,171 @@
+"""What the tests of the metrics share: every default metric, and a run of ten requests worked by hand.
+
+Block size 4; S = [1, 2, 3, 4] is a prefix that conversations A, B and C share. In the order of first prefills:
+
+| # | request | prompt (| ends a full block)                          | tokens | full | ideal | hit |
+|---|---------|-----------------------------------------------------|--------|------|-------|-----|
+| 0 | A0      | S|11..14|15                                         | 9      | 2    | 0     | 0   |
+| 1 | B0      | S|31 32                                             | 6      | 1    | 1     | 1   |
+| 2 | A1      | S|11..14|15..18|19 21 22 23|24 25                   | 18     | 4    | 3     | 2   |
+| 3 | D0      | 61 62 63                                            | 3      | 0    | 0     | 0   |
+| 4 | B1      | S|31..34|                                           | 8      | 2    | 1     | 1   |
+| 5 | C0      | S|31..34|                                           | 8      | 2    | 1     | 1   |
+| 6 | A2      | S|11..14|15..18|19 21 22 23|24..27|28 41 42 43|     | 24     | 6    | 5     | 5   |
+| 7 | C1      | S|31..34|51..54|                                    | 12     | 3    | 2     | 2   |
+| 8 | D1      | 61..64|65 66 67                                     | 7      | 1    | 1     | 0   |
+| - | E0      | 40 tokens, longer than the engine takes: rejected   | 40     | -    | -     | -   |
+| sum of the completed                                            | 95     | 21   | 14    | 12  |
+
+A1's third block was evicted before A1 came, D1's first before D1. C0's second block lies in the cache (B1), but a
+prompt's last token is always computed: (8 - 1) // 4 = 1. The last token of a reply is never computed, so C0 leaves
+8 + 2 - 1 = 9 tokens, two full blocks, and C1's third block is new.
+"""
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from cachelab.engine.base import EngineCounters
+from cachelab.metrics.base import AnyMetric
+from cachelab.metrics.observation import Observation
+from cachelab.request import Request, RequestRecord
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def default_metrics() -> tuple[AnyMetric, ...]:
+    """All that conf/metrics/default.yaml names, in its order."""
+    metrics: list[AnyMetric] = []
+    for path in yaml.safe_load((ROOT / "conf/metrics/default.yaml").read_text(encoding="utf-8")).values():
+        module, name = path.rsplit(".", 1)
+        metrics.extend(getattr(importlib.import_module(module), name))
+    return tuple(metrics)
+
+
+S = [1, 2, 3, 4]
+A0 = [*S, 11, 12, 13, 14, 15]
+A1 = [*A0, 16, 17, 18, 19, 21, 22, 23, 24, 25]
+A2 = [*A1, 26, 27, 28, 41, 42, 43]
+B0 = [*S, 31, 32]
+B1 = [*B0, 33, 34]
+C1 = [*B1, 51, 52, 53, 54]
+D0 = [61, 62, 63]
+D1 = [*D0, 64, 65, 66, 67]
+
+# id: prompt, recorded reply, cached tokens, reply tokens, cut, preemptions,
+#     prefill index, then seconds: submitted, first scheduled, first token, finished
+GOLDEN = {
+    "A0": (A0, [16, 17, 18, 19], 0, 4, 0, 0, 0, 0.0, 0.5, 1.0, 1.6),
+    "A1": (A1, [26, 27, 28], 8, 3, 0, 0, 2, 1.6, 2.0, 2.6, 3.0),
+    "A2": (A2, [44, 45, 46, 47, 48], 20, 3, 2, 2, 6, 3.0, 7.0, 7.5, 9.1),
+    "B0": (B0, [33], 4, 1, 0, 0, 1, 0.0, 1.0, 1.5, 1.5),
+    "B1": (B1, [35, 36, 37], 4, 3, 0, 1, 4, 1.5, 4.0, 4.5, 6.5),
+    "C0": (B1, [51, 52], 4, 2, 0, 0, 5, 0.0, 4.5, 5.0, 5.4),
+    "C1": (C1, [55, 56], 8, 2, 0, 0, 7, 5.4, 8.0, 8.4, 8.8),
+    "D0": (D0, [64, 65, 66], 0, 3, 0, 0, 3, 0.0, 2.5, 3.0, 3.4),
+    "D1": (D1, [68, 69, 70, 71], 0, 4, 0, 0, 8, 3.4, 9.0, 9.4, 10.0),
+}
+
+GOLDEN_COUNTERS = EngineCounters(
+    clock="simulated",
+    block_size=4,
+    num_blocks=12,
+    steps=30,
+    kv_usage_max=0.75,
+    queries_tokens=95,
+    hits_tokens=48,
+    preempted_queries_tokens=60,
+    preempted_hits_tokens=52,
+    host_queries_tokens=40,
+    host_hits_tokens=10,
+)
+
+
+def _golden_requests() -> list[Request]:
+    rejected = Request("E0", "E", 0, np.arange(40, dtype=np.int32), np.array([1], dtype=np.int32), (), "", 0.0)
+    completed = [
+        Request(name, name[0], int(name[1]), np.array(row[0], np.int32), np.array(row[1], np.int32), (), "", 0.0)
+        for name, row in GOLDEN.items()
+    ]
+    return [*completed, rejected]
+
+
+def _golden_records() -> list[RequestRecord]:
+    records = []
+    for name, (prompt, _, cached, reply, cut, preemptions, index, *times) in GOLDEN.items():
+        submitted, scheduled, first, finished = (round(time * 1e9) for time in times)
+        records.append(
+            RequestRecord(
+                request_id=name,
+                conversation_id=name[0],
+                turn_index=int(name[1]),
+                outcome="completed",
+                prompt_tokens=len(prompt),
+                cached_tokens=cached,
+                reply_tokens=reply,
+                reply_tokens_cut=cut,
+                preemptions=preemptions,
+                prefill_index=index,
+                submitted_ns=submitted,
+                first_scheduled_ns=scheduled,
+                first_token_ns=first,
+                finished_ns=finished,
+            )
+        )
+    return [*records, RequestRecord("E0", "E", 0, "rejected", 40, reason="prompt of 40 tokens, max_model_len 32")]
+
+
+@pytest.fixture(scope="session")
+def golden() -> Observation:
+    return Observation({request.id: request for request in _golden_requests()}, _golden_records(), GOLDEN_COUNTERS)
+
+
+class Observe:
+    """Makes a run of requests that are prefilled in the order in which they are given, each second one."""
+
+    def __call__(
+        self,
+        prompts: Sequence[Sequence[int]],
+        hit_blocks: Sequence[int] | None = None,
+        replies: Sequence[Sequence[int]] | None = None,
+        *,
+        block_size: int = 4,
+        turns: Sequence[int] | None = None,
+    ) -> Observation:
+        requests = {}
+        records = []
+        for index, prompt in enumerate(prompts):
+            reply = replies[index] if replies else [0]
+            turn = turns[index] if turns else 0
+            cached = block_size * hit_blocks[index] if hit_blocks else 0
+            ids, reply_ids = np.array(prompt, np.int32), np.array(reply, np.int32)
+            request = Request(f"r{index}", f"c{index}", turn, ids, reply_ids, (), "", 0.0)
+            requests[request.id] = request
+            records.append(
+                RequestRecord(
+                    request.id,
+                    request.conversation_id,
+                    turn,
+                    "completed",
+                    len(prompt),
+                    cached_tokens=cached,
+                    reply_tokens=len(reply),
+                    prefill_index=index,
+                    submitted_ns=0,
+                    first_scheduled_ns=index * 10**9,
+                    first_token_ns=index * 10**9,
+                    finished_ns=index * 10**9,
+                )
+            )
+        counters = EngineCounters("wall", block_size, 100, len(prompts), 0.5, 0, 0, 0, 0)
+        return Observation(requests, records, counters)
+
+
+@pytest.fixture(scope="session")
+def observe() -> Observe:
+    return Observe()

@@ -1,0 +1,65 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cachelab.metrics import hit_rate
+from cachelab.metrics.base import AnyMetric, Metric, measure
+from cachelab.metrics.blocks import block_table
+from cachelab.metrics.observation import Observation
+from cachelab.metrics.requests import request_table
+from cachelab.metrics.turn import turn_table
+
+
+def _metric(name: str, unit: str = "s") -> Metric:
+    return Metric(name, unit, "A number.", lambda observation: None)
+
+
+@pytest.mark.parametrize(
+    ("unit", "label"),
+    [("s", "s (simulated)"), ("tokens/s", "tokens/s (simulated)"), ("requests", "requests"), ("steps", "steps")],
+)
+def test_unit_label_simulated_clock(unit: str, label: str) -> None:
+    assert _metric("a", unit).unit_label("simulated") == label
+    assert _metric("a", unit).unit_label("wall") == unit
+
+
+def test_measure_nothing_completed(golden: Observation, default_metrics: tuple[AnyMetric, ...]) -> None:
+    # E0 alone, and an engine that was never asked: every ratio, distribution and rate has an empty denominator.
+    counters = replace(golden.counters, queries_tokens=0, hits_tokens=0, preempted_queries_tokens=0)
+    counters = replace(counters, preempted_hits_tokens=0, host_queries_tokens=None, host_hits_tokens=None)
+    observation = Observation({"E0": golden.requests["E0"]}, golden.records[-1:], counters)
+    numbers = measure(default_metrics, observation)
+    assert numbers.series == {}
+    assert numbers.values == {
+        "blocks/total": 0,
+        "blocks/hit": 0,
+        "blocks/reused_distinct": 0,
+        "blocks/reuses": 0,
+        "requests/submitted": 1,
+        "requests/completed": 0,
+        "requests/rejected": 1,
+        "requests/preempted": 0,
+        "requests/preemptions": 0,
+        "requests/replies_cut": 0,
+        "engine/steps": 30,
+        "engine/num_blocks": 12,
+        "engine/kv_usage_max": 0.75,
+    }
+    assert [len(column) for column in block_table(observation).values()] == [0] * 6
+    assert [len(column) for column in turn_table(observation).values()] == [0] * 5
+    assert {len(column) for column in request_table(observation).values()} == {1}
+
+
+def test_measure_host_tier_unused(golden: Observation, default_metrics: tuple[AnyMetric, ...]) -> None:
+    counters = replace(golden.counters, host_queries_tokens=0, host_hits_tokens=0)
+    values = measure(default_metrics, replace(golden, counters=counters)).values
+    assert "hit_rate/vllm_cpu" not in values
+
+
+def test_ratios_agree_with_metrics(golden: Observation, default_metrics: tuple[AnyMetric, ...]) -> None:
+    values = measure(default_metrics, golden).values
+    ratios: dict[str, Any] = {name: ratio(golden) for name, ratio in hit_rate.RATIOS.items()}
+    assert ratios["hit_rate/first_prefill"] == (12, 21)
+    assert ratios["hit_rate/vllm_gpu_all_prefills"] == (100, 155)
+    assert {name: ratio.value for name, ratio in ratios.items()} == {name: values[name] for name in ratios}
