@@ -38,7 +38,13 @@ def conversation(name: str, *turns: tuple[Sequence[int], Sequence[int]]) -> list
 
 
 def random_requests(
-    seed: int, conversations: int, *, max_turns: int = 4, max_message: int = 40, max_reply: int = 40, vocabulary: int = 50
+    seed: int,
+    conversations: int,
+    *,
+    max_turns: int = 4,
+    max_message: int = 40,
+    max_reply: int = 40,
+    vocabulary: int = 50,
 ) -> list[Request]:
     """Chats with random messages, some of which begin with a shared system text."""
     rng = random.Random(seed)

@@ -26,9 +26,11 @@ def build_parts(root: Root) -> Parts:
     def part(name: str) -> Any:
         return build_part(name, getattr(root, name), root.plugins)
 
+    tokenizer = part("tokenizer")
     return Parts(
         dataset=part("dataset"),
-        tokenize=CachedTokenizer(part("tokenizer"), root.cache_dir),
+        tokenizer=tokenizer,
+        tokenize=CachedTokenizer(tokenizer, root.cache_dir),
         filter=part("filter"),
         trace=part("trace"),
         order=part("order"),
@@ -53,7 +55,9 @@ def build_part(name: str, group: Group, plugins: Sequence[str]) -> Any:
         if isinstance(cause, ValidationError):
             raise ConfigError(explain(cause, name)) from error
         reason = str(cause or error).splitlines()[0]
-        raise ConfigError(f"{name}: cannot build {group.get('_target_', 'an option without _target_')}: {reason}") from error
+        raise ConfigError(
+            f"{name}: cannot build {group.get('_target_', 'an option without _target_')}: {reason}"
+        ) from error
 
 
 def build_metrics(groups: dict[str, str]) -> list[AnyMetric]:
@@ -65,7 +69,9 @@ def build_metrics(groups: dict[str, str]) -> list[AnyMetric]:
         try:
             found = get_object(path)
         except (ImportError, AttributeError, ValueError) as error:
-            raise ConfigError(f"metrics.{key}: {path!r} cannot be imported ({error}): give package.module.NAME") from error
+            raise ConfigError(
+                f"metrics.{key}: {path!r} cannot be imported ({error}): give package.module.NAME"
+            ) from error
         if not isinstance(found, (tuple, list)) or not all(isinstance(metric, (Metric, Series)) for metric in found):
             raise ConfigError(f"metrics.{key}: {path!r} is not a tuple of cachelab.metrics.base.Metric or Series")
         metrics.extend(found)

@@ -89,7 +89,7 @@ def run_job(config: "DictConfig") -> float | tuple[float, ...]:
         with progress_bar(len(workload.schedule)) as progress:
             result = experiment.run(parts, workload, progress)
         values = objective(root.objective, result)
-        folder = write_artifacts(result, description)
+        folder = write_artifacts(result, description, parts.metrics, parts.tokenizer.name)
         tracked.log_result(result.numbers, folder)
     print_summary(result, description, tracked.where_to_look)
     return values
@@ -127,6 +127,8 @@ def objective(names: Sequence[str], result: "Result") -> float | tuple[float, ..
     """The metrics named, in order. Raises ConfigError that names one that this run does not have."""
     values = result.numbers.values
     if absent := next((name for name in names if name not in values), None):
-        raise ConfigError(f"objective: this run has no metric {absent} (undefined here, or misspelt: see docs/metrics.md)")
+        raise ConfigError(
+            f"objective: this run has no metric {absent} (undefined here, or misspelt: see docs/metrics.md)"
+        )
     chosen = tuple(values[name] for name in names)
     return chosen[0] if len(chosen) == 1 else chosen

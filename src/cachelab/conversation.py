@@ -122,10 +122,8 @@ class RecordedConversation:
             else:
                 prompt = np.asarray(encoder.encode_text(turn.prompt), dtype=np.int32)
                 reply = np.asarray(encoder.encode_text(turn.response), dtype=np.int32)
-            kept = _common_prefix(context, prompt)
-            turns.append(
-                TokenizedTurn(kept, prompt[kept:], reply, None, turn.prompt, turn.response, turn.timestamp_s)
-            )
+            kept = common_prefix(context, prompt)
+            turns.append(TokenizedTurn(kept, prompt[kept:], reply, None, turn.prompt, turn.response, turn.timestamp_s))
             context = np.concatenate([prompt, reply])
         return TokenizedConversation(self.id, tuple(turns))
 
@@ -133,7 +131,8 @@ class RecordedConversation:
 AnyConversation = Conversation | RecordedConversation
 
 
-def _common_prefix(a: TokenIds, b: TokenIds) -> int:
+def common_prefix(a: TokenIds, b: TokenIds) -> int:
+    """How many tokens a and b share from their start."""
     n = min(len(a), len(b))
     differs = np.nonzero(a[:n] != b[:n])[0]
     return int(differs[0]) if len(differs) else n

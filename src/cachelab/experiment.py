@@ -13,6 +13,7 @@ from cachelab.metrics.base import AnyMetric, Numbers, measure
 from cachelab.metrics.observation import Observation
 from cachelab.order.base import Order
 from cachelab.request import Request, Schedule
+from cachelab.tokenizer.base import Tokenizer
 from cachelab.trace.base import Trace
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ class Parts:
     """What a run is composed of; `tokenize` is the tokenizer behind its cache."""
 
     dataset: Dataset
+    tokenizer: Tokenizer
     tokenize: Callable[[LoadedDataset], Sequence[TokenizedConversation]]
     filter: Filter
     trace: Trace

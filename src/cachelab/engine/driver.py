@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from cachelab.engine import vllm_core
 from cachelab.engine.base import EngineCounters, EngineRun, Progress
@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 
 MAX_IDLE_STEPS = 10_000
 """Steps in a row in which nothing ran and nothing ended, after which the engine is taken to be stuck."""
+
+
+_TOTALS: Final = ("queries", "hits", "preempted_queries", "preempted_hits", "host_queries", "host_hits")
 
 
 class Timeline(Protocol):
@@ -169,9 +172,6 @@ class Driver:
             host_queries_tokens=totals["host_queries"] if has_host else None,
             host_hits_tokens=totals["host_hits"] if has_host else None,
         )
-
-
-_TOTALS = ("queries", "hits", "preempted_queries", "preempted_hits", "host_queries", "host_hits")
 
 
 def _prefill_indices(completed: Sequence[RequestRecord]) -> dict[str, int]:

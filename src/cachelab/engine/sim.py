@@ -73,7 +73,7 @@ class SimEngine:
 
         core = vllm_core.build_core(self.engine_args(), RecordedExecutor)
         try:
-            executor: RecordedExecutor = core.model_executor  # type: ignore[assignment]
+            executor: RecordedExecutor = core.model_executor
             executor.cost = self.cost
             executor.jump = self.max_num_seqs == 1 if self.decode == "auto" else self.decode == "jump"
             executor.observe_usage = lambda: vllm_core.kv_usage(core)

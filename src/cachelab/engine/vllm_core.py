@@ -36,7 +36,9 @@ def vllm_version() -> str:
     """The installed vLLM's version. Raises EngineError if there is none, or one of another minor."""
     version = installed_vllm()
     if version is None:
-        raise EngineError("vLLM is not installed: pip install 'cachelab[cpu]' (or 'cachelab[cuda]' beside an NVIDIA GPU)")
+        raise EngineError(
+            "vLLM is not installed: pip install 'cachelab[cpu]' (or 'cachelab[cuda]' beside an NVIDIA GPU)"
+        )
     if not version.startswith(f"{VLLM_MINOR}."):
         raise EngineError(f"vLLM {version} is installed, cachelab drives {VLLM_MINOR}.*: install that minor")
     return version
@@ -77,7 +79,9 @@ def first_line(error: BaseException) -> str:
     return reason.removeprefix("Value error, ").split(" [type=")[0]
 
 
-def submit(core: "EngineCore", request_id: str, prompt_ids: Sequence[int], reply_ids: Sequence[int], max_tokens: int) -> None:
+def submit(
+    core: "EngineCore", request_id: str, prompt_ids: Sequence[int], reply_ids: Sequence[int], max_tokens: int
+) -> None:
     """Add one request that generates exactly `max_tokens` tokens, whatever they are."""
     from vllm.sampling_params import RequestOutputKind, SamplingParams
     from vllm.v1.engine import EngineCoreRequest

@@ -1,0 +1,47 @@
+# The commands of this project. The first one that needs it makes .venv; later ones install nothing until
+# pyproject.toml or tools/install.sh changes.
+
+PYTHON ?= python3
+ifndef EXTRA
+EXTRA := $(shell nvidia-smi -L >/dev/null 2>&1 && echo cuda || echo cpu)
+endif
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed-$(EXTRA)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format bench clean
+
+help: ## show this list
+	@echo "make TARGET [PYTHON=python3.12] [EXTRA=cpu|cuda] [ARGS='...']"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: $(INSTALLED) ## run experiment=multi_turn on the bundled sample (ARGS: overrides, e.g. engine.block_size=16)
+	$(BIN)/python -m cachelab experiment=multi_turn $(ARGS)
+
+test: $(INSTALLED) ## run the tests (ARGS: pytest's, e.g. "-m 'not slow'")
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(INSTALLED) ## lint, formatting, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy src
+
+format: $(INSTALLED) ## let ruff fix and format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(INSTALLED) ## measure cachelab itself
+	$(BIN)/python -m pytest bench $(ARGS)
+
+install: $(INSTALLED) ## make .venv and nothing else
+
+clean: ## remove .venv, caches and builds; runs and sweeps stay
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml tools/install.sh
+	@PYTHON="$(PYTHON)" bash tools/install.sh "$(VENV)" "$(EXTRA)"
+	@touch $@

@@ -1,0 +1,85 @@
+"""Writes every file of a finished run into one folder."""
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cachelab.dataset.trace_writer import trace_rows, write_trace
+from cachelab.experiment import Result
+from cachelab.metrics.base import AnyMetric
+from cachelab.metrics.blocks import block_table
+from cachelab.metrics.requests import request_table
+from cachelab.metrics.turn import turn_table
+from cachelab.report.figures import FIGURES, draw
+from cachelab.report.summary import summary
+from cachelab.tracking.description import RunDescription
+
+_WORDS = ("request_id", "conversation_id", "outcome", "reason", "block")
+
+
+def write_artifacts(
+    result: Result, description: RunDescription, metrics: Sequence[AnyMetric], tokenizer_name: str
+) -> Path:
+    """Write `<output_dir>/artifacts` and return it; it appears when it is whole, or not at all.
+
+    Files: config.yaml, trace.jsonl.gz, requests.parquet, blocks.parquet, per_turn.csv, metrics.json, figures/*.png,
+    summary.md. A folder of that name from an earlier run in the same place is replaced.
+    """
+    folder = description.output_dir / "artifacts"
+    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    try:
+        part.mkdir(parents=True)
+        _write(part, result, description, metrics, tokenizer_name)
+        if folder.exists():
+            shutil.rmtree(folder)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return folder
+
+
+def _write(
+    folder: Path, result: Result, description: RunDescription, metrics: Sequence[AnyMetric], tokenizer_name: str
+) -> None:
+    (folder / "config.yaml").write_text(description.config_yaml, encoding="utf-8")
+    write_trace(folder / "trace.jsonl.gz", trace_rows(result.workload.requests, tokenizer_name))
+    write_parquet(folder / "requests.parquet", request_table(result.observation))
+    write_parquet(folder / "blocks.parquet", block_table(result.observation))
+    write_csv(folder / "per_turn.csv", turn_table(result.observation))
+    numbers = {"values": dict(result.numbers.values), "series": {k: dict(v) for k, v in result.numbers.series.items()}}
+    (folder / "metrics.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
+    (folder / "figures").mkdir()
+    shown: dict[str, str | None] = {}
+    for name, figure in draw(result).items():
+        shown[name] = None if figure is None else FIGURES[name]
+        if figure is not None:
+            figure.savefig(folder / "figures" / f"{name}.png", metadata={"Software": None})
+    (folder / "summary.md").write_text(summary(result, description, metrics, shown), encoding="utf-8")
+
+
+def write_parquet(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
+    """Columns of one length as Parquet; a column's type follows from its name, so that empty ones keep it."""
+    import pyarrow
+    import pyarrow.parquet
+
+    types = {name: _type_name(name) for name in columns}
+    arrays = {name: pyarrow.array(values, type=pyarrow.type_for_alias(types[name])) for name, values in columns.items()}
+    pyarrow.parquet.write_table(pyarrow.table(arrays), path, compression="zstd")
+
+
+def write_csv(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
+    """Columns of one length as CSV, None as an empty cell."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+
+
+def _type_name(column: str) -> str:
+    if column in _WORDS:
+        return "string"
+    return "float64" if column.endswith(("_s", "_rate")) else "int64"

@@ -1,0 +1,218 @@
+"""The figures of one run; a figure without data is None. Colours: Okabe and Ito's, distinct to colour-blind eyes."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cachelab.experiment import Result
+from cachelab.metrics.requests import request_table
+from cachelab.metrics.reuse import gaps_requests, gaps_s
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Numbers = npt.NDArray[Any]
+Table = Mapping[str, Sequence[Any]]
+
+BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7F7F7F"
+_BARS_UP_TO = 40  # hits a block; beyond it each count would be a hairline
+_LONG_TAIL = 10  # longest prompt / median; beyond it equal bins would squeeze nearly all prompts into one
+
+FIGURES: Mapping[str, str] = {
+    "hit_rate_by_turn": "First-prefill block hit rate of each turn beside an infinite cache's, and how many requests it is of",
+    "reuse_gaps": "How long blocks wait between two hits, in seconds and in requests",
+    "hits_per_block": "How many blocks were hit how often",
+    "prompt_lengths": "Prompt lengths by outcome, and how many of their tokens were cached",
+}
+"""Name -> what it shows."""
+
+
+def draw(result: Result) -> dict[str, "Figure | None"]:
+    """Every figure of FIGURES by its name."""
+    table = request_table(result.observation)
+    clock = result.run.counters.clock
+    return {
+        "hit_rate_by_turn": hit_rate_by_turn(table),
+        "reuse_gaps": reuse_gaps(gaps_s(result.observation), gaps_requests(result.observation), clock),
+        "hits_per_block": hits_per_block(result.observation.hits.per_block),
+        "prompt_lengths": prompt_lengths(table),
+    }
+
+
+def hit_rate_by_turn(table: Table) -> "Figure | None":
+    """Hit rate of each turn index over its completed requests' full blocks, and how many requests these are."""
+    done = _completed(table)
+    turns = np.unique(done["turn_index"])
+    if not done["full_blocks"].sum():
+        return None
+    sums = {name: np.asarray([done[name][done["turn_index"] == turn].sum() for turn in turns]) for name in done}
+    requests = np.asarray([(done["turn_index"] == turn).sum() for turn in turns])
+    known = sums["full_blocks"] > 0
+    figure = _figure(4.4)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    rate, ideal = (100 * sums[name][known] / sums["full_blocks"][known] for name in ("hit_blocks", "ideal_hit_blocks"))
+    upper.bar(turns[known], rate, color=BLUE, label="measured")
+    upper.plot(turns[known], ideal, "_", color=ORANGE, markersize=14, markeredgewidth=3, label="infinite cache")
+    upper.set_ylim(0, 105)
+    upper.set_ylabel("block hit rate (%)")
+    upper.set_title(f"First-prefill hit rate by turn, {requests.sum():,} completed requests")
+    _legend_outside(upper)
+    lower.bar(turns, requests, color=GREY)
+    lower.set_ylabel("requests")
+    lower.set_xlabel("turn index (0 = first)")
+    _whole_ticks(lower, "both")
+    if len(turns) <= 12:
+        for turn, number in zip(turns, requests, strict=True):
+            lower.annotate(f"{number:,}", (turn, number), ha="center", va="bottom", fontsize=8)
+        lower.margins(y=0.25)
+    return figure
+
+
+def reuse_gaps(seconds: Numbers, requests: Numbers, clock: str) -> "Figure | None":
+    """Two histograms over all reuses: the gap in engine seconds, and in requests."""
+    if not len(requests):
+        return None
+    figure = _figure(3.4)
+    left, right = figure.subplots(1, 2)
+    _histogram(left, seconds, f"gap ({'simulated seconds' if clock == 'simulated' else 'seconds'})", "s")
+    _histogram(right, requests, "gap (requests)", "requests")
+    left.set_ylabel("reuses (hits after a block's first)")
+    figure.suptitle(f"Gap between two hits of one block, {len(requests):,} reuses", fontsize=11)
+    return figure
+
+
+def hits_per_block(hits: Numbers) -> "Figure | None":
+    """How many distinct blocks have each number of hits."""
+    if not len(hits):
+        return None
+    number, blocks = np.unique(hits, return_counts=True)
+    figure = _figure(3.4)
+    axes = figure.subplots()
+    if number.max() <= _BARS_UP_TO:
+        axes.bar(number, blocks, color=BLUE)
+        _whole_ticks(axes, "x")
+    else:
+        axes.plot(number, blocks, "o", color=BLUE, markersize=4)
+        axes.set_xscale("log")
+        _plain_ticks(axes, "x")
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=0.7)
+    _plain_ticks(axes, "y")
+    axes.set_xlabel("hits of a block")
+    axes.set_ylabel("blocks (log scale)")
+    axes.set_title(f"Hits per block, {len(hits):,} distinct blocks hit, {hits.sum():,} hits")
+    return figure
+
+
+def prompt_lengths(table: Table) -> "Figure | None":
+    """Prompt lengths by outcome and, on the same bins, the prompt tokens of completed requests that were cached."""
+    lengths = np.asarray(table["prompt_tokens"], dtype=np.int64)
+    if not len(lengths):
+        return None
+    completed = np.asarray([outcome == "completed" for outcome in table["outcome"]])
+    cached = np.asarray(table["cached_tokens"], dtype=np.int64)[completed]
+    done, rejected = lengths[completed], lengths[~completed]
+    num_bins = min(40, max(8, int(np.sqrt(len(lengths)))))
+    edges, scale = np.histogram_bin_edges(lengths, bins=num_bins), "linear"
+    if lengths.min() > 0 and lengths.max() > _LONG_TAIL * np.median(lengths):
+        edges, scale = np.geomspace(lengths.min(), lengths.max(), num_bins + 1), "log"
+    figure = _figure(4.4)
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    upper.hist(
+        [done, rejected],
+        bins=edges,
+        stacked=True,
+        edgecolor="white",
+        linewidth=0.4,
+        color=[BLUE, RED],
+        label=[f"completed ({len(done):,})", f"rejected ({len(rejected):,})"],
+    )
+    upper.set_ylabel("requests")
+    upper.set_title(f"Prompt lengths, {len(lengths):,} requests")
+    lower.hist(
+        [done, done],
+        bins=edges,
+        stacked=True,
+        edgecolor="white",
+        linewidth=0.4,
+        weights=[cached, done - cached],
+        color=[GREEN, ORANGE],
+        label=["cached", "computed"],
+    )
+    lower.set_ylabel("prompt tokens")
+    lower.set_xscale(scale)
+    _plain_ticks(lower, "x", log=scale == "log")
+    lower.set_xlabel("prompt length (tokens)" + (", log scale" if scale == "log" else ""))
+    for axes in (upper, lower):
+        _legend_outside(axes)
+    _whole_ticks(upper, "y")
+    _plain_ticks(lower, "y", log=False)
+    return figure
+
+
+def _completed(table: Table) -> dict[str, Numbers]:
+    rows = [index for index, outcome in enumerate(table["outcome"]) if outcome == "completed"]
+    names = ("turn_index", "full_blocks", "hit_blocks", "ideal_hit_blocks")
+    return {name: np.asarray([table[name][row] for row in rows], dtype=np.int64) for name in names}
+
+
+def _histogram(axes: "Axes", gaps: Numbers, label: str, unit: str) -> None:
+    """On a logarithmic axis where the gaps span more than a factor of 50; it cannot show gaps of 0, so they are counted."""
+    shown = gaps[gaps > 0]
+    if len(shown) and shown.max() > 50 * shown.min():
+        axes.hist(
+            shown,
+            bins=np.geomspace(shown.min(), shown.max(), 31).tolist(),
+            color=BLUE,
+            edgecolor="white",
+            linewidth=0.4,
+        )
+        axes.set_xscale("log")
+        label += ", log scale"
+        zero = len(gaps) - len(shown)
+        if zero:
+            axes.set_title(f"not shown: {zero:,} gaps of 0 {unit}", fontsize=8)
+        _plain_ticks(axes, "x")
+    else:
+        whole = gaps.dtype.kind == "i" and gaps.max() <= _BARS_UP_TO
+        bins = (np.arange(gaps.min(), gaps.max() + 2) - 0.5).tolist() if whole else 20
+        axes.hist(gaps, bins=bins, color=BLUE, edgecolor="white", linewidth=0.4)
+        if whole:
+            _whole_ticks(axes, "x")
+    _plain_ticks(axes, "y", log=False)
+    axes.set_xlabel(label)
+
+
+def _figure(height: float) -> "Figure":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, height), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _legend_outside(axes: "Axes") -> None:
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
+
+
+def _whole_ticks(axes: "Axes", axis: str) -> None:
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+    for name in ("x", "y") if axis == "both" else (axis,):
+        one = axes.xaxis if name == "x" else axes.yaxis
+        one.set_major_locator(MaxNLocator(nbins=12 if name == "x" else 4, integer=True))
+        one.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+
+
+def _plain_ticks(axes: "Axes", axis: str, *, log: bool = True) -> None:
+    """Numbers as people write them: 1,000 and 0.01, no powers of ten."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    one = axes.xaxis if axis == "x" else axes.yaxis
+    one.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    if log:
+        one.set_minor_formatter(NullFormatter())

@@ -1,0 +1,32 @@
+"""A progress bar while the engine runs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from rich.text import Text
+
+from cachelab.engine.base import Progress
+
+
+class RateColumn(ProgressColumn):
+    """Requests a second, of the wall clock."""
+
+    def render(self, task: Task) -> Text:
+        rate = task.finished_speed or task.speed
+        return Text("" if rate is None else f"{rate:,.0f} requests/s" if rate >= 10 else f"{rate:.1f} requests/s")
+
+
+@contextmanager
+def progress_bar(total: int, console: Console | None = None) -> Iterator[Progress]:
+    """Draw a bar of `total` requests on stderr while the context lasts, and nothing where that is no terminal."""
+    console = console or Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda ended: None
+        return
+    columns = (TextColumn("requests"), BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("requests", total=total)
+        yield lambda ended: bar.advance(task, ended)

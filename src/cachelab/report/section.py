@@ -1,0 +1,60 @@
+"""A titled table of text: what the console and summary.md both show."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+ABSENT = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A table under a title; `left` are the columns (by index) of words, the others hold numbers."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    note: str = ""
+    left: frozenset[int] = frozenset({0})
+
+
+def count(value: float | None) -> str:
+    return ABSENT if value is None else f"{value:,.0f}"
+
+
+def decimal(value: float | None) -> str:
+    return ABSENT if value is None else f"{value:,.2f}"
+
+
+def percent(value: float | None) -> str:
+    return ABSENT if value is None else f"{100 * value:.2f} %"
+
+
+def seconds(value: float | None) -> str:
+    """Four decimals, as long as they show anything."""
+    if value is None:
+        return ABSENT
+    return f"{value:,.4f}" if value == 0 or abs(value) >= 0.0001 else f"{value:.1e}"
+
+
+def plain(value: float | None) -> str:
+    """A number of any unit: whole ones as counts, others in four digits."""
+    if value is None:
+        return ABSENT
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"
+
+
+def grouped(reasons: Iterable[str]) -> list[tuple[str, int]]:
+    """Reasons with counts, most frequent first; those that differ in numbers only are one (number: least..greatest)."""
+    groups: dict[str, list[list[int]]] = {}
+    for reason in reasons:
+        groups.setdefault(re.sub(r"\d+", "\0", reason), []).append([int(n) for n in re.findall(r"\d+", reason)])
+    ranked = sorted(groups.items(), key=lambda item: -len(item[1]))
+    return [(_filled(template, numbers), len(numbers)) for template, numbers in ranked]
+
+
+def _filled(template: str, numbers: list[list[int]]) -> str:
+    spans = [(min(column), max(column)) for column in zip(*numbers, strict=True)]
+    words = template.split("\0")
+    texts = [f"{least}" if least == greatest else f"{least}..{greatest}" for least, greatest in spans]
+    return words[0] + "".join(text + word for text, word in zip(texts, words[1:], strict=True))

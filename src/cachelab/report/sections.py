@@ -1,0 +1,179 @@
+"""A finished run as tables; what is absent stands as "-", with the reason where it is known."""
+
+from collections.abc import Callable, Mapping
+
+from cachelab.experiment import Result
+from cachelab.metrics.hit_rate import RATIOS
+from cachelab.metrics.ideal import ideal, of_ideal
+from cachelab.metrics.observation import Observation
+from cachelab.metrics.ratio import Ratio
+from cachelab.metrics.turn import turn_table
+from cachelab.report.section import Section, count, decimal, grouped, percent, plain, seconds
+from cachelab.report.settings import settings, stages
+from cachelab.tracking.description import RunDescription
+
+_UNITS = {"hit_rate/first_prefill": "blocks", "hit_rate/ideal": "blocks", "hit_rate/of_ideal": "blocks"}
+_NO_HOST_TIER = "no host tier (KV connector) is on"
+_GAP_STATISTICS = ("mean", "min", "p50", "p95", "max")
+
+
+def headline(result: Result) -> str:
+    """The run in one line."""
+    ratio = RATIOS["hit_rate/first_prefill"](result.observation)
+    why = f"{_of(ratio)} full prompt blocks" if ratio.value is not None else "no completed request has a full block"
+    return f"first-prefill block hit rate {percent(ratio.value)} ({why})"
+
+
+def context(result: Result) -> str:
+    """What the headline is to be read beside: the ceiling, and how many requests it speaks of."""
+    ended = f"{count(len(result.observation.completed))} of {count(len(result.observation.records))} requests completed"
+    ceiling = result.numbers.values.get("hit_rate/ideal")
+    return ended if ceiling is None else f"{ended}; an infinite cache would hit {percent(ceiling)}"
+
+
+def sections(result: Result, description: RunDescription, *, max_turns: int) -> list[Section]:
+    """Every table of a run, in reading order; turns beyond `max_turns` share the last row of their table."""
+    values = result.numbers.values
+    found = [
+        settings(description.config),
+        hit_rates(result),
+        outcomes(result),
+        turns(result.observation, max_turns),
+        reuse(values),
+        reuse_gaps(result),
+        engine_counters(result),
+        timing(result),
+        stages(values),
+    ]
+    return [section for section in found if section.rows]
+
+
+def outcomes(result: Result) -> Section:
+    """Requests by outcome, each reason of a rejection with its count."""
+    records = result.run.records
+    rejected = [record.reason or "no reason given" for record in records if record.outcome == "rejected"]
+    rows = [
+        ("submitted", count(len(records))),
+        ("completed", count(len(records) - len(rejected))),
+        ("rejected", count(len(rejected))),
+        *((f"  {reason}", count(number)) for reason, number in grouped(rejected)),
+        ("preempted", count(sum(record.preemptions > 0 for record in records))),
+        ("replies cut to fit", count(sum(record.reply_tokens_cut > 0 for record in records))),
+    ]
+    return Section("Requests", ("outcome", "requests"), rows)
+
+
+def hit_rates(result: Result) -> Section:
+    """Every hit rate with its numerator and denominator."""
+    ratios: Mapping[str, Callable[[Observation], Ratio]] = {
+        **RATIOS,
+        "hit_rate/ideal": ideal,
+        "hit_rate/of_ideal": of_ideal,
+    }
+    rows = []
+    for name, ratio_of in ratios.items():
+        value = result.numbers.values.get(name)
+        ratio = ratio_of(result.observation)
+        sums = f"{_of(ratio)} {_UNITS.get(name, 'tokens')}" if value is not None else _why_absent(name, ratio, result)
+        rows.append((name.removeprefix("hit_rate/"), percent(value), sums))
+    mean = result.numbers.values.get("hit_rate/per_request_mean")
+    rows.insert(
+        2, ("per_request_mean", percent(mean), f"mean over {count(len(result.observation.completed))} requests")
+    )
+    return Section("Hit rates", ("hit_rate/", "value", "hits of all"), rows, left=frozenset({0, 2}))
+
+
+def turns(observation: Observation, max_turns: int) -> Section:
+    """The headline turn by turn."""
+    table = turn_table(observation)
+    names = ("turn_index", "requests", "hit_blocks", "prompt_blocks")
+    cells = list(zip(*(table[name] for name in names), strict=True))
+    shown, rest = (cells, []) if len(cells) <= max_turns else (cells[: max_turns - 1], cells[max_turns - 1 :])
+    rows = [_turn(str(turn), requests, hit, total) for turn, requests, hit, total in shown]
+    if rest:
+        totals = [sum(row[column] for row in rest) for column in (1, 2, 3)]
+        rows.append(_turn(f"{rest[0][0]}..{rest[-1][0]}", *totals))
+    return Section("Turns", ("turn", "requests", "hit blocks", "full blocks", "hit rate"), rows)
+
+
+def reuse(values: Mapping[str, float]) -> Section:
+    """Which blocks were hit, and how often."""
+    rows = [
+        ("distinct blocks hit (cache blocks used)", count(values.get("blocks/reused_distinct"))),
+        ("hits of a block after its first (reuses)", count(values.get("blocks/reuses"))),
+        ("hits per block, mean", decimal(values.get("blocks/hits_per_block_mean"))),
+        ("hits per block, max", count(values.get("blocks/hits_per_block_max"))),
+    ]
+    return Section("Reuse", ("blocks", "value"), rows, "" if values.get("blocks/hit") else "No block was hit.")
+
+
+def reuse_gaps(result: Result) -> Section:
+    """How long a block waited between two of its hits."""
+    values = result.numbers.values
+    rows = [
+        (
+            f"in seconds{_clock(result)}",
+            *(seconds(values.get(f"reuse_gap/{statistic}_s")) for statistic in _GAP_STATISTICS),
+        ),
+        ("in requests", *(plain(values.get(f"reuse_gap/{statistic}_requests")) for statistic in _GAP_STATISTICS)),
+    ]
+    note = "" if values.get("blocks/reuses") else "No block was hit twice: there is no gap."
+    return Section("Gap between hits of a block", ("gap", *_GAP_STATISTICS), rows, note)
+
+
+def engine_counters(result: Result) -> Section:
+    """VLLM's own counters."""
+    counters = result.run.counters
+    rows = [
+        ("scheduler steps", count(counters.steps)),
+        ("usable blocks", f"{count(counters.num_blocks)} x {counters.block_size} tokens"),
+        ("highest share of blocks in use", percent(counters.kv_usage_max)),
+        ("prefix cache: tokens asked for", count(counters.queries_tokens)),
+        ("prefix cache: tokens hit", count(counters.hits_tokens)),
+        ("  after preemptions: asked for", count(counters.preempted_queries_tokens)),
+        ("  after preemptions: hit", count(counters.preempted_hits_tokens)),
+        ("host tier: tokens asked for", count(counters.host_queries_tokens)),
+        ("host tier: tokens hit", count(counters.host_hits_tokens)),
+    ]
+    note = "" if counters.host_queries_tokens is not None else f"Host tier: {_NO_HOST_TIER}."
+    return Section("Engine (its own counters)", ("counter", "value"), rows, note)
+
+
+def timing(result: Result) -> Section:
+    """Latency and throughput, simulated seconds called so."""
+    values = result.numbers.values
+    statistics = ("mean", "p50", "p95")
+    labels = {"ttft": "time to first token", "e2e": "whole request", "tpot": "per token after the first"}
+    rows = [
+        (f"{label}, s", *(seconds(values.get(f"latency/{key}_{statistic}_s")) for statistic in statistics))
+        for key, label in labels.items()
+    ]
+    for kind in ("prompt", "output"):
+        rate = values.get(f"throughput/{kind}_tokens_per_s")
+        rows.append((f"{kind} tokens per s", plain(None if rate is None else round(rate)), "", ""))
+    return Section(f"Time{_clock(result)}", ("", *statistics), rows)
+
+
+def _turn(label: str, requests: int, hit_blocks: int, prompt_blocks: int) -> tuple[str, ...]:
+    rate = percent(Ratio(hit_blocks, prompt_blocks).value)
+    return label, count(requests), count(hit_blocks), count(prompt_blocks), rate
+
+
+def _of(ratio: Ratio) -> str:
+    return f"{count(ratio.numerator)} of {count(ratio.denominator)}"
+
+
+def _clock(result: Result) -> str:
+    return " (simulated)" if result.run.counters.clock == "simulated" else ""
+
+
+def _why_absent(name: str, ratio: Ratio, result: Result) -> str:
+    if ratio.denominator:
+        return "its metric group is left out of metrics.*"
+    if not result.observation.completed:
+        return "no request completed"
+    if name == "hit_rate/vllm_cpu" and result.run.counters.host_queries_tokens is None:
+        return _NO_HOST_TIER
+    if name == "hit_rate/of_ideal":
+        return "an infinite cache hits nothing either"
+    return {"blocks": "no prompt has a full block"}.get(_UNITS.get(name, ""), "the engine counted nothing")

@@ -1,0 +1,41 @@
+"""What a run was composed of, and what its stages did before the engine started."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cachelab.report.section import Section, plain
+from cachelab.tracking.description import flatten
+
+_STAGES = ("dataset", "tokenizer", "filter", "trace", "order", "engine")
+
+
+def settings(config: Mapping[str, Any]) -> Section:
+    """One row a stage: the class that was chosen and its arguments, the unset ones left out."""
+    rows = []
+    for stage in _STAGES:
+        group = config.get(stage, {})
+        module = str(group.get("_target_", "?.?")).split(".")[-2]
+        rows.append((stage, module, " ".join(f"{key}={value}" for key, value in _arguments(group))))
+    return Section("Settings", ("stage", "option", "arguments"), rows, left=frozenset({0, 1, 2}))
+
+
+def stages(values: Mapping[str, float]) -> Section:
+    """What dataset, filter and trace counted; the many zeros of a clean source are only counted."""
+    counted = {name: value for name, value in values.items() if name.split("/")[0] in ("dataset", "filter", "trace")}
+    rows = [(name, plain(value)) for name, value in counted.items() if value]
+    zeros = len(counted) - len(rows)
+    return Section(
+        "Before the engine", ("number", "value"), rows, f"{zeros} more are 0 (metrics.json)." if zeros else ""
+    )
+
+
+def _arguments(group: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """A part inside a part (a cost model) stays out: it is in config.yaml."""
+    own = {key: value for key, value in group.items() if key != "_target_" and not _empty(value)}
+    return flatten(
+        {key: value for key, value in own.items() if not (isinstance(value, Mapping) and "_target_" in value)}
+    )
+
+
+def _empty(value: object) -> bool:
+    return value is None or value == {} or value == []

@@ -1,0 +1,86 @@
+"""summary.md: a finished run in words and tables, with what each number means and how to repeat it."""
+
+from collections.abc import Mapping, Sequence
+
+from cachelab.experiment import Result
+from cachelab.metrics.base import AnyMetric
+from cachelab.report.section import ABSENT, Section, plain
+from cachelab.report.sections import context, headline, sections
+from cachelab.tracking.description import RunDescription
+
+_MAX_TURNS = 100
+
+
+def summary(
+    result: Result, description: RunDescription, metrics: Sequence[AnyMetric], figures: Mapping[str, str | None]
+) -> str:
+    """The text of summary.md; `figures` says of each figure what it shows, or None where it had no data."""
+    parts = [
+        f"# {_escaped(description.run_name)}",
+        f"**{headline(result)}**",
+        context(result),
+        *(_table(section) for section in sections(result, description, max_turns=_MAX_TURNS)),
+        _again(result, description),
+        _figures(figures),
+        _meanings(result, metrics),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(section: Section) -> str:
+    """A markdown table; an indented first cell keeps its indent."""
+    marks = ["---" if index in section.left else "---:" for index in range(len(section.columns))]
+    rows = [_row(section.columns), f"|{'|'.join(marks)}|", *(_row(row) for row in section.rows)]
+    note = f"\n\n{section.note}" if section.note else ""
+    return f"## {section.title}\n\n" + "\n".join(rows) + note
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(_escaped(cell).replace("  ", "&nbsp;&nbsp;") for cell in cells) + " |"
+
+
+def _again(result: Result, description: RunDescription) -> str:
+    dataset = result.workload.dataset
+    tags = description.tags
+    commit = tags.get("mlflow.source.git.commit", "unknown")
+    changed = " (and changes since)" if tags.get("cachelab.source_changed") == "true" else ""
+    versions = f"cachelab {tags.get('cachelab.version', ABSENT)}, vLLM {tags.get('cachelab.vllm_version', 'none')}"
+    return "\n".join(
+        [
+            "## Again",
+            "",
+            f"    {description.command}",
+            "",
+            f"- source: commit {commit}{changed}; {versions}",
+            f"- dataset: {_escaped(dataset.name)} from `{dataset.source}`, SHA-256 {dataset.digest}",
+            "- resolved config: `config.yaml`; requests: `trace.jsonl.gz` (read back by `dataset=trace dataset.path=FILE`)",
+        ]
+    )
+
+
+def _figures(figures: Mapping[str, str | None]) -> str:
+    lines = [
+        f"- `figures/{name}.png`: {what}" if what is not None else f"- {name}: left out, this run has no data for it"
+        for name, what in figures.items()
+    ]
+    return "\n".join(["## Figures", "", *lines])
+
+
+def _meanings(result: Result, metrics: Sequence[AnyMetric]) -> str:
+    clock = result.run.counters.clock
+    rows = [
+        (metric.name, _value(result, metric.name), metric.unit_label(clock), metric.definition) for metric in metrics
+    ]
+    return _table(
+        Section("What the numbers mean", ("metric", "value", "unit", "definition"), rows, "", frozenset({0, 2, 3}))
+    )
+
+
+def _value(result: Result, name: str) -> str:
+    if steps := result.numbers.series.get(name):
+        return f"{len(steps)} turns"
+    return plain(result.numbers.values.get(name))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")

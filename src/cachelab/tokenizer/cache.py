@@ -1,0 +1,159 @@
+"""Tokenised once: token ids kept on disk by the `datasets` library, and in memory for the jobs of one process."""
+
+import hashlib
+import json
+import sys
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from cachelab.conversation import (
+    AnyConversation,
+    Conversation,
+    RecordedTurn,
+    TokenizedConversation,
+    TokenizedTurn,
+    Turn,
+)
+from cachelab.dataset.base import LoadedDataset
+from cachelab.errors import CachelabError, TokenizerError
+from cachelab.tokenizer.base import Tokenizer
+
+RULES_VERSION = 1
+"""To be raised with every change of what a TokenizedTurn holds, in this package or in conversation.py."""
+
+ENCODERS = ("mistral-common", "tiktoken", "tokenizers", "transformers")
+MEMO_SIZE = 4
+
+Row = dict[str, Any]
+Tokenized = Sequence[TokenizedConversation]
+
+_memo: OrderedDict[str, Tokenized] = OrderedDict()
+
+
+@dataclass(frozen=True)
+class CachedTokenizer:
+    """A tokenizer that reads a dataset it has met before, in this process or another, instead of tokenising it.
+
+    `cache_dir` defaults to the folder `cachelab` in the cache of `datasets` (HF_DATASETS_CACHE). Token ids come back as
+    read-only arrays over the mapped file; the texts are the dataset's own. Several processes may share a folder: one
+    tokenises while the others wait, and what a killed one leaves is not read.
+    """
+
+    tokenizer: Tokenizer
+    cache_dir: str | None = None
+
+    def __call__(self, dataset: LoadedDataset) -> Tokenized:
+        """The dataset's conversations in token ids. Raises TokenizerError if one cannot be encoded or cached."""
+        if not dataset.conversations:
+            return ()
+        fingerprint = self.fingerprint(dataset)
+        if fingerprint not in _memo:
+            _memo[fingerprint] = self._through_disk(dataset, fingerprint)
+            while len(_memo) > MEMO_SIZE:
+                _memo.popitem(last=False)
+        return _memo[fingerprint]
+
+    def fingerprint(self, dataset: LoadedDataset) -> str:
+        """Digest of everything that the token ids depend on."""
+        key = [dataset.digest, self.tokenizer.name, RULES_VERSION, [_version(package) for package in ENCODERS]]
+        return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
+
+    def _through_disk(self, dataset: LoadedDataset, fingerprint: str) -> Tokenized:
+        import datasets
+        import pyarrow
+
+        folder = self.cache_dir or str(Path(datasets.config.HF_DATASETS_CACHE) / "cachelab")
+        ids = datasets.List(datasets.Value("int32"))
+        columns = {"kept_tokens": datasets.Value("int32"), "new_ids": ids, "reply_ids": ids, "alone_ids": ids}
+        try:
+            with _quiet_unless_terminal():
+                table = datasets.Dataset.from_generator(
+                    lambda: _rows(self.tokenizer, dataset.conversations),
+                    features=datasets.Features(columns),
+                    cache_dir=folder,
+                    fingerprint=fingerprint,
+                ).with_format("arrow")[:]
+            turns = sum(len(conversation.turns) for conversation in dataset.conversations)
+            if len(table) != turns:
+                raise OSError(f"it holds {len(table)} turns under {fingerprint}, the dataset {turns}")
+            return _joined(dataset.conversations, _arrays(table))
+        except (OSError, pyarrow.ArrowException, datasets.exceptions.DatasetsError) as error:
+            cause = error.__cause__ if isinstance(error, datasets.exceptions.DatasetsError) else error
+            if isinstance(cause, CachelabError):
+                raise cause from None
+            if isinstance(cause, OSError | pyarrow.ArrowException):
+                raise TokenizerError(
+                    f"cache_dir {folder}: cannot be read or written ({' '.join(str(cause).split())}): "
+                    "delete that folder, or set cache_dir to one that can be written"
+                ) from error
+            raise
+
+
+def _rows(tokenizer: Tokenizer, conversations: Sequence[AnyConversation]) -> Iterator[Row]:
+    """One row a turn, in the dataset's order."""
+    for conversation in conversations:
+        try:
+            tokenized = conversation.tokenized(tokenizer)
+        except TokenizerError as error:
+            raise TokenizerError(f"conversation {conversation.id}: {error}") from error
+        for turn in tokenized.turns:
+            yield {
+                "kept_tokens": turn.kept_tokens,
+                "new_ids": turn.new_ids,
+                "reply_ids": turn.reply_ids,
+                "alone_ids": turn.alone_ids,
+            }
+
+
+def _arrays(table: Any) -> Iterator[Row]:
+    """The rows again, their ids as views of the table's buffers."""
+    for batch in table.to_batches():
+        lists = [batch.column(name) for name in ("new_ids", "reply_ids", "alone_ids")]
+        values = [column.values.to_numpy(zero_copy_only=True) for column in lists]
+        offsets = [column.offsets.to_numpy().tolist() for column in lists]
+        present = lists[2].is_valid().to_pylist()
+        for i, kept in enumerate(batch.column("kept_tokens").to_pylist()):
+            new, reply, alone = (v[at[i] : at[i + 1]] for v, at in zip(values, offsets, strict=True))
+            yield {"kept_tokens": kept, "new_ids": new, "reply_ids": reply, "alone_ids": alone if present[i] else None}
+
+
+def _joined(conversations: Sequence[AnyConversation], rows: Iterator[Row]) -> Tokenized:
+    """The rows under the texts they were made of."""
+    joined: list[TokenizedConversation] = []
+    for conversation in conversations:
+        turns = tuple(_turn(turn, next(rows)) for turn in conversation.turns)
+        system = conversation.system if isinstance(conversation, Conversation) else None
+        joined.append(TokenizedConversation(conversation.id, turns, system))
+    return tuple(joined)
+
+
+def _turn(turn: Turn | RecordedTurn, row: Row) -> TokenizedTurn:
+    if isinstance(turn, RecordedTurn):
+        return TokenizedTurn(**row, user=turn.prompt, assistant=turn.response, timestamp_s=turn.timestamp_s)
+    return TokenizedTurn(**row, user=turn.user, assistant=turn.assistant)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+@contextmanager
+def _quiet_unless_terminal() -> Iterator[None]:
+    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    if sys.stderr.isatty() or are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()

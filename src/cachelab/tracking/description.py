@@ -1,0 +1,93 @@
+"""What a tracking store is told about a run before the run starts."""
+
+import json
+import logging
+import re
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cachelab
+
+log = logging.getLogger(__name__)
+
+_PASSWORD = re.compile(r"(://[^:/@\s]*):[^@/\s]+@")
+
+
+@dataclass(frozen=True)
+class RunDescription:
+    """A run before it starts: its resolved config, and where its files go (`output_dir`, the job's own folder)."""
+
+    run_name: str
+    config: Mapping[str, Any]
+    config_yaml: str
+    parameters: Mapping[str, str]
+    tags: Mapping[str, str]
+    command: str
+    output_dir: Path
+
+
+def describe(
+    *,
+    run_name: str,
+    config: Mapping[str, Any],
+    config_yaml: str,
+    overrides: Sequence[str],
+    command: str,
+    engine: str,
+    engine_version: str | None,
+    output_dir: Path,
+) -> RunDescription:
+    """The description of a run of this cachelab; passwords in addresses are masked throughout."""
+    tags = {
+        "cachelab.version": cachelab.__version__,
+        "cachelab.engine": engine,
+        "cachelab.overrides": without_passwords(" ".join(overrides)),
+    }
+    if engine_version is not None:
+        tags["cachelab.vllm_version"] = engine_version
+    return RunDescription(
+        run_name=run_name,
+        config=config,
+        config_yaml=without_passwords(config_yaml),
+        parameters={key: without_passwords(value) for key, value in flatten(config)},
+        tags=tags | source_tags(Path(cachelab.__file__).parent),
+        command=without_passwords(command),
+        output_dir=output_dir,
+    )
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every leaf of a nested config as (dotted key, text); what is no string is written as JSON (None: null)."""
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def without_passwords(text: str) -> str:
+    """The text with `://user:password@` made `://user:***@`."""
+    return _PASSWORD.sub(r"\1:***@", text)
+
+
+def source_tags(folder: Path) -> dict[str, str]:
+    """The git commit of the source in this folder, and whether it was changed since; empty where git has neither."""
+    if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return {}  # installed inside somebody else's repository: its commit says nothing about this source
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return {}
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".")
+    return {"mlflow.source.git.commit": commit, "cachelab.source_changed": json.dumps(bool(changed))}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        log.debug("git %s: %s", arguments[0], error)
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

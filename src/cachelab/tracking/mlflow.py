@@ -1,0 +1,161 @@
+"""Keeps runs in an MLflow store."""
+
+import logging
+import os
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from cachelab.errors import TrackingError
+from cachelab.part import PART
+from cachelab.tracking.description import RunDescription, without_passwords
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from cachelab.tracking.mlflow_run import MlflowRun
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+_FIRST_ANSWER = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+
+
+@dataclass(frozen=True, config=PART)
+class MlflowTracking:
+    """An MLflow experiment; `uri` None means $MLFLOW_TRACKING_URI, or else `mlflow.db` in the working directory."""
+
+    uri: str | None
+    experiment: Annotated[str, Field(min_length=1, max_length=500)]
+    run_name: str | None
+    tags: dict[str, str | int | float | bool]
+
+    def start(self, description: RunDescription) -> "MlflowRun":
+        """Create the run and log its config. Raises TrackingError if the store cannot be reached or written."""
+        key, uri = self._address()
+        _refuse_file_store(key, uri)
+        _try_sqlite(key, uri)
+        _silence()
+        from mlflow import MlflowClient
+
+        from cachelab.tracking.mlflow_run import MlflowRun, store_errors
+
+        with store_errors(f"{key}={without_passwords(uri)}", _way_out(uri)), _impatient():
+            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+            experiment_id = self._experiment_id(client, uri)
+            run = client.create_run(experiment_id, tags=_machine_tags(), run_name=self.run_name or description.run_name)
+        tracked = MlflowRun(client, uri, experiment_id, run.info.run_id, description.output_dir)
+        try:
+            tracked.log_config(description, {key: str(value) for key, value in self.tags.items()})
+        except BaseException as error:
+            tracked.end(error)
+            raise
+        return tracked
+
+    def _address(self) -> tuple[str, str]:
+        if self.uri:
+            return "tracking.uri", self.uri
+        if from_environment := os.environ.get("MLFLOW_TRACKING_URI", "").strip():
+            return "MLFLOW_TRACKING_URI", from_environment
+        return "tracking.uri", DEFAULT_URI
+
+    def _experiment_id(self, client: "MlflowClient", uri: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        found = client.get_experiment_by_name(self.experiment)
+        if found is None:
+            try:
+                return client.create_experiment(self.experiment, artifact_location=_artifacts(uri, self.experiment))
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                found = client.get_experiment_by_name(self.experiment)  # another process was faster
+        if found is None or found.lifecycle_stage != "active":
+            raise TrackingError(
+                f"tracking.experiment={self.experiment}: this MLflow experiment was deleted: "
+                "restore it (mlflow experiments restore) or choose another name"
+            )
+        return str(found.experiment_id)
+
+
+def _refuse_file_store(key: str, uri: str) -> None:
+    """MLflow still reads folders if its MLFLOW_ALLOW_FILE_STORE says so; by default it refuses them."""
+    allowed = os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("1", "true")
+    if not allowed and ("://" not in uri or uri.startswith("file:")):
+        if re.search(r"\.(db|sqlite3?)$", uri):
+            raise TrackingError(f"{key}={uri}: this is no address: write sqlite:///{re.sub('^[a-z]+:/*', '', uri)}")
+        raise TrackingError(
+            f"{key}={uri}: MLflow no longer writes its file store: use {DEFAULT_URI} or another database"
+        )
+
+
+def _try_sqlite(key: str, uri: str) -> None:
+    """Find out at once whether an SQLite file can be written: MLflow itself would try for minutes."""
+    path = _sqlite_file(uri)
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            database.execute("ROLLBACK")
+    except (OSError, sqlite3.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise TrackingError(f"{key}={uri}: {reason} ({path}): {_way_out(uri)}") from error
+
+
+def _way_out(uri: str) -> str:
+    if uri.startswith("http"):
+        return "start the MLflow server, correct the address, or run with tracking=none"
+    if uri.startswith("sqlite"):
+        return "choose a database file that can be written (tracking.uri=sqlite:///FILE), or run with tracking=none"
+    return f"correct the address (for example {DEFAULT_URI}), or run with tracking=none"
+
+
+def _artifacts(uri: str, experiment: str) -> str | None:
+    """Next to an SQLite file, whatever the working directory of a later run; None lets a server decide."""
+    path = _sqlite_file(uri)
+    return None if path is None else str(path.parent / "mlartifacts" / re.sub(r"[^\w.-]+", "_", experiment))
+
+
+def _sqlite_file(uri: str) -> Path | None:
+    if not uri.startswith("sqlite"):
+        return None
+    database = re.sub(r"^sqlite(\+\w+)?:///?", "", uri).partition("?")[0]
+    return None if database in ("", ":memory:") else Path(database).resolve()
+
+
+def _machine_tags() -> dict[str, str]:
+    import getpass
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        user = str(os.getuid())
+    return {"mlflow.user": user, "mlflow.source.name": "cachelab", "mlflow.source.type": "LOCAL"}
+
+
+def _silence() -> None:
+    """Keep MLflow's and alembic's chatter off the console; their warnings stay."""
+    import mlflow  # noqa: F401  its import sets its own level
+
+    for name in ("mlflow", "alembic"):
+        if not os.environ.get("MLFLOW_LOGGING_LEVEL"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """Let an absent server be noticed in seconds: MLflow itself retries for minutes, and asks only its environment."""
+    added: Mapping[str, str] = {key: value for key, value in _FIRST_ANSWER.items() if key not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for key in added:
+            del os.environ[key]

@@ -1,0 +1,195 @@
+"""One run in an MLflow store; imports MLflow, so it is itself imported only when a run starts."""
+
+import json
+import logging
+import re
+import sqlite3
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+
+from cachelab.dataset.base import LoadedDataset
+from cachelab.errors import CachelabError, TrackingError
+from cachelab.metrics.base import Numbers
+from cachelab.tracking.description import RunDescription, without_passwords
+
+log = logging.getLogger(__name__)
+Item = TypeVar("Item")
+
+# MLflow's limits: characters of a value, items of a batch
+_MAX_PARAM, _MAX_TAG, _MAX_DIGEST = 6000, 8000, 36
+_PARAMS_A_BATCH, _METRICS_A_BATCH = 100, 1000
+
+
+class MlflowRun:
+    """A run that was created in the store; see TrackedRun. Changes the store with every call."""
+
+    def __init__(self, client: MlflowClient, uri: str, experiment_id: str, run_id: str, output_dir: Path) -> None:
+        self._client = client
+        self._uri = uri
+        self._experiment_id = experiment_id
+        self.run_id: str | None = run_id
+        self._id = run_id
+        self._output_dir = output_dir
+        self._logged: dict[str, float] = {}
+
+    @property
+    def where_to_look(self) -> Mapping[str, str]:
+        uri = without_passwords(self._uri)
+        if uri.startswith("http"):
+            return {"MLflow": f"{uri.rstrip('/')}/#/experiments/{self._experiment_id}/runs/{self._id}"}
+        return {"MLflow": f"mlflow ui --backend-store-uri {uri}", "run id": self._id}
+
+    def log_config(self, description: RunDescription, tags: Mapping[str, str]) -> None:
+        """Keep the config before anything else, then the parameters and tags (the user's own win)."""
+        with self._stored("cannot log the config"):
+            self._client.log_text(self._id, description.config_yaml, "config.yaml")
+            params = [Param(_key(key), _cut(value, _MAX_PARAM)) for key, value in description.parameters.items()]
+            for batch in _batches(params, _PARAMS_A_BATCH):
+                self._client.log_batch(self._id, params=batch)
+            self._set_tags({**description.tags, "cachelab.command": description.command, **tags})
+
+    def log_dataset(self, dataset: LoadedDataset) -> None:
+        """Log the dataset as an input of the run, its counts as the input's profile."""
+        entity = Dataset(
+            name=dataset.name,
+            digest=dataset.digest[:_MAX_DIGEST],
+            source_type="local" if "://" not in dataset.source else "http",
+            source=json.dumps({"uri" if "://" not in dataset.source else "url": dataset.source}),
+            profile=json.dumps(dict(dataset.counts)),
+        )
+        with self._stored("cannot log the dataset"):
+            self._client.log_inputs(self._id, [DatasetInput(entity, [InputTag("mlflow.data.context", "workload")])])
+            self._set_tags({"cachelab.dataset_digest": dataset.digest})
+
+    def log_workload(self, numbers: Mapping[str, float]) -> None:
+        self._log(Numbers(numbers, {}))
+
+    def log_result(self, numbers: Numbers, folder: Path) -> None:
+        """Log what is new in the numbers, upload the folder, and show its summary.md on the run's page."""
+        try:
+            self._log(numbers)
+            with self._stored("cannot upload the files"):
+                self._client.log_artifacts(self._id, str(folder))
+                summary = folder / "summary.md"
+                if summary.is_file():
+                    self._set_tags({"mlflow.note.content": _cut_lines(summary.read_text(encoding="utf-8"), _MAX_TAG)})
+        except TrackingError as error:
+            raise TrackingError(f"{error}; the results are in {folder}") from error
+
+    def end(self, error: BaseException | None) -> None:
+        """Upload the logs and end the run as the error says. Raises TrackingError, but never in place of the error."""
+        status = "FINISHED" if error is None else "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+        try:
+            with self._stored(f"cannot set the run {status}"):
+                try:
+                    if error is not None:
+                        self._set_tags({"cachelab.error": without_passwords(_reason(error))})
+                        text = without_passwords("".join(traceback.format_exception(error)))
+                        self._client.log_text(self._id, text, "error.txt")
+                    self._upload_logs()
+                finally:
+                    self._client.set_terminated(self._id, status)
+        except TrackingError as lost:
+            if error is None:
+                raise
+            log.warning("%s", lost)  # the error that ended the run is the one to show
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end(error)
+
+    def _log(self, numbers: Numbers) -> None:
+        now_ms = int(time.time() * 1000)
+        new = {key: value for key, value in numbers.values.items() if self._logged.get(key) != value}
+        metrics = [Metric(_key(key), float(value), now_ms, 0) for key, value in new.items()]
+        for key, steps in numbers.series.items():
+            metrics += [Metric(_key(key), float(value), now_ms, step) for step, value in sorted(steps.items())]
+        with self._stored("cannot log the metrics"):
+            for batch in _batches(metrics, _METRICS_A_BATCH):
+                self._client.log_batch(self._id, metrics=batch)
+        self._logged |= new
+
+    def _set_tags(self, tags: Mapping[str, str]) -> None:
+        tagged = [RunTag(_key(key), _cut(value, _MAX_TAG)) for key, value in tags.items()]
+        for batch in _batches(tagged, _PARAMS_A_BATCH):
+            self._client.log_batch(self._id, tags=batch)
+
+    def _upload_logs(self) -> None:
+        for handler in logging.getLogger().handlers:
+            handler.flush()
+        for path in sorted(self._output_dir.glob("*.log")):
+            self._client.log_artifact(self._id, str(path))
+
+    def _stored(self, what: str) -> AbstractContextManager[None]:
+        return store_errors(f"MLflow run {self._id}: {what}")
+
+
+@contextmanager
+def store_errors(what: str, way_out: str = "") -> Iterator[None]:
+    """Make whatever the store raises a TrackingError of one line.
+
+    Every exception is meant: databases, servers and artifact stores raise those of their own client libraries.
+    """
+    try:
+        yield
+    except CachelabError:
+        raise
+    except Exception as error:
+        reason = without_passwords(_reason(_root(error)))
+        raise TrackingError(f"{what}: {reason}{way_out and ': '}{way_out}") from error
+
+
+def _root(error: BaseException) -> BaseException:
+    """The error that says most: what the system refused, else what the others were raised from."""
+    chain = [error]
+    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(inner)
+    refused = [inner for inner in chain if isinstance(inner, OSError)]
+    named = [inner for inner in refused if inner.strerror]
+    if named or refused:
+        return (named or refused)[-1]
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
+    lines = str(error).strip().splitlines()
+    text = re.sub(r"^\([\w.]+\) ", "", lines[0]) if lines else ""  # SQLAlchemy puts its driver's class in front
+    speaks = isinstance(error, (CachelabError, OSError, MlflowException, sqlite3.Error))
+    return _cut(text if speaks and text else f"{type(error).__name__}{text and ': '}{text}", 300)
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[^/\w.\- :]", "_", name)[:250]
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _cut_lines(text: str, length: int) -> str:
+    """As many whole lines as fit, so that no markdown table row is cut in two."""
+    if len(text) <= length:
+        return text
+    end = "\n\n(The rest is in the artifact summary.md.)"
+    return text[: length - len(end)].rpartition("\n")[0] + end
+
+
+def _batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -1,0 +1,276 @@
+"""The command line as a user meets it, in a process of its own."""
+
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Cachelab = Callable[..., "subprocess.CompletedProcess[str]"]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def cachelab(tmp_path: Path, repository: Path) -> Cachelab:
+    """Runs cachelab in an empty folder; keyword arguments are environment variables."""
+
+    def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "HYDRA_"))}
+        return subprocess.run(
+            [sys.executable, "-m", "cachelab", *arguments],
+            cwd=tmp_path,
+            env=kept | {"PYTHONPATH": str(repository / "src"), "COLUMNS": "100"} | environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return run
+
+
+def runs(database: Path) -> list[tuple[str, str, str]]:
+    """(id, name, status) of every run in an MLflow database."""
+    with sqlite3.connect(database) as connection:
+        return connection.execute("select run_uuid, name, status from runs order by start_time").fetchall()
+
+
+def metrics(database: Path, run_id: str) -> dict[str, float]:
+    with sqlite3.connect(database) as connection:
+        return dict(connection.execute("select key, value from latest_metrics where run_uuid = ?", [run_id]))
+
+
+def one_line(done: "subprocess.CompletedProcess[str]") -> str:
+    """The complaint of a failed command: exactly one line, exit code not 0, no traceback."""
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr + done.stdout
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+def test_cli_alone_shows_what_can_be_run(cachelab: Cachelab) -> None:
+    done = cachelab()
+    assert done.returncode == 0
+    for word in ("multi_turn", "by_conversation", "sharegpt", "mlflow", "python -m cachelab experiment=multi_turn"):
+        assert word in done.stdout
+
+
+def test_cli_help_names_groups_and_settings(cachelab: Cachelab) -> None:
+    done = cachelab("--help")
+    assert done.returncode == 0
+    assert "order: all_at_once, by_conversation, by_turn, sessions" in done.stdout
+    assert "num_blocks: 10000" in done.stdout
+
+
+def test_cli_cfg_job_shows_the_composed_config(cachelab: Cachelab) -> None:
+    done = cachelab("experiment=multi_turn", "--cfg", "job")
+    assert done.returncode == 0
+    assert "num_blocks: 257" in done.stdout
+
+
+def test_cli_info_defaults_shows_the_tree(cachelab: Cachelab) -> None:
+    done = cachelab("experiment=multi_turn", "--info", "defaults")
+    assert done.returncode == 0
+    assert "filter/guide" in done.stdout
+
+
+def test_cli_completion_offers_options(cachelab: Cachelab) -> None:
+    done = cachelab("--shell-completion", "query=bash", COMP_LINE="cachelab order=", COMP_POINT="15")
+    assert "order=by_turn" in done.stdout
+
+
+def test_cli_simple_prints_three_turns_with_growing_hit_rates(cachelab: Cachelab, tmp_path: Path) -> None:
+    done = cachelab("experiment=simple")
+    assert done.returncode == 0, done.stderr
+    (run_id, name, status) = runs(tmp_path / "mlflow.db")[0]
+    assert (name, status) == ("simple", "FINISHED")
+    with sqlite3.connect(tmp_path / "mlflow.db") as connection:
+        rates = connection.execute(
+            "select step, value from metrics where run_uuid = ? and key = 'turn/hit_rate' order by step", [run_id]
+        ).fetchall()
+    assert [step for step, _ in rates] == [0, 1, 2]
+    assert rates[0][1] == 0 < rates[1][1] < rates[2][1]
+
+
+def test_cli_arms_show_the_effect_of_history(cachelab: Cachelab, tmp_path: Path) -> None:
+    done = cachelab("--multirun", "experiment=multi_turn,single_turn")
+    assert done.returncode == 0, done.stderr
+    found = {name: metrics(tmp_path / "mlflow.db", run_id) for run_id, name, _ in runs(tmp_path / "mlflow.db")}
+    multi, single = found["multi_turn"], found["single_turn"]
+    assert multi["requests/submitted"] == single["requests/submitted"] > 50
+    assert multi["hit_rate/first_prefill"] > 0.5 > 0.1 > single["hit_rate/first_prefill"]
+    assert all(m["requests/submitted"] == m["requests/completed"] + m["requests/rejected"] for m in found.values())
+
+
+def test_cli_run_leaves_every_artifact(cachelab: Cachelab, tmp_path: Path) -> None:
+    done = cachelab("experiment=multi_turn", "filter.max_conversations=5", "hydra.run.dir=out")
+    assert done.returncode == 0, done.stderr
+    (run_id, name, status) = runs(tmp_path / "mlflow.db")[0]
+    assert (name, status) == ("multi_turn filter.max_conversations=5", "FINISHED")
+    logged = {
+        str(path.relative_to(folder))
+        for folder in tmp_path.glob(f"mlartifacts/*/{run_id}/artifacts")
+        for path in folder.rglob("*")
+    }
+    assert {
+        "config.yaml",
+        "trace.jsonl.gz",
+        "requests.parquet",
+        "blocks.parquet",
+        "per_turn.csv",
+        "summary.md",
+        "cachelab.log",
+        "figures",
+    } <= logged
+    with sqlite3.connect(tmp_path / "mlflow.db") as connection:
+        params = dict(connection.execute("select key, value from params where run_uuid = ?", [run_id]))
+    assert params["engine.num_blocks"] == "257"
+    assert params["filter.max_conversations"] == "5"
+
+
+def test_cli_trace_reads_back_to_the_same_numbers(cachelab: Cachelab, tmp_path: Path) -> None:
+    first = cachelab("experiment=multi_turn", "filter.max_conversations=5", "hydra.run.dir=out")
+    assert first.returncode == 0, first.stderr
+    trace = next(tmp_path.glob("out/**/trace.jsonl.gz"))
+    again = cachelab("experiment=multi_turn", "filter=none", "dataset=trace", f"dataset.path={trace}")
+    assert again.returncode == 0, again.stderr
+    one, two = (metrics(tmp_path / "mlflow.db", run_id) for run_id, _, _ in runs(tmp_path / "mlflow.db"))
+    same = [key for key in one if key.startswith(("hit_rate/", "blocks/", "latency/", "turn/", "requests/"))]
+    assert len(same) > 20
+    assert {key: one[key] for key in same} == {key: two[key] for key in same}
+
+
+def test_cli_unfiltered_accounts_for_rejected_requests(cachelab: Cachelab, tmp_path: Path) -> None:
+    done = cachelab("experiment=unfiltered", "engine.max_model_len=512")
+    assert done.returncode == 0, done.stderr
+    found = metrics(tmp_path / "mlflow.db", runs(tmp_path / "mlflow.db")[0][0])
+    assert found["requests/submitted"] == 328 == found["requests/completed"] + found["requests/rejected"]
+    assert found["requests/rejected"] > 0
+    assert "max_model_len 512" in done.stdout
+
+
+def test_cli_tracking_none_leaves_files_only(cachelab: Cachelab, tmp_path: Path) -> None:
+    done = cachelab("experiment=simple", "tracking=none", "hydra.run.dir=out")
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "mlflow.db").exists()
+    assert next(tmp_path.glob("out/**/metrics.json"))
+
+
+def test_cli_two_objectives_reach_a_sweeper(cachelab: Cachelab, tmp_path: Path) -> None:
+    done = cachelab("experiment=simple", "objective=[hit_rate/first_prefill,hit_rate/vllm_cpu]")
+    # there is no host tier: the second one is undefined, and the run says which
+    assert "hit_rate/vllm_cpu" in one_line(done)
+    assert runs(tmp_path / "mlflow.db")[0][2] == "FAILED"
+
+
+BAD_FILES = {
+    "truncated": (b'[{"id": "a", "conversations": [{"from": "human"', "line 1"),
+    "not_utf8": (b'[{"id": "a", "conversations": [{"from": "human", "value": "\xff"}]}]', "UTF-8"),
+    "empty_array": (b"[]", "empty"),
+    "wrong_schema": (json.dumps([{"id": "a", "messages": []}]).encode(), "conversations"),
+    "no_array": (json.dumps({"id": "a"}).encode(), "array"),
+}
+
+
+@pytest.mark.parametrize("mess", BAD_FILES)
+def test_cli_bad_file_is_one_line_and_a_failed_run(cachelab: Cachelab, tmp_path: Path, mess: str) -> None:
+    content, word = BAD_FILES[mess]
+    (tmp_path / "chats.json").write_bytes(content)
+    line = one_line(
+        cachelab("experiment=multi_turn", "dataset=sharegpt", "dataset.path=chats.json", "hydra.run.dir=out")
+    )
+    assert "chats.json" in line
+    assert word in line
+    assert [status for _, _, status in runs(tmp_path / "mlflow.db")] == ["FAILED"]
+    kept = {path.name for path in tmp_path.glob("mlartifacts/**/*") if path.is_file()}
+    assert {"config.yaml", "cachelab.log"} <= kept
+    assert "summary.md" not in kept
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {".hydra", "cachelab.log"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["dataset=sharegpt", "dataset.path=nowhere.json"], ["nowhere.json"]),
+        (["engine.block_size=0"], ["engine.block_size", "0"]),
+        (["engine.block_size=many"], ["engine.block_size", "many"]),
+        (["engine.num_blocks=10"], ["engine.num_blocks", "257"]),
+        (["filter.keep=half"], ["filter.keep", "whole"]),
+        (["filter.min_turns=5", "filter.max_turns=2"], ["filter.min_turns", "max_turns"]),
+        (["filter.min_turns=50"], ["filter", "keeps none"]),
+        (["order=backwards"], ["order=backwards", "by_turn"]),
+        (["engine.blok_size=8"], ["engine.blok_size"]),
+        (["+engine.blok_size=8"], ["engine.blok_size"]),
+        (["nonsense=1"], ["nonsense"]),
+        (["order._target_=os.system"], ["order"]),
+        (["objective=[]"], ["objective"]),
+        (["metrics.hit_rate=no.such.thing"], ["metrics.hit_rate"]),
+        (["engine.args={no_such_field: 1}"], ["engine.args.no_such_field"]),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else value,
+)
+def test_cli_bad_argument_is_one_line(cachelab: Cachelab, arguments: list[str], words: list[str]) -> None:
+    line = one_line(cachelab("experiment=multi_turn", *arguments))
+    assert all(word in line for word in words), line
+
+
+def test_cli_unwritable_tracking_database_is_one_line_before_any_work(cachelab: Cachelab, tmp_path: Path) -> None:
+    (tmp_path / "taken.db").mkdir()
+    line = one_line(cachelab("experiment=simple", "tracking.uri=sqlite:///taken.db"))
+    assert "tracking.uri" in line
+    (tmp_path / "text.db").write_text("this is no database, whatever its name says " * 50)
+    assert "text.db" in one_line(cachelab("experiment=simple", "tracking.uri=sqlite:///text.db"))
+
+
+def test_cli_honours_the_tracking_uri_of_the_environment(cachelab: Cachelab, tmp_path: Path) -> None:
+    done = cachelab("experiment=simple", MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path}/elsewhere.db")
+    assert done.returncode == 0, done.stderr
+    assert len(runs(tmp_path / "elsewhere.db")) == 1
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_cli_full_error_shows_the_trace(cachelab: Cachelab) -> None:
+    done = cachelab("experiment=simple", "dataset=sharegpt", "dataset.path=nowhere.json", HYDRA_FULL_ERROR="1")
+    assert done.returncode != 0
+    assert re.search(r"Traceback[\s\S]+DatasetError", done.stderr)
+
+
+def test_cli_real_sharegpt_reproduces_the_independent_count(
+    cachelab: Cachelab, tmp_path: Path, real_sharegpt: Path
+) -> None:
+    # An independent infinite-cache count (block size 8, Tekken) gives 131 conversations, 338 requests, 0.834 and 0.018.
+    done = cachelab(
+        "--multirun", "experiment=multi_turn,single_turn", "dataset=sharegpt", f"dataset.path={real_sharegpt}"
+    )
+    assert done.returncode == 0, done.stderr
+    multi, single = (metrics(tmp_path / "mlflow.db", run_id) for run_id, _, _ in runs(tmp_path / "mlflow.db"))
+    assert multi["filter/conversations_kept"] == single["filter/conversations_kept"] == pytest.approx(131, abs=2)
+    assert multi["hit_rate/ideal"] == pytest.approx(0.834, abs=0.005)
+    assert single["hit_rate/ideal"] == pytest.approx(0.018, abs=0.001)
+    assert multi["trace/prefix_breaks"] == 0
+
+
+def test_cli_all_real_conversations_are_accounted_for(cachelab: Cachelab, tmp_path: Path, real_sharegpt: Path) -> None:
+    done = cachelab(
+        "dataset=sharegpt",
+        f"dataset.path={real_sharegpt}",
+        "filter=none",
+        "engine.max_model_len=8192",
+        "order=sessions",
+        "order.num_users=8",
+    )
+    assert done.returncode == 0, done.stderr
+    found = metrics(tmp_path / "mlflow.db", runs(tmp_path / "mlflow.db")[0][0])
+    assert found["dataset/conversations"] + found["dataset/conversations_without_human"] == 700
+    assert (
+        found["requests/submitted"]
+        == found["dataset/turns"]
+        == found["requests/completed"] + found["requests/rejected"]
+    )
