@@ -40,12 +40,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
 
-    print(
-        f"process start to first request (experiment=multi_turn, tracking=none): {seconds_to_first_request('none'):.1f} s"
-    )
-    print(
-        f"process start to first request (experiment=multi_turn, MLflow):        {seconds_to_first_request('mlflow'):.1f} s"
-    )
+    for tracking in ("none", "mlflow"):
+        first = seconds_to_first_request(tracking)
+        print(f"process start to first request, experiment=multi_turn tracking={tracking}: {first:.1f} s")
 
     dataset: Dataset = ShareGPT(path=str(options.dataset)) if options.dataset else Sample()
     loaded = dataset.load()

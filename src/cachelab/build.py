@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from cachelab.complaint import one_line
 from cachelab.config import Group, Root
-from cachelab.errors import CachelabError, ConfigError
+from cachelab.errors import ConfigError
 from cachelab.experiment import Parts
 from cachelab.metrics.base import AnyMetric, Metric, Series
 
@@ -48,16 +49,12 @@ def build_part(name: str, group: Group, plugins: Sequence[str]) -> Any:
     whitelist = [f"{package}.*" for package in ("cachelab", *plugins)]
     try:
         return instantiate(group, _convert_="all", _execution_whitelist_=whitelist)
-    except InstantiationException as error:
-        cause = error.__cause__ or error.__context__
-        if isinstance(cause, CachelabError):
-            raise cause from error
-        if isinstance(cause, ValidationError):
-            raise ConfigError(explain(cause, name)) from error
-        reason = str(cause or error).splitlines()[0]
-        raise ConfigError(
-            f"{name}: cannot build {group.get('_target_', 'an option without _target_')}: {reason}"
-        ) from error
+    except ValidationError as error:
+        raise ConfigError(explain(error, name)) from error
+    except (InstantiationException, TypeError, ValueError) as error:
+        reason = one_line(str(error)).removeprefix("Error instantiating ")
+        target = group.get("_target_", "an option without _target_")
+        raise ConfigError(f"{name}: cannot build {target}: {reason}") from error
 
 
 def build_metrics(groups: dict[str, str]) -> list[AnyMetric]:

@@ -17,6 +17,8 @@ def complaint(error: BaseException) -> str:
         if "No match in the defaults list" in text:
             return f"{key}: there is no such config group: see python -m cachelab --help"
         return f"{key}: there is no such setting: see python -m cachelab --cfg job (+{key}=... adds one)"
+    if missing := re.search(r"Missing mandatory value[\s\S]*full_key: (\S+)", text):
+        return f"{missing[1]}: a value is needed: add {missing[1]}=..."
     if type(error).__module__.split(".")[0] in ("hydra", "omegaconf"):
         cause = f": {error.__cause__}" if error.__cause__ is not None else ""
         return one_line(f"{text}{cause}")

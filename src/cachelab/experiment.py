@@ -62,9 +62,8 @@ def prepare(parts: Parts) -> Workload:
     log.info("filter: %d of %d conversations kept", len(filtered.kept), len(tokenized))
     if not filtered.kept:
         dropped = ", ".join(f"{k} {v:g}" for k, v in filtered.numbers.items() if k.startswith("dropped_") and v)
-        raise ConfigError(
-            f"filter: keeps none of {len(tokenized)} conversations ({dropped or 'the dataset is empty'}): loosen filter.*"
-        )
+        why = dropped or "the dataset is empty"
+        raise ConfigError(f"filter: keeps none of {len(tokenized)} conversations ({why}): loosen filter.*")
     trace = parts.trace.build(filtered.kept)
     schedule = parts.order.arrange(trace.requests)
     if sorted(request.id for request in schedule) != sorted(request.id for request in trace.requests):

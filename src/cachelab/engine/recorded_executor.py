@@ -49,9 +49,7 @@ class RecordedExecutor(Executor):
         self.first_scheduled_ns: dict[str, int] = {}
         self._replies: dict[str, _Reply] = {}
 
-    def collective_rpc(
-        self, method: Any, timeout: Any = None, args: Any = (), kwargs: Any = None, non_block: Any = False
-    ) -> Any:
+    def collective_rpc(self, method: Any, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"the recorded executor has no worker to ask for {method}")
 
     def check_health(self) -> None:

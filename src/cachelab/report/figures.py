@@ -22,7 +22,7 @@ _BARS_UP_TO = 40  # hits a block; beyond it each count would be a hairline
 _LONG_TAIL = 10  # longest prompt / median; beyond it equal bins would squeeze nearly all prompts into one
 
 FIGURES: Mapping[str, str] = {
-    "hit_rate_by_turn": "First-prefill block hit rate of each turn beside an infinite cache's, and how many requests it is of",
+    "hit_rate_by_turn": "Block hit rate of each turn beside an infinite cache's, and how many requests it is of",
     "reuse_gaps": "How long blocks wait between two hits, in seconds and in requests",
     "hits_per_block": "How many blocks were hit how often",
     "prompt_lengths": "Prompt lengths by outcome, and how many of their tokens were cached",
@@ -160,7 +160,7 @@ def _completed(table: Table) -> dict[str, Numbers]:
 
 
 def _histogram(axes: "Axes", gaps: Numbers, label: str, unit: str) -> None:
-    """On a logarithmic axis where the gaps span more than a factor of 50; it cannot show gaps of 0, so they are counted."""
+    """On a log axis where the gaps span more than a factor of 50; gaps of 0, which it cannot show, are counted."""
     shown = gaps[gaps > 0]
     if len(shown) and shown.max() > 50 * shown.min():
         axes.hist(
@@ -182,7 +182,7 @@ def _histogram(axes: "Axes", gaps: Numbers, label: str, unit: str) -> None:
         axes.hist(gaps, bins=bins, color=BLUE, edgecolor="white", linewidth=0.4)
         if whole:
             _whole_ticks(axes, "x")
-    _plain_ticks(axes, "y", log=False)
+    _whole_ticks(axes, "y")
     axes.set_xlabel(label)
 
 

@@ -19,14 +19,17 @@ class Section:
 
 
 def count(value: float | None) -> str:
+    """A whole number, thousands apart."""
     return ABSENT if value is None else f"{value:,.0f}"
 
 
 def decimal(value: float | None) -> str:
+    """A number with two decimals."""
     return ABSENT if value is None else f"{value:,.2f}"
 
 
 def percent(value: float | None) -> str:
+    """A ratio in percent, two decimals."""
     return ABSENT if value is None else f"{100 * value:.2f} %"
 
 

@@ -53,7 +53,7 @@ def _again(result: Result, description: RunDescription) -> str:
             "",
             f"- source: commit {commit}{changed}; {versions}",
             f"- dataset: {_escaped(dataset.name)} from `{dataset.source}`, SHA-256 {dataset.digest}",
-            "- resolved config: `config.yaml`; requests: `trace.jsonl.gz` (read back by `dataset=trace dataset.path=FILE`)",
+            "- resolved config: `config.yaml`; requests: `trace.jsonl.gz` (`dataset=trace dataset.path=FILE` reads it)",
         ]
     )
 

@@ -4,8 +4,7 @@ import logging
 import os
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from cachelab.tracking.mlflow_run import MlflowRun
 
 DEFAULT_URI = "sqlite:///mlflow.db"
+# An absent server is noticed in seconds: MLflow itself would try for minutes.
 _FIRST_ANSWER = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 
 
@@ -42,9 +42,9 @@ class MlflowTracking:
         _silence()
         from mlflow import MlflowClient
 
-        from cachelab.tracking.mlflow_run import MlflowRun, store_errors
+        from cachelab.tracking.mlflow_run import MlflowRun, environment, store_errors
 
-        with store_errors(f"{key}={without_passwords(uri)}", _way_out(uri)), _impatient():
+        with store_errors(f"{key}={without_passwords(uri)}", _way_out(uri)), environment(_FIRST_ANSWER):
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
             experiment_id = self._experiment_id(client, uri)
             run = client.create_run(experiment_id, tags=_machine_tags(), run_name=self.run_name or description.run_name)
@@ -147,15 +147,3 @@ def _silence() -> None:
     for name in ("mlflow", "alembic"):
         if not os.environ.get("MLFLOW_LOGGING_LEVEL"):
             logging.getLogger(name).setLevel(logging.WARNING)
-
-
-@contextmanager
-def _impatient() -> Iterator[None]:
-    """Let an absent server be noticed in seconds: MLflow itself retries for minutes, and asks only its environment."""
-    added: Mapping[str, str] = {key: value for key, value in _FIRST_ANSWER.items() if key not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for key in added:
-            del os.environ[key]

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import sqlite3
 import time
@@ -27,6 +28,7 @@ Item = TypeVar("Item")
 # MLflow's limits: characters of a value, items of a batch
 _MAX_PARAM, _MAX_TAG, _MAX_DIGEST = 6000, 8000, 36
 _PARAMS_A_BATCH, _METRICS_A_BATCH = 100, 1000
+_NO_ADDRESSES = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}  # the summary says where to look
 
 
 class MlflowRun:
@@ -89,7 +91,7 @@ class MlflowRun:
         """Upload the logs and end the run as the error says. Raises TrackingError, but never in place of the error."""
         status = "FINISHED" if error is None else "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
         try:
-            with self._stored(f"cannot set the run {status}"):
+            with self._stored(f"cannot set the run {status}"), environment(_NO_ADDRESSES):
                 try:
                     if error is not None:
                         self._set_tags({"cachelab.error": without_passwords(_reason(error))})
@@ -135,6 +137,18 @@ class MlflowRun:
 
     def _stored(self, what: str) -> AbstractContextManager[None]:
         return store_errors(f"MLflow run {self._id}: {what}")
+
+
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set variables that are not set, for a while: some of MLflow's ways are open to its environment only."""
+    added = {key: value for key, value in values.items() if key not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for key in added:
+            del os.environ[key]
 
 
 @contextmanager
