@@ -22,7 +22,7 @@ demo: $(INSTALLED) ## run experiment=multi_turn on the bundled sample (ARGS: ove
 	$(BIN)/python -m cachelab experiment=multi_turn $(ARGS)
 
 test: $(INSTALLED) ## run the tests (ARGS: pytest's, e.g. "-m 'not slow'")
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 $(ARGS)
 
 check: $(INSTALLED) ## lint, formatting, types
 	$(BIN)/ruff check .
@@ -33,8 +33,8 @@ format: $(INSTALLED) ## let ruff fix and format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(INSTALLED) ## measure cachelab itself
-	$(BIN)/python -m pytest bench $(ARGS)
+bench: $(INSTALLED) ## measure cachelab itself (ARGS: e.g. "--dataset FILE")
+	$(BIN)/python bench/sim.py $(ARGS)
 
 install: $(INSTALLED) ## make .venv and nothing else
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +15,22 @@ import pytest
 Cachelab = Callable[..., "subprocess.CompletedProcess[str]"]
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without a run: making one takes longer than most runs here."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def database(tmp_path: Path, empty_database: Path) -> Path:
+    """The tracking database of the folder that `cachelab` runs in."""
+    return Path(shutil.copy(empty_database, tmp_path / "mlflow.db"))
 
 
 @pytest.fixture
@@ -86,12 +103,12 @@ def test_cli_completion_offers_options(cachelab: Cachelab) -> None:
     assert "order=by_turn" in done.stdout
 
 
-def test_cli_simple_prints_three_turns_with_growing_hit_rates(cachelab: Cachelab, tmp_path: Path) -> None:
+def test_cli_simple_prints_three_turns_with_growing_hit_rates(cachelab: Cachelab, database: Path) -> None:
     done = cachelab("experiment=simple")
     assert done.returncode == 0, done.stderr
-    (run_id, name, status) = runs(tmp_path / "mlflow.db")[0]
+    (run_id, name, status) = runs(database)[0]
     assert (name, status) == ("simple", "FINISHED")
-    with sqlite3.connect(tmp_path / "mlflow.db") as connection:
+    with sqlite3.connect(database) as connection:
         rates = connection.execute(
             "select step, value from metrics where run_uuid = ? and key = 'turn/hit_rate' order by step", [run_id]
         ).fetchall()
@@ -99,20 +116,20 @@ def test_cli_simple_prints_three_turns_with_growing_hit_rates(cachelab: Cachelab
     assert rates[0][1] == 0 < rates[1][1] < rates[2][1]
 
 
-def test_cli_arms_show_the_effect_of_history(cachelab: Cachelab, tmp_path: Path) -> None:
+def test_cli_arms_show_the_effect_of_history(cachelab: Cachelab, database: Path) -> None:
     done = cachelab("--multirun", "experiment=multi_turn,single_turn")
     assert done.returncode == 0, done.stderr
-    found = {name: metrics(tmp_path / "mlflow.db", run_id) for run_id, name, _ in runs(tmp_path / "mlflow.db")}
+    found = {name: metrics(database, run_id) for run_id, name, _ in runs(database)}
     multi, single = found["multi_turn"], found["single_turn"]
     assert multi["requests/submitted"] == single["requests/submitted"] > 50
     assert multi["hit_rate/first_prefill"] > 0.5 > 0.1 > single["hit_rate/first_prefill"]
     assert all(m["requests/submitted"] == m["requests/completed"] + m["requests/rejected"] for m in found.values())
 
 
-def test_cli_run_leaves_every_artifact(cachelab: Cachelab, tmp_path: Path) -> None:
+def test_cli_run_leaves_every_artifact(cachelab: Cachelab, tmp_path: Path, database: Path) -> None:
     done = cachelab("experiment=multi_turn", "filter.max_conversations=5", "hydra.run.dir=out")
     assert done.returncode == 0, done.stderr
-    (run_id, name, status) = runs(tmp_path / "mlflow.db")[0]
+    (run_id, name, status) = runs(database)[0]
     assert (name, status) == ("multi_turn filter.max_conversations=5", "FINISHED")
     logged = {
         str(path.relative_to(folder))
@@ -129,28 +146,28 @@ def test_cli_run_leaves_every_artifact(cachelab: Cachelab, tmp_path: Path) -> No
         "cachelab.log",
         "figures",
     } <= logged
-    with sqlite3.connect(tmp_path / "mlflow.db") as connection:
+    with sqlite3.connect(database) as connection:
         params = dict(connection.execute("select key, value from params where run_uuid = ?", [run_id]))
     assert params["engine.num_blocks"] == "257"
     assert params["filter.max_conversations"] == "5"
 
 
-def test_cli_trace_reads_back_to_the_same_numbers(cachelab: Cachelab, tmp_path: Path) -> None:
+def test_cli_trace_reads_back_to_the_same_numbers(cachelab: Cachelab, tmp_path: Path, database: Path) -> None:
     first = cachelab("experiment=multi_turn", "filter.max_conversations=5", "hydra.run.dir=out")
     assert first.returncode == 0, first.stderr
     trace = next(tmp_path.glob("out/**/trace.jsonl.gz"))
     again = cachelab("experiment=multi_turn", "filter=none", "dataset=trace", f"dataset.path={trace}")
     assert again.returncode == 0, again.stderr
-    one, two = (metrics(tmp_path / "mlflow.db", run_id) for run_id, _, _ in runs(tmp_path / "mlflow.db"))
+    one, two = (metrics(database, run_id) for run_id, _, _ in runs(database))
     same = [key for key in one if key.startswith(("hit_rate/", "blocks/", "latency/", "turn/", "requests/"))]
     assert len(same) > 20
     assert {key: one[key] for key in same} == {key: two[key] for key in same}
 
 
-def test_cli_unfiltered_accounts_for_rejected_requests(cachelab: Cachelab, tmp_path: Path) -> None:
+def test_cli_unfiltered_accounts_for_rejected_requests(cachelab: Cachelab, database: Path) -> None:
     done = cachelab("experiment=unfiltered", "engine.max_model_len=512")
     assert done.returncode == 0, done.stderr
-    found = metrics(tmp_path / "mlflow.db", runs(tmp_path / "mlflow.db")[0][0])
+    found = metrics(database, runs(database)[0][0])
     assert found["requests/submitted"] == 328 == found["requests/completed"] + found["requests/rejected"]
     assert found["requests/rejected"] > 0
     assert "max_model_len 512" in done.stdout
@@ -163,11 +180,11 @@ def test_cli_tracking_none_leaves_files_only(cachelab: Cachelab, tmp_path: Path)
     assert next(tmp_path.glob("out/**/metrics.json"))
 
 
-def test_cli_two_objectives_reach_a_sweeper(cachelab: Cachelab, tmp_path: Path) -> None:
+def test_cli_two_objectives_reach_a_sweeper(cachelab: Cachelab, database: Path) -> None:
     done = cachelab("experiment=simple", "objective=[hit_rate/first_prefill,hit_rate/vllm_cpu]")
     # there is no host tier: the second one is undefined, and the run says which
     assert "hit_rate/vllm_cpu" in one_line(done)
-    assert runs(tmp_path / "mlflow.db")[0][2] == "FAILED"
+    assert runs(database)[0][2] == "FAILED"
 
 
 BAD_FILES = {
@@ -180,7 +197,9 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("mess", BAD_FILES)
-def test_cli_bad_file_is_one_line_and_a_failed_run(cachelab: Cachelab, tmp_path: Path, mess: str) -> None:
+def test_cli_bad_file_is_one_line_and_a_failed_run(
+    cachelab: Cachelab, tmp_path: Path, database: Path, mess: str
+) -> None:
     content, word = BAD_FILES[mess]
     (tmp_path / "chats.json").write_bytes(content)
     line = one_line(
@@ -188,7 +207,7 @@ def test_cli_bad_file_is_one_line_and_a_failed_run(cachelab: Cachelab, tmp_path:
     )
     assert "chats.json" in line
     assert word in line
-    assert [status for _, _, status in runs(tmp_path / "mlflow.db")] == ["FAILED"]
+    assert [status for _, _, status in runs(database)] == ["FAILED"]
     kept = {path.name for path in tmp_path.glob("mlartifacts/**/*") if path.is_file()}
     assert {"config.yaml", "cachelab.log"} <= kept
     assert "summary.md" not in kept
@@ -212,12 +231,14 @@ def test_cli_bad_file_is_one_line_and_a_failed_run(cachelab: Cachelab, tmp_path:
         (["order._target_=os.system"], ["order"]),
         (["objective=[]"], ["objective"]),
         (["metrics.hit_rate=no.such.thing"], ["metrics.hit_rate"]),
-        (["engine.args={no_such_field: 1}"], ["engine.args.no_such_field"]),
+        (["engine.args={no_such_field: 1}"], ["+engine.args.no_such_field="]),
+        (["+engine.args.no_such_field=1"], ["engine.args.no_such_field", "EngineArgs"]),
+        (["dataset=trace"], ["dataset.path"]),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else value,
 )
 def test_cli_bad_argument_is_one_line(cachelab: Cachelab, arguments: list[str], words: list[str]) -> None:
-    line = one_line(cachelab("experiment=multi_turn", *arguments))
+    line = one_line(cachelab("experiment=multi_turn", "tracking=none", *arguments))
     assert all(word in line for word in words), line
 
 
@@ -243,21 +264,21 @@ def test_cli_full_error_shows_the_trace(cachelab: Cachelab) -> None:
 
 
 def test_cli_real_sharegpt_reproduces_the_independent_count(
-    cachelab: Cachelab, tmp_path: Path, real_sharegpt: Path
+    cachelab: Cachelab, database: Path, real_sharegpt: Path
 ) -> None:
     # An independent infinite-cache count (block size 8, Tekken) gives 131 conversations, 338 requests, 0.834 and 0.018.
     done = cachelab(
         "--multirun", "experiment=multi_turn,single_turn", "dataset=sharegpt", f"dataset.path={real_sharegpt}"
     )
     assert done.returncode == 0, done.stderr
-    multi, single = (metrics(tmp_path / "mlflow.db", run_id) for run_id, _, _ in runs(tmp_path / "mlflow.db"))
+    multi, single = (metrics(database, run_id) for run_id, _, _ in runs(database))
     assert multi["filter/conversations_kept"] == single["filter/conversations_kept"] == pytest.approx(131, abs=2)
     assert multi["hit_rate/ideal"] == pytest.approx(0.834, abs=0.005)
     assert single["hit_rate/ideal"] == pytest.approx(0.018, abs=0.001)
     assert multi["trace/prefix_breaks"] == 0
 
 
-def test_cli_all_real_conversations_are_accounted_for(cachelab: Cachelab, tmp_path: Path, real_sharegpt: Path) -> None:
+def test_cli_all_real_conversations_are_accounted_for(cachelab: Cachelab, database: Path, real_sharegpt: Path) -> None:
     done = cachelab(
         "dataset=sharegpt",
         f"dataset.path={real_sharegpt}",
@@ -267,7 +288,7 @@ def test_cli_all_real_conversations_are_accounted_for(cachelab: Cachelab, tmp_pa
         "order.num_users=8",
     )
     assert done.returncode == 0, done.stderr
-    found = metrics(tmp_path / "mlflow.db", runs(tmp_path / "mlflow.db")[0][0])
+    found = metrics(database, runs(database)[0][0])
     assert found["dataset/conversations"] + found["dataset/conversations_without_human"] == 700
     assert (
         found["requests/submitted"]

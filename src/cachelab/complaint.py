@@ -13,7 +13,8 @@ def complaint(error: BaseException) -> str:
     if missing := re.search(r"Could not find '([\w/]+)/([^']+)'", text):
         return one_line(f"{missing[1]}={missing[2]}: there is no such option{_available(text)}")
     if missing := re.search(r"Could not override '([^']+)'", text):
-        key = missing[1]
+        full_key = re.search(r"full_key: (\S+)", text) or missing  # of a key inside a given {...}
+        key = full_key[1]
         if "No match in the defaults list" in text:
             return f"{key}: there is no such config group: see python -m cachelab --help"
         return f"{key}: there is no such setting: see python -m cachelab --cfg job (+{key}=... adds one)"

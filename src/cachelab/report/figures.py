@@ -9,6 +9,7 @@ import numpy.typing as npt
 from cachelab.experiment import Result
 from cachelab.metrics.requests import request_table
 from cachelab.metrics.reuse import gaps_requests, gaps_s
+from cachelab.report.axes import blank_figure, legend_outside, plain_ticks, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +52,7 @@ def hit_rate_by_turn(table: Table) -> "Figure | None":
     sums = {name: np.asarray([done[name][done["turn_index"] == turn].sum() for turn in turns]) for name in done}
     requests = np.asarray([(done["turn_index"] == turn).sum() for turn in turns])
     known = sums["full_blocks"] > 0
-    figure = _figure(4.4)
+    figure = blank_figure(4.4)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     rate, ideal = (100 * sums[name][known] / sums["full_blocks"][known] for name in ("hit_blocks", "ideal_hit_blocks"))
     upper.bar(turns[known], rate, color=BLUE, label="measured")
@@ -59,11 +60,11 @@ def hit_rate_by_turn(table: Table) -> "Figure | None":
     upper.set_ylim(0, 105)
     upper.set_ylabel("block hit rate (%)")
     upper.set_title(f"First-prefill hit rate by turn, {requests.sum():,} completed requests")
-    _legend_outside(upper)
+    legend_outside(upper)
     lower.bar(turns, requests, color=GREY)
     lower.set_ylabel("requests")
     lower.set_xlabel("turn index (0 = first)")
-    _whole_ticks(lower, "both")
+    whole_ticks(lower, "both")
     if len(turns) <= 12:
         for turn, number in zip(turns, requests, strict=True):
             lower.annotate(f"{number:,}", (turn, number), ha="center", va="bottom", fontsize=8)
@@ -75,7 +76,7 @@ def reuse_gaps(seconds: Numbers, requests: Numbers, clock: str) -> "Figure | Non
     """Two histograms over all reuses: the gap in engine seconds, and in requests."""
     if not len(requests):
         return None
-    figure = _figure(3.4)
+    figure = blank_figure(3.4)
     left, right = figure.subplots(1, 2)
     _histogram(left, seconds, f"gap ({'simulated seconds' if clock == 'simulated' else 'seconds'})", "s")
     _histogram(right, requests, "gap (requests)", "requests")
@@ -89,18 +90,18 @@ def hits_per_block(hits: Numbers) -> "Figure | None":
     if not len(hits):
         return None
     number, blocks = np.unique(hits, return_counts=True)
-    figure = _figure(3.4)
+    figure = blank_figure(3.4)
     axes = figure.subplots()
     if number.max() <= _BARS_UP_TO:
         axes.bar(number, blocks, color=BLUE)
-        _whole_ticks(axes, "x")
+        whole_ticks(axes, "x")
     else:
         axes.plot(number, blocks, "o", color=BLUE, markersize=4)
         axes.set_xscale("log")
-        _plain_ticks(axes, "x")
+        plain_ticks(axes, "x")
     axes.set_yscale("log")
     axes.set_ylim(bottom=0.7)
-    _plain_ticks(axes, "y")
+    plain_ticks(axes, "y")
     axes.set_xlabel("hits of a block")
     axes.set_ylabel("blocks (log scale)")
     axes.set_title(f"Hits per block, {len(hits):,} distinct blocks hit, {hits.sum():,} hits")
@@ -119,7 +120,7 @@ def prompt_lengths(table: Table) -> "Figure | None":
     edges, scale = np.histogram_bin_edges(lengths, bins=num_bins), "linear"
     if lengths.min() > 0 and lengths.max() > _LONG_TAIL * np.median(lengths):
         edges, scale = np.geomspace(lengths.min(), lengths.max(), num_bins + 1), "log"
-    figure = _figure(4.4)
+    figure = blank_figure(4.4)
     upper, lower = figure.subplots(2, 1, sharex=True)
     upper.hist(
         [done, rejected],
@@ -144,12 +145,12 @@ def prompt_lengths(table: Table) -> "Figure | None":
     )
     lower.set_ylabel("prompt tokens")
     lower.set_xscale(scale)
-    _plain_ticks(lower, "x", log=scale == "log")
+    plain_ticks(lower, "x", log=scale == "log")
     lower.set_xlabel("prompt length (tokens)" + (", log scale" if scale == "log" else ""))
     for axes in (upper, lower):
-        _legend_outside(axes)
-    _whole_ticks(upper, "y")
-    _plain_ticks(lower, "y", log=False)
+        legend_outside(axes)
+    whole_ticks(upper, "y")
+    plain_ticks(lower, "y", log=False)
     return figure
 
 
@@ -175,44 +176,12 @@ def _histogram(axes: "Axes", gaps: Numbers, label: str, unit: str) -> None:
         zero = len(gaps) - len(shown)
         if zero:
             axes.set_title(f"not shown: {zero:,} gaps of 0 {unit}", fontsize=8)
-        _plain_ticks(axes, "x")
+        plain_ticks(axes, "x")
     else:
         whole = gaps.dtype.kind == "i" and gaps.max() <= _BARS_UP_TO
         bins = (np.arange(gaps.min(), gaps.max() + 2) - 0.5).tolist() if whole else 20
         axes.hist(gaps, bins=bins, color=BLUE, edgecolor="white", linewidth=0.4)
         if whole:
-            _whole_ticks(axes, "x")
-    _whole_ticks(axes, "y")
+            whole_ticks(axes, "x")
+    whole_ticks(axes, "y")
     axes.set_xlabel(label)
-
-
-def _figure(height: float) -> "Figure":
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.2, height), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _legend_outside(axes: "Axes") -> None:
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
-
-
-def _whole_ticks(axes: "Axes", axis: str) -> None:
-    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
-
-    for name in ("x", "y") if axis == "both" else (axis,):
-        one = axes.xaxis if name == "x" else axes.yaxis
-        one.set_major_locator(MaxNLocator(nbins=12 if name == "x" else 4, integer=True))
-        one.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-
-
-def _plain_ticks(axes: "Axes", axis: str, *, log: bool = True) -> None:
-    """Numbers as people write them: 1,000 and 0.01, no powers of ten."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter
-
-    one = axes.xaxis if axis == "x" else axes.yaxis
-    one.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    if log:
-        one.set_minor_formatter(NullFormatter())

@@ -42,7 +42,8 @@ class MlflowTracking:
         _silence()
         from mlflow import MlflowClient
 
-        from cachelab.tracking.mlflow_run import MlflowRun, environment, store_errors
+        from cachelab.tracking.mlflow_errors import environment, store_errors
+        from cachelab.tracking.mlflow_run import MlflowRun
 
         with store_errors(f"{key}={without_passwords(uri)}", _way_out(uri)), environment(_FIRST_ANSWER):
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
@@ -101,8 +102,9 @@ def _try_sqlite(key: str, uri: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as database:
-            database.execute("BEGIN IMMEDIATE")
-            database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            database.execute("BEGIN IMMEDIATE")  # waits for another writer, but takes a read-only file as it is
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            database.execute(f"PRAGMA user_version = {version}")
             database.execute("ROLLBACK")
     except (OSError, sqlite3.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)

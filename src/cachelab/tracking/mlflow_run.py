@@ -2,25 +2,23 @@
 
 import json
 import logging
-import os
 import re
-import sqlite3
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
 
 from cachelab.dataset.base import LoadedDataset
-from cachelab.errors import CachelabError, TrackingError
+from cachelab.errors import TrackingError
 from cachelab.metrics.base import Numbers
 from cachelab.tracking.description import RunDescription, without_passwords
+from cachelab.tracking.mlflow_errors import cut, environment, reason, store_errors
 
 log = logging.getLogger(__name__)
 Item = TypeVar("Item")
@@ -54,7 +52,7 @@ class MlflowRun:
         """Keep the config before anything else, then the parameters and tags (the user's own win)."""
         with self._stored("cannot log the config"):
             self._client.log_text(self._id, description.config_yaml, "config.yaml")
-            params = [Param(_key(key), _cut(value, _MAX_PARAM)) for key, value in description.parameters.items()]
+            params = [Param(_key(key), cut(value, _MAX_PARAM)) for key, value in description.parameters.items()]
             for batch in _batches(params, _PARAMS_A_BATCH):
                 self._client.log_batch(self._id, params=batch)
             self._set_tags({**description.tags, "cachelab.command": description.command, **tags})
@@ -94,7 +92,7 @@ class MlflowRun:
             with self._stored(f"cannot set the run {status}"), environment(_NO_ADDRESSES):
                 try:
                     if error is not None:
-                        self._set_tags({"cachelab.error": without_passwords(_reason(error))})
+                        self._set_tags({"cachelab.error": without_passwords(reason(error))})
                         text = without_passwords("".join(traceback.format_exception(error)))
                         self._client.log_text(self._id, text, "error.txt")
                     self._upload_logs()
@@ -125,7 +123,7 @@ class MlflowRun:
         self._logged |= new
 
     def _set_tags(self, tags: Mapping[str, str]) -> None:
-        tagged = [RunTag(_key(key), _cut(value, _MAX_TAG)) for key, value in tags.items()]
+        tagged = [RunTag(_key(key), cut(value, _MAX_TAG)) for key, value in tags.items()]
         for batch in _batches(tagged, _PARAMS_A_BATCH):
             self._client.log_batch(self._id, tags=batch)
 
@@ -139,62 +137,8 @@ class MlflowRun:
         return store_errors(f"MLflow run {self._id}: {what}")
 
 
-@contextmanager
-def environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Set variables that are not set, for a while: some of MLflow's ways are open to its environment only."""
-    added = {key: value for key, value in values.items() if key not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for key in added:
-            del os.environ[key]
-
-
-@contextmanager
-def store_errors(what: str, way_out: str = "") -> Iterator[None]:
-    """Make whatever the store raises a TrackingError of one line.
-
-    Every exception is meant: databases, servers and artifact stores raise those of their own client libraries.
-    """
-    try:
-        yield
-    except CachelabError:
-        raise
-    except Exception as error:
-        reason = without_passwords(_reason(_root(error)))
-        raise TrackingError(f"{what}: {reason}{way_out and ': '}{way_out}") from error
-
-
-def _root(error: BaseException) -> BaseException:
-    """The error that says most: what the system refused, else what the others were raised from."""
-    chain = [error]
-    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
-        chain.append(inner)
-    refused = [inner for inner in chain if isinstance(inner, OSError)]
-    named = [inner for inner in refused if inner.strerror]
-    if named or refused:
-        return (named or refused)[-1]
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
-    lines = str(error).strip().splitlines()
-    text = re.sub(r"^\([\w.]+\) ", "", lines[0]) if lines else ""  # SQLAlchemy puts its driver's class in front
-    speaks = isinstance(error, (CachelabError, OSError, MlflowException, sqlite3.Error))
-    return _cut(text if speaks and text else f"{type(error).__name__}{text and ': '}{text}", 300)
-
-
 def _key(name: str) -> str:
     return re.sub(r"[^/\w.\- :]", "_", name)[:250]
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def _cut_lines(text: str, length: int) -> str:

@@ -1,0 +1,42 @@
+"""How every figure looks: its size, its ticks, its legend."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def blank_figure(height: float) -> "Figure":
+    """A figure of this height (inches) on a canvas of its own: no global state."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, height), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def legend_outside(axes: "Axes") -> None:
+    """A legend beside the axes, where it covers no data."""
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
+
+
+def whole_ticks(axes: "Axes", axis: str) -> None:
+    """Ticks at whole numbers only; axis is x, y or both."""
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+    for name in ("x", "y") if axis == "both" else (axis,):
+        one = axes.xaxis if name == "x" else axes.yaxis
+        one.set_major_locator(MaxNLocator(nbins=12 if name == "x" else 4, integer=True))
+        one.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+
+
+def plain_ticks(axes: "Axes", axis: str, *, log: bool = True) -> None:
+    """Numbers as people write them: 1,000 and 0.01, no powers of ten."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    one = axes.xaxis if axis == "x" else axes.yaxis
+    one.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    if log:
+        one.set_minor_formatter(NullFormatter())

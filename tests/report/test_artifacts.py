@@ -1,0 +1,94 @@
+import csv
+import gzip
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+
+from cachelab.experiment import Result
+from cachelab.metrics.base import AnyMetric
+from cachelab.report import artifacts
+from cachelab.report.artifacts import write_artifacts
+from cachelab.tracking.description import RunDescription
+
+FILES = {
+    "blocks.parquet",
+    "config.yaml",
+    "figures/hit_rate_by_turn.png",
+    "figures/hits_per_block.png",
+    "figures/prompt_lengths.png",
+    "figures/reuse_gaps.png",
+    "metrics.json",
+    "per_turn.csv",
+    "requests.parquet",
+    "summary.md",
+    "trace.jsonl.gz",
+}
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_write_artifacts_every_file(result: Result, description: RunDescription, metrics: Sequence[AnyMetric]) -> None:
+    folder = write_artifacts(result, description, metrics, "tokens")
+
+    assert folder == description.output_dir / "artifacts"
+    assert files(folder) == FILES
+    assert (folder / "config.yaml").read_text() == description.config_yaml
+    assert len(gzip.decompress((folder / "trace.jsonl.gz").read_bytes()).splitlines()) == 4
+    requests = pyarrow.parquet.read_table(folder / "requests.parquet").to_pydict()
+    assert requests["request_id"] == ["A/0", "A/1", "A/2", "B/0"]
+    assert requests["hit_blocks"] == [0, 3, 4, None]
+    assert pyarrow.parquet.read_table(folder / "blocks.parquet").to_pydict()["hits"] == [2, 2, 2, 1]
+    numbers = json.loads((folder / "metrics.json").read_text())
+    assert numbers["values"]["hit_rate/first_prefill"] == pytest.approx(7 / 11)
+    assert numbers["series"]["turn/hit_rate"] == {"0": 0.0, "1": 0.75, "2": 0.8}
+    with (folder / "per_turn.csv").open(newline="") as file:
+        assert list(csv.reader(file))[1:] == [
+            ["0", "1", "2", "0", "0.0"],
+            ["1", "1", "4", "3", "0.75"],
+            ["2", "1", "5", "4", "0.8"],
+        ]
+
+
+def test_write_artifacts_empty_columns_keep_their_types(
+    result: Result, all_rejected: Result, description: RunDescription, metrics: Sequence[AnyMetric]
+) -> None:
+    def schemas() -> list[pyarrow.Schema]:
+        folder = description.output_dir / "artifacts"
+        return [pyarrow.parquet.read_schema(folder / f"{name}.parquet") for name in ("requests", "blocks")]
+
+    write_artifacts(result, description, metrics, "tokens")
+    full = schemas()
+    folder = write_artifacts(all_rejected, description, metrics, "tokens")
+
+    assert schemas() == full
+    assert files(folder) == FILES - {f"figures/{n}.png" for n in ("hit_rate_by_turn", "hits_per_block", "reuse_gaps")}
+    assert "- reuse_gaps: left out" in (folder / "summary.md").read_text()
+
+
+def test_write_artifacts_failing_half_way_leaves_nothing(
+    result: Result, description: RunDescription, metrics: Sequence[AnyMetric], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(*_: object) -> str:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(artifacts, "summary", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        write_artifacts(result, description, metrics, "tokens")
+
+    assert list(description.output_dir.iterdir()) == []
+
+
+def test_write_artifacts_equal_runs_make_equal_bytes(
+    result: Result, description: RunDescription, metrics: Sequence[AnyMetric]
+) -> None:
+    first, second = (
+        {name: (folder / name).read_bytes() for name in files(folder)}
+        for folder in (write_artifacts(result, description, metrics, "tokens") for _ in range(2))
+    )
+
+    assert first == second

@@ -1,0 +1,39 @@
+from collections.abc import Sequence
+
+from cachelab.experiment import Result
+from cachelab.metrics.base import AnyMetric
+from cachelab.report.summary import summary
+from cachelab.tracking.description import RunDescription
+
+
+def test_summary_holds_the_run(result: Result, description: RunDescription, metrics: Sequence[AnyMetric]) -> None:
+    lines = summary(result, description, metrics, {"a": "What a shows", "b": None}).splitlines()
+
+    assert lines[0] == "# multi_turn order=sessions"
+    assert "**first-prefill block hit rate 63.64 % (7 of 11 full prompt blocks)**" in lines
+    assert "| first_prefill | 63.64 % | 7 of 11 blocks |" in lines
+    assert "| 1 | 1 | 3 | 4 | 75.00 % |" in lines
+    assert "    python -m cachelab experiment=multi_turn order=sessions" in lines
+    assert f"- dataset: sample from `sample.json`, SHA-256 {'ab' * 32}" in lines
+    assert "- `figures/a.png`: What a shows" in lines
+    assert "- b: left out, this run has no data for it" in lines
+
+
+def test_summary_defines_every_metric(
+    result: Result, description: RunDescription, metrics: Sequence[AnyMetric]
+) -> None:
+    text = summary(result, description, metrics, {})
+
+    for metric in metrics:
+        assert f"| {metric.name} |" in text
+        assert metric.definition in text
+    assert "| hit_rate/vllm_cpu | - | ratio |" in text
+    assert "| reuse_gap/mean_s | 2 | s (simulated) |" in text
+
+
+def test_summary_tables_have_equal_columns(
+    result: Result, description: RunDescription, metrics: Sequence[AnyMetric]
+) -> None:
+    for table in summary(result, description, metrics, {}).split("\n\n"):
+        bars = {line.replace("\\|", "").count("|") for line in table.splitlines() if line.startswith("|")}
+        assert len(bars) <= 1
