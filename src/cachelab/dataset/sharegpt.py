@@ -21,10 +21,10 @@ Text = Annotated[str, Field(min_length=1)]
 class ShareGPT:
     """Real chats. `path` is a local .json or .json.gz; null takes the hub's file, from its cache if it is there."""
 
-    path: Text | None
-    repo_id: Text
-    filename: Text
-    revision: Text | None
+    path: Text | None = None
+    repo_id: Text = "anon8231489123/ShareGPT_Vicuna_unfiltered"
+    filename: Text = "ShareGPT_V3_unfiltered_cleaned_split.json"
+    revision: Text | None = None
 
     def load(self) -> LoadedDataset:
         """Read the file. Raises DatasetError naming the file and what is wrong in it, or how to get the file."""

@@ -84,7 +84,8 @@ class Driver:
             for batch in outputs:
                 if batch.scheduler_stats is not None:
                     self._count(batch.scheduler_stats)
-                ended += sum(self._take(output) for output in batch.outputs)
+                for output in batch.outputs:
+                    ended += self._take(output)
             if ended:
                 self.progress(ended)
             idle_steps = 0 if executed or ended else idle_steps + 1
@@ -121,7 +122,8 @@ class Driver:
         """Note one output; True if its request has ended."""
         flight = self.in_flight[output.request_id]
         flight.reply_tokens += len(output.new_token_ids)
-        flight.preemptions += sum(event.type.name == "PREEMPTED" for event in output.events or ())
+        if output.events:
+            flight.preemptions += sum(event.type.name == "PREEMPTED" for event in output.events)
         if (stats := output.prefill_stats) is not None:
             flight.record = replace(
                 flight.record,
