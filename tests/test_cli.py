@@ -112,8 +112,18 @@ def test_cli_simple_prints_three_turns_with_growing_hit_rates(cachelab: Cachelab
         rates = connection.execute(
             "select step, value from metrics where run_uuid = ? and key = 'turn/hit_rate' order by step", [run_id]
         ).fetchall()
-    assert [step for step, _ in rates] == [0, 1, 2]
-    assert rates[0][1] == 0 < rates[1][1] < rates[2][1]
+    # turn 0: 17 prompt tokens = 2 full blocks of 8, nothing to hit; with 164 reply tokens, the last one's KV never
+    #         computed, 17 + 164 - 1 = 180 tokens = 22 full blocks are cached
+    # turn 1: 193 prompt tokens = 24 full blocks, of which those 22 hit; 193 + 286 - 1 = 478 tokens = 59 full blocks
+    # turn 2: 491 prompt tokens = 61 full blocks, of which those 59 hit
+    assert rates == [(0, 0.0), (1, 22 / 24), (2, 59 / 61)]
+    assert metrics(database, run_id)["hit_rate/first_prefill"] == (0 + 22 + 59) / (2 + 24 + 61)
+    turns = [line.split() for line in done.stdout.splitlines() if re.match(r"[012] +1 ", line)]
+    assert turns == [
+        ["0", "1", "0", "2", "0.00", "%"],
+        ["1", "1", "22", "24", "91.67", "%"],
+        ["2", "1", "59", "61", "96.72", "%"],
+    ]
 
 
 def test_cli_arms_show_the_effect_of_history(cachelab: Cachelab, database: Path) -> None:

@@ -21,7 +21,7 @@ OPTION_FILES = sorted(
 
 def composed(*overrides: str) -> DictConfig:
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(config_dir()), version_base=None):
+    with initialize_config_dir(str(config_dir())):
         return compose("config", overrides=list(overrides))
 
 

@@ -46,6 +46,8 @@ def build_part(name: str, group: Group, plugins: Sequence[str]) -> Any:
     from hydra.utils import instantiate
     from pydantic import ValidationError
 
+    if "_target_" not in group:
+        raise ConfigError(f"{name}: names no class (_target_ is missing): choose an option, {name}=...")
     whitelist = [f"{package}.*" for package in ("cachelab", *plugins)]
     try:
         return instantiate(group, _convert_="all", _execution_whitelist_=whitelist)
@@ -53,7 +55,10 @@ def build_part(name: str, group: Group, plugins: Sequence[str]) -> Any:
         raise ConfigError(explain(error, name)) from error
     except (InstantiationException, TypeError, ValueError) as error:
         reason = one_line(str(error)).removeprefix("Error instantiating ")
-        target = group.get("_target_", "an option without _target_")
+        target = group["_target_"]
+        package = str(target).split(".")[0]
+        if "whitelist" in reason and package not in ("cachelab", *plugins):
+            reason = f"{package} is no plugin: trust it with plugins=[{package}]"
         raise ConfigError(f"{name}: cannot build {target}: {reason}") from error
 
 

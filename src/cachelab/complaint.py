@@ -9,7 +9,7 @@ def complaint(error: BaseException) -> str:
     """What is wrong, where, what to do: one line. HYDRA_FULL_ERROR=1 shows the whole trace instead."""
     if isinstance(error, CachelabError):
         return one_line(str(error))
-    text = str(error)
+    text = f"{error}\n{error.__cause__ or ''}"
     if missing := re.search(r"Could not find '([\w/]+)/([^']+)'", text):
         return one_line(f"{missing[1]}={missing[2]}: there is no such option{_available(text)}")
     if missing := re.search(r"Could not override '([^']+)'", text):
@@ -21,9 +21,8 @@ def complaint(error: BaseException) -> str:
     if missing := re.search(r"Missing mandatory value[\s\S]*full_key: (\S+)", text):
         return f"{missing[1]}: a value is needed: add {missing[1]}=..."
     if type(error).__module__.split(".")[0] in ("hydra", "omegaconf"):
-        cause = f": {error.__cause__}" if error.__cause__ is not None else ""
-        return one_line(f"{text}{cause}")
-    return one_line(f"{type(error).__name__}: {text} (HYDRA_FULL_ERROR=1 shows where)")
+        return one_line(text)
+    return one_line(f"{type(error).__name__}: {error} (HYDRA_FULL_ERROR=1 shows where)")
 
 
 def one_line(text: str) -> str:

@@ -51,7 +51,7 @@ def test_read_path_below_a_file(tmp_path: Path) -> None:
     assert "cannot be read" in message_of(tmp_path / "a" / "b")
 
 
-@pytest.mark.parametrize("data", [b"", b" \n ", gzip.compress(b"")])
+@pytest.mark.parametrize("data", [b"", b" \n ", gzip.compress(b"", mtime=0)], ids=["nothing", "blank", "packed"])
 def test_read_empty_file(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a").write_bytes(data)
     assert "is empty" in message_of(tmp_path / "a")

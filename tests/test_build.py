@@ -1,0 +1,68 @@
+"""From plain config to parts, and what a wrong config is told."""
+
+import pytest
+
+from cachelab.build import build_metrics, build_part, build_root
+from cachelab.errors import ConfigError
+from cachelab.order.sessions import Sessions
+
+SESSIONS = {"_target_": "cachelab.order.sessions.Sessions", "num_users": 3}
+GROUPS = ("dataset", "tokenizer", "filter", "trace", "order", "engine", "tracking")
+ROOT = {group: {} for group in GROUPS} | {"metrics": {}, "objective": ["hit_rate/ideal"]}
+
+
+def test_build_part_gives_the_object_that_target_names() -> None:
+    assert build_part("order", SESSIONS, []) == Sessions(num_users=3)
+
+
+@pytest.mark.parametrize(
+    ("group", "words"),
+    [
+        (SESSIONS | {"num_users": 0}, "order.num_users: input should be greater than 0, got 0"),
+        (SESSIONS | {"num_users": "3"}, "order.num_users: input should be a valid integer, got '3'"),
+        (SESSIONS | {"users": 3}, "order.users: there is no such setting"),
+        ({"num_users": 3}, "order: .*_target_"),
+        ({"_target_": "cachelab.order.nothing.Nothing"}, "order: cannot build cachelab.order.nothing.Nothing"),
+        ({"_target_": "os.system"}, "order: cannot build os.system"),
+    ],
+)
+def test_build_part_of_a_wrong_group_names_the_key(group: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        build_part("order", group, [])
+    assert "\n" not in str(caught.value)
+
+
+def test_build_part_of_a_package_that_is_no_plugin_says_how_to_make_it_one() -> None:
+    with pytest.raises(ConfigError, match=r"plugins=\[json\]"):
+        build_part("order", {"_target_": "json.decoder.JSONDecoder"}, [])
+
+
+def test_build_root_keeps_the_groups_as_they_are() -> None:
+    root = build_root(ROOT | {"order": SESSIONS})
+    assert root.order == SESSIONS
+    assert root.plugins == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"objective": []}, "objective: "),
+        ({"objective": "hit_rate/ideal"}, "objective: "),
+        ({"seeds": 1}, "seeds: there is no such setting"),
+        ({"order": None}, "order: "),
+        ({"metrics": {"mine": 3}}, r"metrics\.mine: "),
+    ],
+)
+def test_build_root_of_a_wrong_key_names_it(change: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        build_root(ROOT | change)
+
+
+def test_build_metrics_of_something_else_names_the_key() -> None:
+    with pytest.raises(ConfigError, match=r"metrics\.mine: 'json\.dumps' is not a tuple"):
+        build_metrics({"mine": "json.dumps"})
+
+
+def test_build_metrics_defined_twice_names_the_metric() -> None:
+    with pytest.raises(ConfigError, match="hit_rate/first_prefill is defined twice"):
+        build_metrics({"a": "cachelab.metrics.hit_rate.METRICS", "b": "cachelab.metrics.hit_rate.METRICS"})
