@@ -54,7 +54,8 @@ def print_sweep(report: SweepReport, where_to_look: Mapping[str, str], console: 
     console = console or Console(highlight=False)
     console.print()
     for section in report.sections:
-        console.print(_drawn(section, console))
+        if report.study is None or section.title != "Jobs":  # each trial had its line
+            console.print(_drawn(section, console))
     for line in report.headlines:
         console.print(Text(line, style="bold green"))
     console.print()

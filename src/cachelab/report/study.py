@@ -116,7 +116,8 @@ class StudyReport:
             )
             for trial in self._best()[:20]
         ]
-        columns = ("trial", *keys, *(name.removeprefix("hit_rate/") for name in self.objectives), "run id")
+        short = [name.split(".")[-1] for name in keys] + [name.split("/")[-1] for name in self.objectives]
+        columns = ("trial", *short, "run id")
         return Section("Best trials", columns, rows, left=frozenset({len(columns) - 1}))
 
     def _importance_section(self) -> Section:

@@ -101,7 +101,7 @@ def report_sweep(
 
 
 def write_sweep(report: SweepReport, folder: Path, tables: Mapping[str, Mapping[str, Sequence[Any]]]) -> Path:
-    """Write jobs.csv, jobs.parquet, comparison.md, figures/*.png; the folder appears when it is whole, or not at all."""
+    """Write the tables, comparison.md and figures/*.png; the folder appears when it is whole, or not at all."""
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         (part / "figures").mkdir(parents=True)

@@ -50,11 +50,13 @@ def jobs_section(jobs: Sequence[SweepJob], objectives: Sequence[str], *, max_row
     failed = [job for job in jobs if not job.finished]
     chosen = list(jobs) if len(jobs) <= max_rows else [*failed[: max_rows // 2], *[job for job in jobs if job.finished]]
     chosen = sorted(chosen[:max_rows], key=lambda job: job.number)
+    keys = list(swept(jobs))
+    short = [key.split(".")[-1] for key in keys] if len(keys) > 1 else ["what"]
     label_of = dict(zip((job.number for job in jobs), labels(jobs), strict=True))
     rows = [
         (
             str(job.number),
-            label_of[job.number],
+            *([job.settings.get(key, ABSENT) for key in keys] if len(keys) > 1 else [label_of[job.number]]),
             job.status if not job.reused else f"{job.status} (reused)",
             *(_cell(name, job.values.get(name)) for name in columns),
             job.error or (f"untracked: {job.untracked}" if job.untracked else ""),
@@ -62,11 +64,12 @@ def jobs_section(jobs: Sequence[SweepJob], objectives: Sequence[str], *, max_row
         for job in chosen
     ]
     note = f"{len(jobs) - len(rows)} more in jobs.csv." if len(rows) < len(jobs) else ""
-    names = [name.removeprefix("hit_rate/").removeprefix("requests/") for name in columns]
+    names = [name.split("/")[-1] for name in columns]
+    words = frozenset(range(1, len(short) + 2))
     if not any(row[-1] for row in rows):
-        return Section("Jobs", ("job", "what", "status", *names), [row[:-1] for row in rows], note, frozenset({1, 2}))
-    last = len(columns) + 3
-    return Section("Jobs", ("job", "what", "status", *names, "reason"), rows, note, frozenset({1, 2, last}))
+        return Section("Jobs", ("job", *short, "status", *names), [row[:-1] for row in rows], note, words)
+    head = ("job", *short, "status", *names, "reason")
+    return Section("Jobs", head, rows, note, words | {len(head) - 1})
 
 
 def outcome_line(jobs: Sequence[SweepJob]) -> str:
