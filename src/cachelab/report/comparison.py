@@ -4,6 +4,7 @@ Both arms answer the same conversations, so a conversation is the unit that is r
 history, and which conversations a dataset happens to hold is the chance that the interval speaks of.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -162,24 +163,25 @@ def interval(arm: Sums, baseline: Sums, seed: int) -> tuple[float | None, float 
     A draw whose denominator is empty says nothing and is left out; (None, None) if that is all of them.
     Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 10.3 (ratios of sums) and 13.
     """
-    from scipy.stats import bootstrap
+    from scipy.stats import DegenerateDataWarning, bootstrap
 
     def difference(a: Floats, b: Floats, c: Floats, d: Floats, axis: int = -1) -> Floats:
         with np.errstate(divide="ignore", invalid="ignore"):
             drawn: Floats = a.sum(axis=axis) / b.sum(axis=axis) - c.sum(axis=axis) / d.sum(axis=axis)
         return drawn
 
-    draws = bootstrap(
-        (*arm, *baseline),
-        difference,
-        paired=True,
-        vectorized=True,
-        n_resamples=DRAWS,
-        batch=max(1, _BATCH_CELLS // len(arm[0])),
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).bootstrap_distribution
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DegenerateDataWarning)  # of its own interval, which is not used
+        draws = bootstrap(
+            (*arm, *baseline),
+            difference,
+            paired=True,
+            vectorized=True,
+            n_resamples=DRAWS,
+            batch=max(1, _BATCH_CELLS // len(arm[0])),
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        ).bootstrap_distribution
     known = draws[np.isfinite(draws)]
     if not len(known):
         return None, None

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from cachelab.report.comparison import CONFIDENCE, DRAWS, Comparison
+from cachelab.report.comparison import CONFIDENCE, DRAWS, HEADLINE, Comparison, Difference
 from cachelab.report.section import ABSENT, Section, count, decimal, percent, plain, seconds
 from cachelab.tracking.sweep_job import SweepJob
 
+_INTERVAL = f"{100 * CONFIDENCE:g} % interval"
+_METHOD = f"Paired by conversation; {_INTERVAL}s are percentiles of {DRAWS:,} bootstrap draws of conversations."
+_LONG_NAME = 16
 _HIT_RATES = (
     "first_prefill",
     "first_prefill_tokens",
@@ -40,7 +43,10 @@ _GAPS = {
 def comparison_sections(
     jobs: Sequence[SweepJob], names: Sequence[str], comparisons: Sequence[Comparison]
 ) -> list[Section]:
-    """The guide's three tables with a column for each job, then each comparison's differences."""
+    """The guide's three tables with a column for each job, then how far each job is from the baseline."""
+    if len(jobs) > 2 and max(map(len, names)) > _LONG_NAME:
+        names = [f"#{job.number}" for job in jobs]
+    against = [differences(comparisons[0])] if len(comparisons) == 1 else [headlines(comparisons)]
     rates = [(f"hit_rate/{name}", name) for name in (*_HIT_RATES, *_MORE_RATES)]
     return [
         _beside("Hit rates", "hit_rate/", rates, jobs, names),
@@ -53,27 +59,22 @@ def comparison_sections(
             names,
             "Seconds are the engine's clock (simulated for engine=sim).",
         ),
-        *(differences(comparison) for comparison in comparisons if comparison.differences),
+        *(section for section in against if section.rows),
     ]
+
+
+def headlines(comparisons: Sequence[Comparison]) -> Section:
+    """The headline of each job against the one baseline."""
+    found = [(comparison, comparison.differences.get(HEADLINE)) for comparison in comparisons]
+    rows = [(comparison.arm, *_row(difference)) for comparison, difference in found if difference is not None]
+    title = f"first_prefill against {comparisons[0].baseline}" if comparisons else "first_prefill"
+    columns = ("job", "rate", "baseline", "points", _INTERVAL, "ratio", "verdict")
+    return Section(title, columns, rows, _METHOD, frozenset({0, 6}))
 
 
 def differences(comparison: Comparison) -> Section:
     """Every rate of the common conversations with its difference, the interval and the ratio."""
-    rows = []
-    for difference in comparison.differences.values():
-        known = difference.low is not None and difference.high is not None
-        span = f"{100 * difference.low:+.2f} to {100 * difference.high:+.2f}" if known else ABSENT  # type: ignore[operator]
-        rows.append(
-            (
-                difference.metric.removeprefix("hit_rate/"),
-                percent(difference.arm),
-                percent(difference.baseline),
-                f"{100 * difference.difference:+.2f}",
-                span,
-                ABSENT if difference.ratio is None else f"{difference.ratio:.2f}x",
-                difference.verdict,
-            )
-        )
+    rows = [(name.removeprefix("hit_rate/"), *_row(difference)) for name, difference in comparison.differences.items()]
     only = [
         f"{number:,} only {name} completed"
         for number, name in (
@@ -83,13 +84,21 @@ def differences(comparison: Comparison) -> Section:
         if number
     ]
     left_out = f" Left out: {', '.join(only)}." if only else ""
-    note = (
-        f"Paired by conversation, {comparison.num_conversations:,} that both arms completed.{left_out} "
-        f"{100 * CONFIDENCE:g} % percentile intervals of {DRAWS:,} bootstrap draws of conversations."
-    )
-    interval = f"{100 * CONFIDENCE:g} % interval"
-    columns = ("hit_rate/", comparison.arm, comparison.baseline, "points", interval, "ratio", "verdict")
+    note = f"{comparison.num_conversations:,} conversations that both arms completed.{left_out} {_METHOD}"
+    columns = ("hit_rate/", comparison.arm, comparison.baseline, "points", _INTERVAL, "ratio", "verdict")
     return Section(f"{comparison.arm} against {comparison.baseline}", columns, rows, note, frozenset({0, 6}))
+
+
+def _row(difference: Difference) -> tuple[str, ...]:
+    low, high = difference.low, difference.high
+    return (
+        percent(difference.arm),
+        percent(difference.baseline),
+        f"{100 * difference.difference:+.2f}",
+        ABSENT if low is None or high is None else f"{100 * low:+.2f} to {100 * high:+.2f}",
+        ABSENT if difference.ratio is None else f"{difference.ratio:.2f}x",
+        difference.verdict,
+    )
 
 
 def _beside(

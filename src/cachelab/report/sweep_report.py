@@ -21,6 +21,9 @@ MAX_ARMS = 16
 """Jobs that are compared in full; of more, a baseline has to be named, and the latest this many are compared to it."""
 
 
+_MAX_VERDICTS = 3  # of more, a table says it better
+
+
 @dataclass(frozen=True)
 class SweepReport:
     """A finished sweep in words and numbers; `comparisons` hold each job against the baseline."""
@@ -35,7 +38,7 @@ class SweepReport:
     @property
     def headlines(self) -> list[str]:
         """What there is to know in single lines, the verdicts first."""
-        verdicts = [comparison.verdict for comparison in self.comparisons]
+        verdicts = [comparison.verdict for comparison in self.comparisons[:_MAX_VERDICTS]]
         return [*verdicts, *(self.study.headlines if self.study else []), outcome_line(self.jobs), *self.notes]
 
     @property
@@ -128,6 +131,8 @@ def comparison_text(report: SweepReport, figures: Sequence[str] = ()) -> str:
     what = {**SWEEP_FIGURES, **(report.study.FIGURES if report.study else {})}
     parts = [f"# {report.name}", *(f"**{line}**" for line in report.headlines[:MAX_ARMS])]
     parts += [markdown(section) for section in report.sections]
+    if len(report.comparisons) > 1:
+        parts += [markdown(differences(comparison)) for comparison in report.comparisons if comparison.differences]
     if figures:
         parts.append("\n".join(["## Figures", "", *(f"- `figures/{name}.png`: {what[name]}" for name in figures)]))
     return "\n\n".join(parts) + "\n"
@@ -135,7 +140,8 @@ def comparison_text(report: SweepReport, figures: Sequence[str] = ()) -> str:
 
 def note_text(report: SweepReport) -> str:
     """What stands on the sweep's page: verdicts, differences, jobs; the rest is in comparison.md."""
-    tables = [differences(comparison) for comparison in report.comparisons[:3] if comparison.differences]
-    tables += [section for section in report.sections if section.title in ("Jobs", "Best trials", "Hit rates")]
+    first = ("Jobs", "Best trials", "Hit rates")
+    tables = [section for section in report.sections if section.title in first or " against " in section.title]
+    tables.sort(key=lambda section: section.title in first)
     parts = [*(f"**{line}**" for line in report.headlines[:MAX_ARMS]), *(markdown(section) for section in tables)]
     return "\n\n".join(parts) + "\n"

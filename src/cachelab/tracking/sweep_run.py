@@ -10,6 +10,7 @@ from shlex import split
 from mlflow.entities import Run
 
 from cachelab.errors import TrackingError
+from cachelab.tracking.mlflow_run import environment
 from cachelab.tracking.mlflow_store import ERROR, PROCESS, REUSED, SWEEP_DIGEST, MlflowStore, tag_is
 from cachelab.tracking.process import Process
 from cachelab.tracking.sweep_job import SweepJob
@@ -166,4 +167,5 @@ def fetch(store: MlflowStore, job: SweepJob, folder: Path) -> Path:
         raise TrackingError(f"job {job.number} has no run, and {job.folder} holds no {name}")
     target = folder / f"job_{job.number}"
     target.mkdir(parents=True, exist_ok=True)
-    return Path(store.client.download_artifacts(job.run_id, name, str(target)))
+    with environment({"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}):
+        return Path(store.client.download_artifacts(job.run_id, name, str(target)))
