@@ -68,18 +68,15 @@ def _log(tracking: "MlflowTracking", folder: Path, record: JobRecord) -> str:
 
 def _end_sweep(tracking: "MlflowTracking", parent: str, folder: Path) -> bool:
     """Give a sweep whose end the store missed the files that wait in its folder; False if there is nothing to give."""
-    waiting = next(
-        (path for path in [folder / "sweep", folder.parent / "sweep"] if (path / "end.json").is_file()), None
-    )
+    found = [*folder.rglob("sweep/end.json"), *folder.resolve().parent.glob("sweep/end.json")]
+    endings = {path.parent: json.loads(path.read_text(encoding="utf-8")) for path in found}
+    waiting = next((path for path, ending in endings.items() if ending.get("parent_run_id") == parent), None)
     if waiting is None:
         return False
     with tracking.open() as store:
         from cachelab.tracking.sweep_run import end
 
-        if store.client.get_run(parent).info.status == "FINISHED":
+        if store.client.get_run(parent).info.status != "RUNNING":
             return False
-        kept = json.loads((waiting / "end.json").read_text(encoding="utf-8"))
-        if kept.pop("parent_run_id") != parent:
-            return False
-        end(store, parent, folder=waiting, **kept)
+        end(store, folder=waiting, **endings[waiting])
     return True
