@@ -44,16 +44,16 @@ class SweepReport:
     @property
     def numbers(self) -> dict[str, float]:
         """What a store may sort sweeps by: outcomes, and the headline's difference where two jobs were compared."""
-        found = {
-            "sweep/jobs": float(len(self.jobs)),
-            "sweep/finished": float(sum(job.finished for job in self.jobs)),
-            "sweep/failed": float(sum(job.status == "FAILED" for job in self.jobs)),
-        }
+        found: dict[str, float] = {}
         if len(self.comparisons) == 1 and (headline := self.comparisons[0].differences.get(HEADLINE)):
             found["comparison/difference"] = headline.difference
             if headline.low is not None and headline.high is not None:
                 found |= {"comparison/difference_low": headline.low, "comparison/difference_high": headline.high}
-        return found
+        return found | {
+            "sweep/jobs": float(len(self.jobs)),
+            "sweep/finished": float(sum(job.finished for job in self.jobs)),
+            "sweep/failed": float(sum(job.status == "FAILED" for job in self.jobs)),
+        }
 
 
 def compared(

@@ -157,7 +157,8 @@ def where_to_look(uri: str, experiment_id: str, run_id: str) -> dict[str, str]:
     uri = without_passwords(uri)
     if uri.startswith("http"):
         return {"MLflow": f"{uri.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"}
-    return {"MLflow": f"mlflow ui --backend-store-uri {uri}", "run id": run_id}
+    page = f"http://127.0.0.1:5000/#/experiments/{experiment_id}/runs/{run_id}"
+    return {"MLflow": f"mlflow ui --backend-store-uri {uri}", "then": page, "run id": run_id}
 
 
 @contextmanager

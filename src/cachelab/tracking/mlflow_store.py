@@ -70,7 +70,7 @@ class MlflowStore:
             if earlier.data.tags.get(DIGEST) == description.job_digest and earlier.info.status != "FINISHED":
                 return self._take_up(earlier, tags)
             self._let_go(earlier)
-        return self.client.create_run(self.experiment_id, tags=_machine_tags() | tags, run_name=run_name)
+        return self.client.create_run(self.experiment_id, tags=machine_tags() | tags, run_name=run_name)
 
     def close_as_killed(self, run: Run) -> None:
         """End a run whose process is gone."""
@@ -111,7 +111,8 @@ def tag_is(name: str, value: str) -> str:
     return f"tags.`{name}` = '{quoted}'"
 
 
-def _machine_tags() -> dict[str, str]:
+def machine_tags() -> dict[str, str]:
+    """Who runs this, with what: the tags that MLflow's own pages show."""
     import getpass
 
     try:

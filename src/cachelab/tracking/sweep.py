@@ -1,7 +1,6 @@
 """The Hydra callback of a sweep: one run stands for all of it, and at the end holds the comparison of its jobs."""
 
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -70,6 +69,7 @@ class SweepCallback(Callback):
     def _open(self, tracking: "MlflowTracking", config: "DictConfig") -> dict[str, str]:
         """Open the sweep's run; what its jobs must know to find it."""
         from cachelab.study import holds_trials
+        from cachelab.tracking.description import without_passwords
 
         self._tracking = tracking
         description = _describe(config)
@@ -87,8 +87,9 @@ class SweepCallback(Callback):
         if said:
             print(f"cachelab: {said}", file=sys.stderr)
         passed = {PARENT_VARIABLE: self._parent}
-        if "MLFLOW_TRACKING_URI" not in os.environ and not tracking.uri:
-            passed["MLFLOW_TRACKING_URI"] = tracking.absolute_uri()
+        uri = tracking.absolute_uri()
+        if not tracking.uri and without_passwords(uri) == uri:  # each job's folder holds what is passed
+            passed["MLFLOW_TRACKING_URI"] = uri
         return passed
 
     def _end(self, config: "DictConfig", error: BaseException | None) -> None:
@@ -240,9 +241,11 @@ def _swept(config: "DictConfig") -> list[str]:
 
 
 def _name(config: "DictConfig") -> str:
-    own = ("tracking.", "sweep.", "comparison.", "hydra.", "cache_dir=")
-    what = [override for override in config.hydra.overrides.task if not override.startswith(own)]
-    return f"sweep {' '.join(what)}"[:250]
+    """What the sweep varies, the experiment first: a list of runs shows some twenty letters."""
+    overrides = dict(override.lstrip("+").split("=", 1) for override in config.hydra.overrides.task if "=" in override)
+    swept = _swept(config)
+    varied = [f"{key}={value}" for key, value in overrides.items() if key in swept and key != "experiment"]
+    return " ".join([*filter(None, [overrides.get("experiment")]), *varied, "(sweep)"])[:250]
 
 
 def _status(report: "SweepReport | None", error: BaseException | None) -> str:

@@ -11,7 +11,7 @@ from mlflow.entities import Run
 
 from cachelab.errors import TrackingError
 from cachelab.tracking.mlflow_run import environment
-from cachelab.tracking.mlflow_store import ERROR, PROCESS, REUSED, SWEEP_DIGEST, MlflowStore, tag_is
+from cachelab.tracking.mlflow_store import ERROR, PROCESS, REUSED, SWEEP_DIGEST, MlflowStore, machine_tags, tag_is
 from cachelab.tracking.process import Process
 from cachelab.tracking.sweep_job import SweepJob
 
@@ -46,12 +46,12 @@ def begin(
         said = _take_up(store, earlier, take_over=take_over)
         return earlier.info.run_id, said
     tags = {
+        **machine_tags(),
         **description.tags,
         PROCESS: str(Process.this()),
         SWEEP_DIGEST: description.digest,
         "cachelab.kind": "sweep",
         "cachelab.command": description.command[:_MAX_TAG],
-        "mlflow.source.name": "cachelab",
         NOTE: "This sweep is running; its comparison follows when it ends.",
     }
     run = store.client.create_run(store.experiment_id, tags=tags, run_name=description.name)
