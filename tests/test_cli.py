@@ -281,7 +281,10 @@ def test_cli_real_sharegpt_reproduces_the_independent_count(
         "--multirun", "experiment=multi_turn,single_turn", "dataset=sharegpt", f"dataset.path={real_sharegpt}"
     )
     assert done.returncode == 0, done.stderr
-    multi, single = (metrics(database, run_id) for run_id, _, _ in runs(database))
+    sweep, multi, single = (metrics(database, run_id) for run_id, _, _ in runs(database))
+    assert sweep["comparison/difference"] == pytest.approx(0.819, abs=0.005)
+    assert sweep["comparison/difference_low"] > 0.7
+    assert "multi_turn is higher than single_turn: +81." in done.stdout
     assert multi["filter/conversations_kept"] == single["filter/conversations_kept"] == pytest.approx(131, abs=2)
     assert multi["hit_rate/ideal"] == pytest.approx(0.834, abs=0.005)
     assert single["hit_rate/ideal"] == pytest.approx(0.018, abs=0.001)

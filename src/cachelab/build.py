@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cachelab.complaint import one_line
-from cachelab.config import Group, Root
+from cachelab.config import Comparison, Group, Root, Sweep
 from cachelab.errors import ConfigError
 from cachelab.experiment import Parts
 from cachelab.metrics.base import AnyMetric, Metric, Series
@@ -14,14 +14,23 @@ def build_root(config: dict[str, Any]) -> Root:
     """The checked root. Raises ConfigError that names the key."""
     from pydantic import ValidationError
 
+    prefix = ""
     try:
-        return Root(**config)
-    except ValidationError as error:
-        raise ConfigError(explain(error, "")) from error
+        nested: dict[str, Any] = {}
+        for prefix, kind in (("sweep", Sweep), ("comparison", Comparison)):
+            if prefix in config:
+                nested[prefix] = kind(**config[prefix])
+        prefix = ""
+        return Root(**config | nested)
+    except (ValidationError, TypeError) as error:
+        raise ConfigError(
+            explain(error, prefix) if isinstance(error, ValidationError) else f"{prefix}: {error}"
+        ) from error
 
 
 def build_parts(root: Root) -> Parts:
     """Every part of a run but its tracking. Raises ConfigError that names the key."""
+    from cachelab.dataset.loaded_once import LoadedOnce
     from cachelab.tokenizer.cache import CachedTokenizer
 
     def part(name: str) -> Any:
@@ -29,7 +38,7 @@ def build_parts(root: Root) -> Parts:
 
     tokenizer = part("tokenizer")
     return Parts(
-        dataset=part("dataset"),
+        dataset=LoadedOnce(part("dataset")),
         tokenizer=tokenizer,
         tokenize=CachedTokenizer(tokenizer, root.cache_dir),
         filter=part("filter"),

@@ -4,16 +4,17 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cachelab.complaint import complaint
-from cachelab.errors import ConfigError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from cachelab.experiment import Result
+    from cachelab.config import Root
+    from cachelab.objective import Score, Scores
     from cachelab.tracking.base import Tracking
     from cachelab.tracking.description import RunDescription
 
@@ -33,12 +34,18 @@ def main() -> None:
         show(config_dir())
         return
     import hydra
+    from hydra.core.plugins import Plugins
 
+    from cachelab.optuna_sweeper import OptunaSweeper
+
+    Plugins.instance().register(OptunaSweeper)
+    sys.argv[1:] = quoted_baseline(sys.argv[1:])
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Hydra then raises instead of printing its own account of an error, which takes many lines.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        hydra.main(config_path=str(config_dir()), config_name="config")(task)()
+        start = hydra.main(config_path=str(config_dir()), config_name="config", execution_whitelist=["cachelab.*"])
+        start(task)()
     except KeyboardInterrupt:
         sys.exit(130)
     except SystemExit as exit_:
@@ -51,7 +58,7 @@ def main() -> None:
         sys.exit(f"cachelab: {complaint(error)}")
 
 
-def task(config: "DictConfig") -> float | tuple[float, ...]:
+def task(config: "DictConfig") -> "Score | Scores | None":
     """One job: run it, track it, report it. Returns the objective(s).
 
     A job on its own ends the process with one line; in a sweep the error goes to Hydra, which runs the other jobs.
@@ -59,54 +66,151 @@ def task(config: "DictConfig") -> float | tuple[float, ...]:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
+    alone = HydraConfig.get().mode == RunMode.RUN
     try:
-        return run_job(config)
+        if config.sync is not None:
+            sync(config)
+            return None
+        value = run_job(config)
     except Exception as error:
-        if HydraConfig.get().mode == RunMode.RUN:
+        if alone:
             raise SystemExit(f"cachelab: {complaint(error)}") from error
+        leave_record(config, error)
         raise
+    if alone and value.outcome.untracked is not None:
+        folder = HydraConfig.get().runtime.output_dir
+        raise SystemExit(f"cachelab: the run could not be tracked; nothing is lost: python -m cachelab sync={folder}")
+    return value
 
 
-def run_job(config: "DictConfig") -> float | tuple[float, ...]:
+def leave_record(config: "DictConfig", error: Exception) -> None:
+    """Leave a sweep's table the reason of a job that failed before it had a record of its own."""
+    from omegaconf import OmegaConf
+
+    from cachelab.tracking.job_record import FILE
+    from cachelab.tracking.kept import failed_record
+
+    plain: Any = OmegaConf.to_container(config)
+    description = describe_job(plain)
+    if not (description.output_dir / FILE).exists():
+        failed_record(description, error).write(description.output_dir)
+
+
+def run_job(config: "DictConfig") -> "Score | Scores":
     """One job, errors and all. Raises CachelabError."""
     from omegaconf import OmegaConf
 
     from cachelab import experiment
     from cachelab.build import build_part, build_parts, build_root
+    from cachelab.job_digest import job_digest, versions
+    from cachelab.objective import Outcome, bound_of, score, violations
     from cachelab.report.artifacts import write_artifacts
-    from cachelab.report.console import print_summary
+    from cachelab.report.console import print_job, print_summary
     from cachelab.report.progress import progress_bar
+    from cachelab.tracking.kept import KeptRun
 
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     root = build_root(plain)
+    for name, constraint in root.objective_constraints.items():
+        bound_of(name, constraint)
     tracking: Tracking = build_part("tracking", root.tracking, root.plugins)
     description = describe_job(plain)
-    with tracking.start(description) as tracked:
+    if description.sweep is not None:
+        description, reused = known_job(root, tracking, description)
+        if reused is not None:
+            return reused
+    with KeptRun(tracking, description) as tracked:
         parts = build_parts(root)
         workload = experiment.prepare(parts)
         tracked.log_dataset(workload.dataset)
+        digest = job_digest(plain, workload.dataset.digest, versions(description.tags.get("cachelab.vllm_version")))
+        tracked.log_tags({"cachelab.job_digest": digest})
         tracked.log_workload(workload.numbers)
         with progress_bar(len(workload.schedule)) as progress:
             result = experiment.run(parts, workload, progress)
-        values = objective(root.objective, result)
-        folder = write_artifacts(result, description, parts.metrics, parts.tokenizer.name)
+        folder = write_artifacts(result, description, parts.metrics, parts.tokenizer.name, root.artifacts)
         tracked.log_result(result.numbers, folder)
-    print_summary(result, description, tracked.where_to_look)
-    return values
+        values = result.numbers.values
+        beyond = violations(root.objective_constraints, values)
+        found = score(root.objective, values, Outcome(tracked.run_id, beyond))
+        tracked.log_tags({"cachelab.feasible": str(found.outcome.feasible).lower()} if beyond else {})
+    found.outcome = Outcome(tracked.run_id, beyond, tracked.untracked)
+    if description.sweep is not None:
+        print_job(result, description)
+    else:
+        print_summary(result, description, tracked.where_to_look)
+    return found
+
+
+def known_job(
+    root: "Root", tracking: "Tracking", description: "RunDescription"
+) -> "tuple[RunDescription, Score | Scores | None]":
+    """A sweep's job with its digest and, if it need not be run again, the objectives of the run that finished it.
+
+    A dataset that cannot be read leaves the job without a digest: it is run, and fails with the reason in its log.
+    """
+    from cachelab.build import build_part
+    from cachelab.dataset.loaded_once import LoadedOnce
+    from cachelab.errors import CachelabError, TrackingError
+    from cachelab.job_digest import job_digest, versions
+    from cachelab.objective import Outcome, score, violations
+    from cachelab.report.console import print_reused
+
+    try:
+        dataset = LoadedOnce(build_part("dataset", root.dataset, root.plugins)).load()
+    except CachelabError:
+        return description, None
+    vllm = versions(description.tags.get("cachelab.vllm_version"))
+    description = replace(description, job_digest=job_digest(description.config, dataset.digest, vllm))
+    if root.sweep.skip_finished is False:
+        return description, None
+    try:
+        finished = tracking.finished(description, anywhere=root.sweep.skip_finished is True)
+    except TrackingError:  # the store went away since the sweep began: KeptRun will meet that, and say so
+        return description, None
+    if finished is None:
+        return description, None
+    beyond = violations(root.objective_constraints, finished.values)
+    print_reused(description, finished.run_id)
+    return description, score(root.objective, finished.values, Outcome(finished.run_id, beyond, reused=True))
+
+
+def sync(config: "DictConfig") -> None:
+    """Log what the jobs of a folder could not log while they ran. Raises CachelabError."""
+    from omegaconf import OmegaConf
+
+    from cachelab.build import build_part, build_root
+    from cachelab.errors import ConfigError
+    from cachelab.tracking.mlflow import MlflowTracking
+
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    root = build_root(plain)
+    tracking = build_part("tracking", root.tracking, root.plugins)
+    if not isinstance(tracking, MlflowTracking):
+        raise ConfigError("sync: tracking=none holds no runs: leave it out, or name a store with tracking.uri=...")
+    from cachelab.tracking.sync import sync_folder
+
+    for line in sync_folder(tracking, Path(str(root.sync))):
+        print(line)
 
 
 def describe_job(plain: dict[str, Any]) -> "RunDescription":
     """What is known of the job before it runs, from its config and from Hydra's."""
     import yaml
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
 
     from cachelab.engine.vllm_core import installed_vllm
-    from cachelab.tracking.description import describe
+    from cachelab.tracking.description import SweepMember, describe
+    from cachelab.tracking.sweep import PARENT_VARIABLE, SWEPT_VARIABLE
 
     job = HydraConfig.get()
     overrides = list(job.overrides.task)
+    passed = job.job.env_set
+    swept = tuple(passed.get(SWEPT_VARIABLE, "").split(","))
+    member = None if job.mode == RunMode.RUN else SweepMember(passed.get(PARENT_VARIABLE), job.job.num, swept)
     return describe(
-        run_name=run_name(overrides, job.runtime.choices),
+        run_name=run_name(overrides, job.runtime.choices, swept if any(swept) else None),
         config=plain,
         config_yaml=yaml.safe_dump(plain, sort_keys=False, allow_unicode=True),
         overrides=overrides,
@@ -114,21 +218,27 @@ def describe_job(plain: dict[str, Any]) -> "RunDescription":
         engine=job.runtime.choices["engine"],
         engine_version=installed_vllm(),
         output_dir=Path(job.runtime.output_dir),
+        sweep=member,
     )
 
 
-def run_name(overrides: Sequence[str], choices: Mapping[str, str | None]) -> str:
-    """What makes this run different: its experiment (else its trace), then what was overridden."""
-    differs = [override for override in overrides if not override.startswith(("experiment=", "tracking.", "hydra."))]
+def run_name(overrides: Sequence[str], choices: Mapping[str, str | None], swept: Sequence[str] | None = None) -> str:
+    """What makes this run different: its experiment (else its trace), then what was overridden (in a sweep: swept)."""
+    left_out = ("experiment=", "tracking.", "hydra.", "sweep.", "comparison.", "cache_dir=")
+    differs = [override for override in overrides if not override.startswith(left_out)]
+    if swept is not None:
+        differs = [override for override in differs if override.lstrip("+").partition("=")[0] in swept]
     return " ".join([choices.get("experiment") or f"trace={choices['trace']}", *differs])
 
 
-def objective(names: Sequence[str], result: "Result") -> float | tuple[float, ...]:
-    """The metrics named, in order. Raises ConfigError that names one that this run does not have."""
-    values = result.numbers.values
-    if absent := next((name for name in names if name not in values), None):
-        raise ConfigError(
-            f"objective: this run has no metric {absent} (undefined here, or misspelt: see docs/metrics.md)"
-        )
-    chosen = tuple(values[name] for name in names)
-    return chosen[0] if len(chosen) == 1 else chosen
+def quoted_baseline(arguments: Sequence[str]) -> list[str]:
+    """The arguments with comparison.baseline=trace=single_turn in the quotes that Hydra's grammar wants."""
+    start = "comparison.baseline="
+    return [
+        f"{start}'{argument.removeprefix(start)}'"
+        if argument.startswith(start)
+        and argument.removeprefix(start)[:1] not in ("'", '"', "")
+        and argument != f"{start}null"
+        else argument
+        for argument in arguments
+    ]

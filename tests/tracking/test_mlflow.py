@@ -187,7 +187,9 @@ def test_where_to_look(store: str, tracking: MlflowTracking, description: RunDes
     with tracking.start(description) as tracked:
         pass
 
-    assert tracked.where_to_look == {"MLflow": f"mlflow ui --backend-store-uri {store}", "run id": tracked.run_id}
+    looking = dict(tracked.where_to_look)
+    assert looking.pop("then").endswith(f"/runs/{tracked.run_id}")
+    assert looking == {"MLflow": f"mlflow ui --backend-store-uri {store}", "run id": tracked.run_id}
 
 
 def test_environment_names_the_store(

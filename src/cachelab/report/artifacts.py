@@ -6,8 +6,9 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from cachelab.config import Artifact
 from cachelab.dataset.trace_writer import trace_rows, write_trace
 from cachelab.experiment import Result
 from cachelab.metrics.base import AnyMetric
@@ -22,18 +23,22 @@ _WORDS = ("request_id", "conversation_id", "outcome", "reason", "block")
 
 
 def write_artifacts(
-    result: Result, description: RunDescription, metrics: Sequence[AnyMetric], tokenizer_name: str
+    result: Result,
+    description: RunDescription,
+    metrics: Sequence[AnyMetric],
+    tokenizer_name: str,
+    kept: Sequence[Artifact] = get_args(Artifact),
 ) -> Path:
     """Write `<output_dir>/artifacts` and return it; it appears when it is whole, or not at all.
 
-    Files: config.yaml, trace.jsonl.gz, requests.parquet, blocks.parquet, per_turn.csv, metrics.json, figures/*.png,
-    summary.md. A folder of that name from an earlier run in the same place is replaced.
+    Files: config.yaml, metrics.json, summary.md and, of trace.jsonl.gz, requests.parquet, blocks.parquet, per_turn.csv
+    and figures/*.png, those `kept`. A folder of that name from an earlier run in the same place is replaced.
     """
     folder = description.output_dir / "artifacts"
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         part.mkdir(parents=True)
-        _write(part, result, description, metrics, tokenizer_name)
+        _write(part, result, description, metrics, tokenizer_name, kept)
         if folder.exists():
             shutil.rmtree(folder)
         part.rename(folder)
@@ -43,22 +48,37 @@ def write_artifacts(
 
 
 def _write(
-    folder: Path, result: Result, description: RunDescription, metrics: Sequence[AnyMetric], tokenizer_name: str
+    folder: Path,
+    result: Result,
+    description: RunDescription,
+    metrics: Sequence[AnyMetric],
+    tokenizer_name: str,
+    kept: Sequence[Artifact],
 ) -> None:
     (folder / "config.yaml").write_text(description.config_yaml, encoding="utf-8")
-    write_trace(folder / "trace.jsonl.gz", trace_rows(result.workload.requests, tokenizer_name))
-    write_parquet(folder / "requests.parquet", request_table(result.observation))
-    write_parquet(folder / "blocks.parquet", block_table(result.observation))
-    write_csv(folder / "per_turn.csv", turn_table(result.observation))
+    if "trace" in kept:
+        write_trace(folder / "trace.jsonl.gz", trace_rows(result.workload.requests, tokenizer_name))
+    if "requests" in kept:
+        write_parquet(folder / "requests.parquet", request_table(result.observation))
+    if "blocks" in kept:
+        write_parquet(folder / "blocks.parquet", block_table(result.observation))
+    if "per_turn" in kept:
+        write_csv(folder / "per_turn.csv", turn_table(result.observation))
     numbers = {"values": dict(result.numbers.values), "series": {k: dict(v) for k, v in result.numbers.series.items()}}
     (folder / "metrics.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
-    (folder / "figures").mkdir()
+    shown = _write_figures(folder / "figures", result) if "figures" in kept else {}
+    (folder / "summary.md").write_text(summary(result, description, metrics, shown), encoding="utf-8")
+
+
+def _write_figures(folder: Path, result: Result) -> dict[str, str | None]:
+    """What each figure shows, None for one that has no data."""
+    folder.mkdir()
     shown: dict[str, str | None] = {}
     for name, figure in draw(result).items():
         shown[name] = None if figure is None else FIGURES[name]
         if figure is not None:
-            figure.savefig(folder / "figures" / f"{name}.png", metadata={"Software": None})
-    (folder / "summary.md").write_text(summary(result, description, metrics, shown), encoding="utf-8")
+            figure.savefig(folder / f"{name}.png", metadata={"Software": None})
+    return shown
 
 
 def write_parquet(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:

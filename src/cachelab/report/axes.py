@@ -1,10 +1,14 @@
-"""How every figure looks: its size, its ticks, its legend."""
+"""How every figure looks: its size, its ticks, its legend, its colours."""
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+# Okabe and Ito's colours, distinct to colour-blind eyes
+BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7F7F7F"
 
 
 def blank_figure(height: float) -> "Figure":

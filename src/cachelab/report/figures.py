@@ -1,4 +1,4 @@
-"""The figures of one run; a figure without data is None. Colours: Okabe and Ito's, distinct to colour-blind eyes."""
+"""The figures of one run; a figure without data is None."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from cachelab.experiment import Result
 from cachelab.metrics.requests import request_table
 from cachelab.metrics.reuse import gaps_requests, gaps_s
-from cachelab.report.axes import blank_figure, legend_outside, plain_ticks, whole_ticks
+from cachelab.report.axes import BLUE, GREEN, GREY, ORANGE, RED, blank_figure, legend_outside, plain_ticks, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 Numbers = npt.NDArray[Any]
 Table = Mapping[str, Sequence[Any]]
 
-BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7F7F7F"
 _BARS_UP_TO = 40  # hits a block; beyond it each count would be a hairline
 _LONG_TAIL = 10  # longest prompt / median; beyond it equal bins would squeeze nearly all prompts into one
 

@@ -19,15 +19,15 @@ def summary(
         f"# {_escaped(description.run_name)}",
         f"**{headline(result)}**",
         context(result),
-        *(_table(section) for section in sections(result, description, max_turns=_MAX_TURNS)),
+        *(table(section) for section in sections(result, description, max_turns=_MAX_TURNS)),
         _again(result, description),
-        _figures(figures),
+        *([_figures(figures)] if figures else []),
         _meanings(result, metrics),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _table(section: Section) -> str:
+def table(section: Section) -> str:
     """A markdown table; an indented first cell keeps its indent."""
     marks = ["---" if index in section.left else "---:" for index in range(len(section.columns))]
     rows = [_row(section.columns), f"|{'|'.join(marks)}|", *(_row(row) for row in section.rows)]
@@ -71,7 +71,7 @@ def _meanings(result: Result, metrics: Sequence[AnyMetric]) -> str:
     rows = [
         (metric.name, _value(result, metric.name), metric.unit_label(clock), metric.definition) for metric in metrics
     ]
-    return _table(
+    return table(
         Section("What the numbers mean", ("metric", "value", "unit", "definition"), rows, "", frozenset({0, 2, 3}))
     )
 

@@ -1,6 +1,7 @@
 """What every tracking store can do."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -29,6 +30,10 @@ class TrackedRun(Protocol):
 
     def log_dataset(self, dataset: LoadedDataset) -> None: ...
 
+    def log_tags(self, tags: Mapping[str, str]) -> None:
+        """Keep further facts about the run, as text."""
+        ...
+
     def log_workload(self, numbers: Mapping[str, float]) -> None:
         """Keep the numbers that are known before the engine starts."""
         ...
@@ -44,8 +49,23 @@ class TrackedRun(Protocol):
     ) -> None: ...
 
 
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run that need not be run again."""
+
+    run_id: str
+    values: Mapping[str, float]
+
+
 class Tracking(Protocol):
     """A store of runs."""
+
+    def finished(self, description: RunDescription, *, anywhere: bool) -> FinishedRun | None:
+        """The finished run of the same job in the same sweep or, if `anywhere`, in the same experiment.
+
+        Raises TrackingError if the store cannot be asked.
+        """
+        ...
 
     def start(self, description: RunDescription) -> TrackedRun:
         """Create the run and keep its config, before any work. Raises TrackingError if the store cannot be used."""

@@ -16,9 +16,24 @@ log = logging.getLogger(__name__)
 _PASSWORD = re.compile(r"(://[^:/@\s]*):[^@/\s]+@")
 
 
+@dataclass(frozen=True, slots=True)
+class SweepMember:
+    """A job's place in its sweep: its number there and the run that stands for the sweep (None: no store knows one).
+
+    `swept` are the settings that the sweep varies.
+    """
+
+    parent_run_id: str | None
+    number: int
+    swept: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class RunDescription:
-    """A run before it starts: its resolved config, and where its files go (`output_dir`, the job's own folder)."""
+    """A run before it starts: its resolved config, and where its files go (`output_dir`, the job's own folder).
+
+    `job_digest` is the same for jobs that must give the same numbers, None as long as it is not known (job_digest.py).
+    """
 
     run_name: str
     config: Mapping[str, Any]
@@ -27,6 +42,9 @@ class RunDescription:
     tags: Mapping[str, str]
     command: str
     output_dir: Path
+    overrides: Sequence[str] = ()
+    sweep: SweepMember | None = None
+    job_digest: str | None = None
 
 
 def describe(
@@ -39,6 +57,7 @@ def describe(
     engine: str,
     engine_version: str | None,
     output_dir: Path,
+    sweep: SweepMember | None = None,
 ) -> RunDescription:
     """The description of a run of this cachelab; passwords in addresses are masked throughout."""
     tags = {
@@ -56,6 +75,8 @@ def describe(
         tags=tags | source_tags(Path(cachelab.__file__).parent),
         command=without_passwords(command),
         output_dir=output_dir,
+        overrides=[without_passwords(override) for override in overrides],
+        sweep=sweep,
     )
 
 

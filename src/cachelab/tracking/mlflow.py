@@ -4,7 +4,8 @@ import logging
 import os
 import re
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,12 +14,14 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.errors import TrackingError
 from cachelab.part import PART
+from cachelab.tracking.base import FinishedRun
 from cachelab.tracking.description import RunDescription, without_passwords
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from cachelab.tracking.mlflow_run import MlflowRun
+    from cachelab.tracking.mlflow_store import MlflowStore
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 # An absent server is noticed in seconds: MLflow itself would try for minutes.
@@ -36,6 +39,44 @@ class MlflowTracking:
 
     def start(self, description: RunDescription) -> "MlflowRun":
         """Create the run and log its config. Raises TrackingError if the store cannot be reached or written."""
+        with self.open() as store:
+            from cachelab.tracking.mlflow_run import MlflowRun
+
+            run = store.start(self.run_name or description.run_name, description)
+        tracked = MlflowRun(store.client, store.uri, store.experiment_id, run.info.run_id, description.output_dir)
+        try:
+            tracked.log_config(description, {key: str(value) for key, value in self.tags.items()})
+        except BaseException as error:
+            tracked.end(error)
+            raise
+        return tracked
+
+    def finished(self, description: RunDescription, *, anywhere: bool) -> FinishedRun | None:
+        """See Tracking; a run found elsewhere in the experiment is noted on the sweep's own run."""
+        if description.job_digest is None or description.sweep is None:
+            return None
+        with self.open() as store:
+            from cachelab.tracking.mlflow_store import DIGEST, REUSED
+
+            run = store.child(description.sweep)
+            if (
+                run is not None
+                and run.info.status == "FINISHED"
+                and run.data.tags.get(DIGEST) == description.job_digest
+            ):
+                return FinishedRun(run.info.run_id, run.data.metrics)
+            if not anywhere or (run := store.finished(description.job_digest)) is None:
+                return None
+            if (parent := description.sweep.parent_run_id) is not None:
+                store.client.set_tag(parent, f"{REUSED}{description.sweep.number}", run.info.run_id)
+            return FinishedRun(run.info.run_id, run.data.metrics)
+
+    @contextmanager
+    def open(self) -> Iterator["MlflowStore"]:
+        """The experiment, made if it is new, for as long as the context lasts.
+
+        Raises TrackingError if the store cannot be reached or used, within seconds if it is away.
+        """
         key, uri = self._address()
         _refuse_file_store(key, uri)
         _try_sqlite(key, uri)
@@ -43,19 +84,17 @@ class MlflowTracking:
         from mlflow import MlflowClient
 
         from cachelab.tracking.mlflow_errors import environment, store_errors
-        from cachelab.tracking.mlflow_run import MlflowRun
+        from cachelab.tracking.mlflow_store import MlflowStore
 
         with store_errors(f"{key}={without_passwords(uri)}", _way_out(uri)), environment(_FIRST_ANSWER):
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-            experiment_id = self._experiment_id(client, uri)
-            run = client.create_run(experiment_id, tags=_machine_tags(), run_name=self.run_name or description.run_name)
-        tracked = MlflowRun(client, uri, experiment_id, run.info.run_id, description.output_dir)
-        try:
-            tracked.log_config(description, {key: str(value) for key, value in self.tags.items()})
-        except BaseException as error:
-            tracked.end(error)
-            raise
-        return tracked
+            yield MlflowStore(client, uri, self._experiment_id(client, uri))
+
+    def absolute_uri(self) -> str:
+        """The address as another working directory or machine would write it."""
+        _, uri = self._address()
+        path = _sqlite_file(uri)
+        return uri if path is None else f"{uri.split(':')[0]}:///{path}"
 
     def _address(self) -> tuple[str, str]:
         if self.uri:
@@ -70,7 +109,11 @@ class MlflowTracking:
         found = client.get_experiment_by_name(self.experiment)
         if found is None:
             try:
-                return client.create_experiment(self.experiment, artifact_location=_artifacts(uri, self.experiment))
+                return client.create_experiment(
+                    self.experiment,
+                    artifact_location=_artifacts(uri, self.experiment),
+                    tags={"mlflow.experimentKind": "custom_model_development"},  # its page opens on the runs
+                )
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
@@ -130,16 +173,6 @@ def _sqlite_file(uri: str) -> Path | None:
         return None
     database = re.sub(r"^sqlite(\+\w+)?:///?", "", uri).partition("?")[0]
     return None if database in ("", ":memory:") else Path(database).resolve()
-
-
-def _machine_tags() -> dict[str, str]:
-    import getpass
-
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container whose user has no name
-        user = str(os.getuid())
-    return {"mlflow.user": user, "mlflow.source.name": "cachelab", "mlflow.source.type": "LOCAL"}
 
 
 def _silence() -> None:

@@ -6,7 +6,7 @@ import re
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -26,6 +26,8 @@ Item = TypeVar("Item")
 # MLflow's limits: characters of a value, items of a batch
 _MAX_PARAM, _MAX_TAG, _MAX_DIGEST = 6000, 8000, 36
 _PARAMS_A_BATCH, _METRICS_A_BATCH = 100, 1000
+# A server may restart: half a minute, not MLflow's four, until a job goes on without it.
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4"}
 _NO_ADDRESSES = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}  # the summary says where to look
 
 
@@ -43,10 +45,7 @@ class MlflowRun:
 
     @property
     def where_to_look(self) -> Mapping[str, str]:
-        uri = without_passwords(self._uri)
-        if uri.startswith("http"):
-            return {"MLflow": f"{uri.rstrip('/')}/#/experiments/{self._experiment_id}/runs/{self._id}"}
-        return {"MLflow": f"mlflow ui --backend-store-uri {uri}", "run id": self._id}
+        return where_to_look(self._uri, self._experiment_id, self._id)
 
     def log_config(self, description: RunDescription, tags: Mapping[str, str]) -> None:
         """Keep the config before anything else, then the parameters and tags (the user's own win)."""
@@ -69,6 +68,10 @@ class MlflowRun:
         with self._stored("cannot log the dataset"):
             self._client.log_inputs(self._id, [DatasetInput(entity, [InputTag("mlflow.data.context", "workload")])])
             self._set_tags({"cachelab.dataset_digest": dataset.digest})
+
+    def log_tags(self, tags: Mapping[str, str]) -> None:
+        with self._stored("cannot log the tags"):
+            self._set_tags(tags)
 
     def log_workload(self, numbers: Mapping[str, float]) -> None:
         self._log(Numbers(numbers, {}))
@@ -103,6 +106,14 @@ class MlflowRun:
                 raise
             log.warning("%s", lost)  # the error that ended the run is the one to show
 
+    def end_as(self, status: str, reason: str | None, *, ended_ms: int) -> None:
+        """Upload the logs and end a run that ended elsewhere, earlier. Raises TrackingError."""
+        with self._stored(f"cannot set the run {status}"), environment(_NO_ADDRESSES):
+            if reason is not None:
+                self._set_tags({"cachelab.error": without_passwords(reason)})
+            self._upload_logs()
+            self._client.set_terminated(self._id, status, end_time=ended_ms)
+
     def __enter__(self) -> Self:
         return self
 
@@ -133,8 +144,19 @@ class MlflowRun:
         for path in sorted(self._output_dir.glob("*.log")):
             self._client.log_artifact(self._id, str(path))
 
-    def _stored(self, what: str) -> AbstractContextManager[None]:
-        return store_errors(f"MLflow run {self._id}: {what}")
+    @contextmanager
+    def _stored(self, what: str) -> Iterator[None]:
+        with store_errors(f"MLflow run {self._id}: {what}"), environment(_PATIENCE):
+            yield
+
+
+def where_to_look(uri: str, experiment_id: str, run_id: str) -> dict[str, str]:
+    """See TrackedRun."""
+    uri = without_passwords(uri)
+    if uri.startswith("http"):
+        return {"MLflow": f"{uri.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"}
+    page = f"http://127.0.0.1:5000/#/experiments/{experiment_id}/runs/{run_id}"
+    return {"MLflow": f"mlflow ui --backend-store-uri {uri}", "then": page, "run id": run_id}
 
 
 def _key(name: str) -> str:

@@ -22,6 +22,9 @@ class UntrackedRun:
     def log_dataset(self, dataset: LoadedDataset) -> None:
         """Nothing to keep."""
 
+    def log_tags(self, tags: Mapping[str, str]) -> None:
+        """Nothing to keep."""
+
     def log_workload(self, numbers: Mapping[str, float]) -> None:
         """Nothing to keep."""
 
@@ -40,6 +43,9 @@ class UntrackedRun:
 @dataclass(frozen=True, config=PART)
 class NoTracking:
     """Runs are not recorded anywhere."""
+
+    def finished(self, description: RunDescription, *, anywhere: bool) -> None:
+        """Nothing is known of earlier runs."""
 
     def start(self, description: RunDescription) -> UntrackedRun:
         return UntrackedRun()

@@ -1,0 +1,76 @@
+"""What a job gives back to a sweeper: the metrics it is to be judged by, and whether it keeps to the constraints."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cachelab.errors import ConfigError
+
+_CONSTRAINT = re.compile(r"\s*(>=|<=)\s*([-+]?[0-9.]+(?:[eE][-+]?\d+)?)\s*")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job beside its objectives.
+
+    `violations` says of each constraint how far the job is beyond it (0 or less: kept). `untracked` says why the store
+    does not hold the job, None if it does. `reused`: the numbers are those of an earlier run of the same job.
+    """
+
+    run_id: str | None = None
+    violations: Mapping[str, float] = field(default_factory=dict)
+    untracked: str | None = None
+    reused: bool = False
+
+    @property
+    def feasible(self) -> bool:
+        return all(violation <= 0 for violation in self.violations.values())
+
+
+class Score(float):
+    """One objective, which any Hydra sweeper takes for the number that it is."""
+
+    outcome: Outcome
+
+
+class Scores(tuple[float, ...]):
+    """Several objectives, which any Hydra sweeper takes for the tuple that it is."""
+
+    outcome: Outcome
+
+
+def score(names: Sequence[str], values: Mapping[str, float], outcome: Outcome) -> Score | Scores:
+    """The metrics named, in order. Raises ConfigError that names one that this run does not have."""
+    chosen = [_value(name, values, "objective") for name in names]
+    found = Score(chosen[0]) if len(chosen) == 1 else Scores(chosen)
+    found.outcome = outcome
+    return found
+
+
+def violations(constraints: Mapping[str, str], values: Mapping[str, float]) -> dict[str, float]:
+    """How far the run is beyond each constraint, in the metric's own unit; 0 or less where it keeps to it.
+
+    Raises ConfigError that names a metric that this run does not have, or a constraint that says no bound.
+    """
+    found = {}
+    for name, constraint in constraints.items():
+        sign, bound = bound_of(name, constraint)
+        value = _value(name, values, "objective_constraints")
+        found[name] = bound - value if sign == ">=" else value - bound
+    return found
+
+
+def bound_of(name: str, constraint: str) -> tuple[str, float]:
+    """The sign and the number of ">= 50". Raises ConfigError."""
+    parsed = _CONSTRAINT.fullmatch(constraint)
+    if parsed is None:
+        raise ConfigError(f'objective_constraints.{name}: {constraint!r} is no bound: write ">= 50" or "<= 0.5"')
+    return parsed[1], float(parsed[2])
+
+
+def _value(name: str, values: Mapping[str, float], setting: str) -> float:
+    if name not in values:
+        raise ConfigError(
+            f"{setting}: this run has no metric {name} (undefined here, or misspelt: see docs/metrics.md)"
+        )
+    return values[name]

@@ -1,0 +1,197 @@
+"""What a search found: the best trials (the Pareto front of several objectives), its history, what mattered. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from cachelab.report.axes import BLUE, GREY, ORANGE, RED, blank_figure, legend_outside
+from cachelab.report.section import ABSENT, Section, percent, plain
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One trial of a study; `values` are its objectives (None: it failed), `run_id` its run in the store."""
+
+    number: int
+    state: str
+    params: Mapping[str, Any]
+    values: Sequence[float] | None
+    feasible: bool
+    run_id: str | None
+
+
+@dataclass(frozen=True)
+class StudyReport:
+    """A study as it stands; `best` are numbers of trials: the best one, or the Pareto front of several objectives.
+
+    `importances`: objective -> setting -> share of the objective's variance that the setting explains.
+    """
+
+    FIGURES: ClassVar[Mapping[str, str]] = {
+        "pareto_front": "Every trial by two objectives, the Pareto front marked",
+        "optimization_history": "Each objective trial by trial, and the best so far",
+        "parameter_importances": "How much of each objective's variance each setting explains",
+    }
+
+    name: str
+    objectives: Sequence[str]
+    directions: Sequence[str]
+    trials: Sequence[Trial]
+    best: Sequence[int]
+    importances: Mapping[str, Mapping[str, float]]
+
+    @property
+    def complete(self) -> list[Trial]:
+        return [trial for trial in self.trials if trial.values is not None]
+
+    @property
+    def headlines(self) -> list[str]:
+        infeasible = sum(not trial.feasible for trial in self.complete)
+        failed = sum(trial.state == "FAIL" for trial in self.trials)
+        also = [f"{infeasible:,} infeasible"] * bool(infeasible) + [f"{failed:,} failed"] * bool(failed)
+        of = f"{len(self.trials):,} trials of study {self.name}" + (f" ({', '.join(also)})" if also else "")
+        chosen = self._best()
+        if not chosen:
+            return [f"no best trial: no feasible one among {of}"]
+        if len(self.objectives) > 1:
+            return [f"Pareto front: {len(chosen):,} of {of}"]
+        value = (chosen[0].values or [0.0])[0]
+        settings = " ".join(f"{key}={setting}" for key, setting in chosen[0].params.items())
+        return [
+            f"best of {of}: #{chosen[0].number} {settings}, {self.objectives[0]} {_shown(self.objectives[0], value)}"
+        ]
+
+    @property
+    def sections(self) -> list[Section]:
+        return [section for section in (self._best_section(), self._importance_section()) if section.rows]
+
+    def write(self, folder: Path) -> None:
+        """trials.csv holds every trial, pareto_front.csv the best ones."""
+        from cachelab.report.artifacts import write_csv
+
+        write_csv(folder / "trials.csv", self._columns(self.trials))
+        write_csv(folder / "pareto_front.csv", self._columns(self._best()))
+
+    def draw(self) -> "dict[str, Figure | None]":
+        return {
+            "pareto_front": self._draw_front(),
+            "optimization_history": self._draw_history(),
+            "parameter_importances": self._draw_importances(),
+        }
+
+    def _best(self) -> list[Trial]:
+        found = [trial for trial in self.trials if trial.number in self.best]
+        return sorted(found, key=lambda trial: self._sign(0) * (trial.values or [0.0])[0])
+
+    def _sign(self, objective: int) -> int:
+        return -1 if self.directions[objective] == "maximize" else 1
+
+    def _columns(self, trials: Sequence[Trial]) -> dict[str, list[Any]]:
+        keys = list(dict.fromkeys(key for trial in self.trials for key in trial.params))
+        columns: dict[str, list[Any]] = {
+            "trial": [trial.number for trial in trials],
+            "state": [trial.state for trial in trials],
+            "feasible": [int(trial.feasible) for trial in trials],
+            "run_id": [trial.run_id for trial in trials],
+        }
+        columns |= {key: [trial.params.get(key) for trial in trials] for key in keys}
+        for index, name in enumerate(self.objectives):
+            columns[name] = [None if trial.values is None else trial.values[index] for trial in trials]
+        return columns
+
+    def _best_section(self) -> Section:
+        keys = list(dict.fromkeys(key for trial in self.trials for key in trial.params))
+        rows = [
+            (
+                str(trial.number),
+                *(str(trial.params.get(key, ABSENT)) for key in keys),
+                *(_shown(name, value) for name, value in zip(self.objectives, trial.values or (), strict=True)),
+                trial.run_id or ABSENT,
+            )
+            for trial in self._best()[:20]
+        ]
+        short = [name.split(".")[-1] for name in keys] + [name.split("/")[-1] for name in self.objectives]
+        columns = ("trial", *short, "run id")
+        return Section("Best trials", columns, rows, left=frozenset({len(columns) - 1}))
+
+    def _importance_section(self) -> Section:
+        keys = list(dict.fromkeys(key for shares in self.importances.values() for key in shares))
+        rows = [(key, *(percent(shares.get(key)) for shares in self.importances.values())) for key in keys]
+        return Section("What mattered (share of the variance)", ("setting", *self.importances), rows)
+
+    def _draw_front(self) -> "Figure | None":
+        if len(self.objectives) != 2 or not self.complete:
+            return None
+        figure = blank_figure(4.4)
+        axes = figure.subplots()
+        feasible = [trial for trial in self.complete if trial.feasible]
+        for trials, colour, marker, label in (
+            (feasible, GREY, "o", "feasible"),
+            ([trial for trial in self.complete if not trial.feasible], RED, "x", "infeasible"),
+        ):
+            if trials:
+                points = np.asarray([trial.values for trial in trials])
+                axes.scatter(
+                    points[:, 0], points[:, 1], s=22, color=colour, marker=marker, label=f"{label} ({len(trials):,})"
+                )
+        if front := self._best():
+            points = np.asarray([trial.values for trial in front])
+            axes.plot(points[:, 0], points[:, 1], "o-", color=BLUE, label=f"Pareto front ({len(front):,})")
+            for trial, point in zip(front, points, strict=True):
+                axes.annotate(f"#{trial.number}", point, textcoords="offset points", xytext=(4, 4), fontsize=7)
+        axes.set_xlabel(f"{self.objectives[0]} ({self.directions[0]})")
+        axes.set_ylabel(f"{self.objectives[1]} ({self.directions[1]})")
+        axes.set_title(f"{len(self.complete):,} trials")
+        legend_outside(axes)
+        return figure
+
+    def _draw_history(self) -> "Figure | None":
+        if not self.complete:
+            return None
+        figure = blank_figure(1.2 + 2.2 * len(self.objectives))
+        rows = figure.subplots(len(self.objectives), 1, sharex=True, squeeze=False)[:, 0]
+        for index, (axes, name) in enumerate(zip(rows, self.objectives, strict=True)):
+            for feasible, colour, label in ((True, BLUE, "trial"), (False, RED, "infeasible")):
+                found = [(t.number, t.values[index]) for t in self.complete if t.feasible is feasible and t.values]
+                if found:
+                    axes.scatter([n for n, _ in found], [v for _, v in found], s=16, color=colour, label=label)
+            good = [(t.number, t.values[index]) for t in self.complete if t.feasible and t.values]
+            if good:
+                best = (np.maximum if self._sign(index) < 0 else np.minimum).accumulate([value for _, value in good])
+                axes.step([number for number, _ in good], best, where="post", color=ORANGE, label="best so far")
+            axes.set_ylabel(name, fontsize=8)
+            legend_outside(axes)
+        rows[-1].set_xlabel("trial")
+        return figure
+
+    def _draw_importances(self) -> "Figure | None":
+        keys = list(dict.fromkeys(key for shares in self.importances.values() for key in shares))
+        if not keys:
+            return None
+        figure = blank_figure(1.4 + 0.5 * len(keys))
+        axes = figure.subplots()
+        height = 0.8 / len(self.importances)
+        for index, (name, shares) in enumerate(self.importances.items()):
+            places = np.arange(len(keys)) + (index - (len(self.importances) - 1) / 2) * height
+            axes.barh(
+                places,
+                [100 * shares.get(key, 0.0) for key in keys],
+                height,
+                color=(BLUE, ORANGE, GREY)[index % 3],
+                label=name,
+            )
+        axes.set_yticks(range(len(keys)), keys)
+        axes.invert_yaxis()
+        axes.set_xlabel("share of the objective's variance (%)")
+        legend_outside(axes)
+        return figure
+
+
+def _shown(name: str, value: float) -> str:
+    return percent(value) if name.startswith("hit_rate/") or name.endswith("_share") else plain(value)

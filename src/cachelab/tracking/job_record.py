@@ -1,0 +1,70 @@
+"""result.json: everything about a job that a store would hold, whether a store holds it or not."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from cachelab.errors import TrackingError
+
+FILE = "result.json"
+
+Status = Literal["FINISHED", "FAILED", "KILLED", "RUNNING"]
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """One job that ended. Times are milliseconds since 1970; `number` and `parent_run_id` are those of its sweep.
+
+    `untracked` says why the store does not hold all of it, None if it does; `run_id` is its run in the store, if one
+    was made. `dataset` is None if the job did not come to load one. `reused`: the numbers are an earlier run's.
+    """
+
+    run_name: str
+    status: Status
+    overrides: Sequence[str]
+    command: str
+    parameters: Mapping[str, str]
+    tags: Mapping[str, str]
+    config_yaml: str
+    started_ms: int
+    ended_ms: int
+    values: Mapping[str, float] = field(default_factory=dict)
+    series: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    dataset: Mapping[str, Any] | None = None
+    error: str | None = None
+    run_id: str | None = None
+    parent_run_id: str | None = None
+    number: int | None = None
+    job_digest: str | None = None
+    untracked: str | None = None
+    reused: bool = False
+
+    def write(self, folder: Path) -> Path:
+        """Write `<folder>/result.json`, whole or not at all."""
+        path = folder / FILE
+        part = path.with_name(f".{FILE}.{os.getpid()}.part")
+        part.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        part.replace(path)
+        return path
+
+    @classmethod
+    def read(cls, path: Path) -> "JobRecord":
+        """Raises TrackingError that names the file if it is none that `write` wrote."""
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            known = {key: value for key, value in found.items() if key in {field.name for field in fields(cls)}}
+            known["series"] = {
+                name: {int(step): value for step, value in steps.items()} for name, steps in known["series"].items()
+            }
+            return cls(**known)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise TrackingError(f"{path}: not a job's result ({error}): delete it or name another folder") from error
+
+
+def records(folder: Path) -> Iterator[tuple[Path, JobRecord]]:
+    """(job folder, its record) of every job at or below the folder, in the order of their paths."""
+    for path in sorted(folder.rglob(FILE)):
+        yield path.parent, JobRecord.read(path)

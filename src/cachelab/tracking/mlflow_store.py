@@ -1,0 +1,122 @@
+"""One experiment of an MLflow store: finds runs by what they are; imports MLflow, so it is itself imported late."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from mlflow import MlflowClient
+from mlflow.entities import Run, RunStatus, ViewType
+
+from cachelab.tracking.description import RunDescription, SweepMember
+from cachelab.tracking.process import Process
+
+PARENT = "mlflow.parentRunId"
+NUMBER = "cachelab.job_number"
+DIGEST = "cachelab.job_digest"
+SWEEP_DIGEST = "cachelab.sweep_digest"
+PROCESS = "cachelab.process"
+ERROR = "cachelab.error"
+ATTEMPTS = "cachelab.attempts"
+REUSED = "cachelab.reused."
+"""Tag of a parent, a job's number after it: the run of another sweep that stands for the job."""
+
+_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class MlflowStore:
+    """An experiment, by id, and the client that reaches it."""
+
+    client: MlflowClient
+    uri: str
+    experiment_id: str
+
+    def search(self, *conditions: str) -> Iterator[Run]:
+        """The experiment's runs that meet all conditions (MLflow's filter language), latest first."""
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [self.experiment_id],
+                " and ".join(conditions),
+                run_view_type=ViewType.ACTIVE_ONLY,
+                max_results=_PAGE,
+                order_by=["attributes.start_time DESC"],
+                page_token=token,
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def children(self, parent_run_id: str) -> list[Run]:
+        """The jobs of a sweep, by number."""
+        found = self.search(tag_is(PARENT, parent_run_id))
+        return sorted(found, key=lambda run: int(run.data.tags.get(NUMBER, -1)))
+
+    def child(self, member: SweepMember) -> Run | None:
+        """The run of one job of a sweep; None if it has none yet."""
+        if member.parent_run_id is None:
+            return None
+        return next(self.search(tag_is(PARENT, member.parent_run_id), tag_is(NUMBER, str(member.number))), None)
+
+    def finished(self, job_digest: str) -> Run | None:
+        """The latest finished run of this job in the experiment, whichever sweep it was part of."""
+        return next(self.search(tag_is(DIGEST, job_digest), "attributes.status = 'FINISHED'"), None)
+
+    def start(self, run_name: str, description: RunDescription) -> Run:
+        """A new run or, if the sweep's job was begun before and not finished, that run taken up again."""
+        tags = identity(description)
+        if description.sweep is not None and (earlier := self.child(description.sweep)) is not None:
+            if earlier.data.tags.get(DIGEST) == description.job_digest and earlier.info.status != "FINISHED":
+                return self._take_up(earlier, tags)
+            self._let_go(earlier)
+        return self.client.create_run(self.experiment_id, tags=machine_tags() | tags, run_name=run_name)
+
+    def close_as_killed(self, run: Run) -> None:
+        """End a run whose process is gone."""
+        self.client.set_tag(run.info.run_id, ERROR, f"its process ({run.data.tags.get(PROCESS, 'unknown')}) was killed")
+        self.client.set_terminated(run.info.run_id, "KILLED")
+
+    def _take_up(self, run: Run, tags: Mapping[str, str]) -> Run:
+        run_id = run.info.run_id
+        attempts = int(run.data.tags.get(ATTEMPTS, 1)) + 1
+        for key, value in {**tags, ATTEMPTS: str(attempts)}.items():
+            self.client.set_tag(run_id, key, value)
+        if ERROR in run.data.tags:
+            self.client.delete_tag(run_id, ERROR)
+        self.client.update_run(run_id, status=RunStatus.to_string(RunStatus.RUNNING))
+        return run
+
+    def _let_go(self, run: Run) -> None:
+        """Another job has its number now (data or config changed): it leaves the sweep and stays in the store."""
+        self.client.set_tag(run.info.run_id, "cachelab.former_parent", run.data.tags[PARENT])
+        self.client.delete_tag(run.info.run_id, PARENT)
+
+
+def identity(description: RunDescription) -> dict[str, str]:
+    """The tags by which a run is found again."""
+    tags = {PROCESS: str(Process.this())}
+    if description.job_digest is not None:
+        tags[DIGEST] = description.job_digest
+    if description.sweep is not None:
+        tags[NUMBER] = str(description.sweep.number)
+        if description.sweep.parent_run_id is not None:
+            tags[PARENT] = description.sweep.parent_run_id
+    return tags
+
+
+def tag_is(name: str, value: str) -> str:
+    """A condition of MLflow's filter language."""
+    quoted = value.replace("'", "''")
+    return f"tags.`{name}` = '{quoted}'"
+
+
+def machine_tags() -> dict[str, str]:
+    """Who runs this, with what: the tags that MLflow's own pages show."""
+    import getpass
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        user = str(os.getuid())
+    return {"mlflow.user": user, "mlflow.source.name": "cachelab", "mlflow.source.type": "LOCAL"}

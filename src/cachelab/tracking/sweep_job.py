@@ -1,0 +1,75 @@
+"""One job of a sweep as the sweep's table shows it, wherever its numbers were kept."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class SweepJob:
+    """A job that began; `folder` holds its files if this machine has them, `run_id` names its run in the store.
+
+    `reused`: the numbers are those of an earlier run of the same job, which belongs to another sweep.
+    """
+
+    number: int
+    overrides: Sequence[str]
+    status: str
+    error: str | None = None
+    run_id: str | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+    seconds: float | None = None
+    folder: Path | None = None
+    untracked: str | None = None
+    reused: bool = False
+
+    @property
+    def finished(self) -> bool:
+        return self.status == "FINISHED"
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The overrides by key."""
+        split = (override.lstrip("+~").partition("=") for override in self.overrides)
+        return {key: value for key, _, value in split}
+
+
+def merged(stored: Sequence[SweepJob], local: Sequence[SweepJob]) -> list[SweepJob]:
+    """Each job once, by number: as the store knows it with the files of this machine, or as they alone tell it."""
+    jobs = {job.number: job for job in local}
+    for job in stored:
+        here = jobs.get(job.number)
+        if here is None:
+            jobs[job.number] = job
+        elif here.untracked is None:
+            jobs[job.number] = replace(job, folder=here.folder)
+    return [jobs[number] for number in sorted(jobs)]
+
+
+def swept(jobs: Sequence[SweepJob]) -> dict[str, list[str]]:
+    """The settings in which the jobs differ, each with its values in the order of the jobs."""
+    keys = dict.fromkeys(key for job in jobs for key in job.settings)
+    values = {key: list(dict.fromkeys(job.settings.get(key, "") for job in jobs)) for key in keys}
+    return {key: found for key, found in values.items() if len(found) > 1}
+
+
+def labels(jobs: Sequence[SweepJob]) -> list[str]:
+    """What tells each job from the others, in few words; the number where nothing else does."""
+    keys = list(swept(jobs))
+    if len(keys) == 1:
+        found = [job.settings.get(keys[0], "default") for job in jobs]
+    else:
+        found = [" ".join(f"{key.split('.')[-1]}={job.settings.get(key, 'default')}" for key in keys) for job in jobs]
+    return [
+        label if label and found.count(label) == 1 else f"#{job.number} {label}".strip()
+        for label, job in zip(found, jobs, strict=True)
+    ]
+
+
+def named(jobs: Sequence[SweepJob], name: str) -> list[SweepJob]:
+    """The jobs that a person means by overrides ("trace=single_turn order=by_turn"), a value, or a number ("#3")."""
+    if re.fullmatch(r"#\d+", name):
+        return [job for job in jobs if job.number == int(name[1:])]
+    words = name.split()
+    return [job for job in jobs if all(word in job.overrides or word in job.settings.values() for word in words)]

@@ -1,0 +1,155 @@
+"""A job whose store goes away: it goes on, leaves everything in its folder, and is logged from there later."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pytest
+
+from cachelab.dataset.base import LoadedDataset
+from cachelab.errors import EngineError, TrackingError
+from cachelab.metrics.base import Numbers
+from cachelab.tracking.base import FinishedRun
+from cachelab.tracking.description import RunDescription
+from cachelab.tracking.job_record import FILE, JobRecord, records
+from cachelab.tracking.kept import KeptRun
+from cachelab.tracking.local_jobs import local_jobs
+from cachelab.tracking.mlflow import MlflowTracking
+from cachelab.tracking.mlflow_store import MlflowStore
+from cachelab.tracking.none import NoTracking
+from cachelab.tracking.sweep_run import SweepDescription, begin, jobs_of
+from cachelab.tracking.sync import sync_folder
+from jobs import described
+
+
+@pytest.fixture
+def tracking(own_tracking: MlflowTracking) -> MlflowTracking:
+    return own_tracking
+
+
+@pytest.fixture
+def store(own_store: MlflowStore) -> MlflowStore:
+    return own_store
+
+
+DATASET = LoadedDataset("chats", "chats.json", "f" * 64, (), {"conversations": 3})
+NUMBERS = Numbers(
+    {"hit_rate/first_prefill": 0.75, "filter/conversations_kept": 3.0}, {"turn/hit_rate": {0: 0.0, 1: 0.5}}
+)
+
+
+class Leaving:
+    """A store that answers `calls` calls, the start being the first, and then none."""
+
+    def __init__(self, calls: int) -> None:
+        self.calls = calls
+        self.asked = 0
+        self.run_id: str | None = "run"
+        self.where_to_look: Mapping[str, str] = {}
+
+    def _answer(self, *_: Any) -> None:
+        self.asked += 1
+        if self.asked > self.calls:
+            raise TrackingError("the store is away")
+
+    log_dataset = log_workload = log_tags = log_result = _answer
+
+    def start(self, description: RunDescription) -> Self:
+        self._answer()
+        return self
+
+    def finished(self, description: RunDescription, *, anywhere: bool) -> FinishedRun | None:
+        return None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._answer()
+
+
+def run(tracking: Any, description: RunDescription) -> KeptRun:
+    artifacts = description.output_dir / "artifacts"
+    artifacts.mkdir(parents=True)
+    (artifacts / "summary.md").write_text("# done")
+    (description.output_dir / "cachelab.log").write_text("all the job said")
+    with KeptRun(tracking, description) as kept:
+        kept.log_dataset(DATASET)
+        kept.log_workload({"filter/conversations_kept": 3.0})
+        kept.log_result(NUMBERS, artifacts)
+    return kept
+
+
+@pytest.mark.parametrize("calls", range(5))
+def test_kept_run_outlives_its_store(tmp_path: Path, calls: int) -> None:
+    store = Leaving(calls)
+    kept = run(store, described(tmp_path, "parent"))
+    assert kept.untracked == "the store is away"
+    assert store.asked <= calls + 2  # once lost, it is only asked to end the run
+    ((folder, record),) = records(tmp_path)
+    assert (record.status, record.untracked, record.parent_run_id) == ("FINISHED", "the store is away", "parent")
+    assert record.values == NUMBERS.values
+    assert record.series == NUMBERS.series
+    assert kept.where_to_look == {"to track it": f"python -m cachelab sync={folder}"}
+
+
+def test_kept_run_alone_does_not_start_without_its_store(tmp_path: Path) -> None:
+    alone = replace(described(tmp_path, None), sweep=None)
+    with pytest.raises(TrackingError, match="away"):
+        run(Leaving(0), alone)
+
+
+def test_kept_run_records_why_a_job_failed(tmp_path: Path) -> None:
+    with pytest.raises(EngineError), KeptRun(NoTracking(), described(tmp_path, None)):
+        raise EngineError("engine: out of blocks")
+    (job,) = local_jobs(tmp_path)
+    assert (job.status, job.error, job.untracked) == ("FAILED", "engine: out of blocks", None)
+    assert job.settings["order"] == "by_turn"
+
+
+def test_sync_logs_what_the_store_missed(tracking: MlflowTracking, store: MlflowStore, tmp_path: Path) -> None:
+    sweep = SweepDescription("sweep", "digest", "python -m cachelab --multirun", {}, "")
+    parent, _ = begin(store, sweep, again=True, also_finished=False, take_over=False)
+    run(Leaving(0), described(tmp_path, parent, 0))
+    begun = tracking.start(described(tmp_path, parent, 1)).run_id
+    assert begun is not None
+    lost = Leaving(1)
+    lost.run_id = begun
+    run(lost, described(tmp_path, parent, 1))
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "comparison.md").write_text("# higher")
+    ending = {"parent_run_id": parent, "status": "FINISHED", "note": "higher", "numbers": {}, "tags": {}}
+    (tmp_path / "sweep" / "end.json").write_text(json.dumps(ending))
+
+    lines = list(sync_folder(tracking, tmp_path))
+
+    assert len(lines) == 3
+    first, second = jobs_of(store, parent)
+    assert second.run_id == begun
+    for job in (first, second):
+        assert job.run_id is not None
+        found = store.client.get_run(job.run_id)
+        assert found.info.status == "FINISHED"
+        assert found.data.metrics["hit_rate/first_prefill"] == 0.75
+        assert found.data.tags["cachelab.dataset_digest"] == DATASET.digest
+        assert found.data.params == {"a": "1"}
+        assert {item.path for item in store.client.list_artifacts(job.run_id)} >= {"summary.md", "cachelab.log"}
+        assert len(store.client.get_metric_history(job.run_id, "turn/hit_rate")) == 2
+    assert store.client.get_run(parent).info.status == "FINISHED"
+    assert list(sync_folder(tracking, tmp_path)) == [f"all 2 jobs in {tmp_path} are tracked already"]
+
+
+def test_sync_of_a_folder_without_jobs_says_so(tracking: MlflowTracking, tmp_path: Path) -> None:
+    with pytest.raises(TrackingError, match=r"sync=.*result\.json"):
+        list(sync_folder(tracking, tmp_path))
+
+
+def test_read_of_a_broken_record_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text('{"run_name": ')
+    with pytest.raises(TrackingError, match=FILE):
+        JobRecord.read(tmp_path / FILE)
