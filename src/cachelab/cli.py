@@ -1,5 +1,6 @@
 """The command line: composes the config, builds the parts, runs them, returns the objective."""
 
+import logging
 import os
 import shlex
 import sys
@@ -77,6 +78,7 @@ def run_job(config: "DictConfig") -> float | tuple[float, ...]:
     from cachelab.report.console import print_summary
     from cachelab.report.progress import progress_bar
 
+    logging.captureWarnings(True)  # into the log, with all else that libraries say
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     root = build_root(plain)
     tracking: Tracking = build_part("tracking", root.tracking, root.plugins)

@@ -1,6 +1,6 @@
 """The root of the config: one dictionary a group, and what belongs to no group."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -22,6 +22,7 @@ class Root:
     engine: Group
     metrics: dict[str, str]
     tracking: Group
+    history: Literal["recorded", "forced", "generated"]
     objective: Annotated[list[str], Field(min_length=1)]
     cache_dir: str | None = None
     plugins: list[str] = Field(default_factory=list)
