@@ -27,18 +27,9 @@ MEANINGS: dict[HistoryName, str] = {
 """What a choice means for the hit rate on an engine whose model generates tokens of its own."""
 
 SIMULATED: dict[HistoryName, str] = {
-    "recorded": (
-        "history=recorded: the simulator emits the dataset's replies, which the next prompts repeat, so that the "
-        "reply's blocks can be hit as in production (a real engine needs history=forced for that)."
-    ),
-    "forced": (
-        "history=forced: the simulator always emits the dataset's replies, which the next prompts repeat, so that the "
-        "reply's blocks can be hit as in production; the same run as history=recorded."
-    ),
-    "generated": (
-        "history=generated: prompts repeat what the simulator emitted, which is the dataset's reply cut to the "
-        "engine's limits."
-    ),
+    "recorded": "history=recorded: the replies are the dataset's; their blocks can be hit, as with history=forced.",
+    "forced": "history=forced: the replies are the dataset's and their blocks can be hit; the sim emits no others.",
+    "generated": "history=generated: prompts repeat what the sim emitted: the dataset's replies, as far as not cut.",
 }
 """The same on the simulator, which generates nothing of its own."""
 

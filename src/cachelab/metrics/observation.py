@@ -65,6 +65,12 @@ class Observation:
         """Prompt blocks that each completed request's first prefill found in the cache. Shape: (num_completed,)."""
         return self.cached_tokens // self.counters.block_size
 
+    @property
+    def host_hit_blocks(self) -> Int64s:
+        """Prompt blocks that the host tier gave each completed request's first prefill. Shape: (num_completed,)."""
+        tokens = np.asarray([record.host_cached_tokens for record in self.completed], dtype=np.int64)
+        return tokens // self.counters.block_size
+
     @cached_property
     def chains(self) -> BlockChains:
         """The full blocks that each completed request leaves behind, in the order of first prefills."""

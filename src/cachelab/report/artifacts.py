@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cachelab.dataset.trace_writer import trace_rows, write_trace
 from cachelab.experiment import Result
 from cachelab.metrics.base import AnyMetric
@@ -26,8 +28,9 @@ def write_artifacts(
 ) -> Path:
     """Write `<output_dir>/artifacts` and return it; it appears when it is whole, or not at all.
 
-    Files: config.yaml, trace.jsonl.gz, requests.parquet, blocks.parquet, per_turn.csv, metrics.json, figures/*.png,
-    summary.md. A folder of that name from an earlier run in the same place is replaced.
+    Files: config.yaml, trace.jsonl.gz, trace_as_run.jsonl.gz (where prompts or replies became others),
+    requests.parquet, blocks.parquet, per_turn.csv, metrics.json, figures/*.png, summary.md. A folder of that name from
+    an earlier run in the same place is replaced.
     """
     folder = description.output_dir / "artifacts"
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
@@ -47,6 +50,8 @@ def _write(
 ) -> None:
     (folder / "config.yaml").write_text(description.config_yaml, encoding="utf-8")
     write_trace(folder / "trace.jsonl.gz", trace_rows(result.workload.requests, tokenizer_name))
+    if differs(result):
+        write_trace(folder / "trace_as_run.jsonl.gz", trace_rows(result.run.requests or (), tokenizer_name))
     write_parquet(folder / "requests.parquet", request_table(result.observation))
     write_parquet(folder / "blocks.parquet", block_table(result.observation))
     write_csv(folder / "per_turn.csv", turn_table(result.observation))
@@ -59,6 +64,19 @@ def _write(
         if figure is not None:
             figure.savefig(folder / "figures" / f"{name}.png", metadata={"Software": None})
     (folder / "summary.md").write_text(summary(result, description, metrics, shown), encoding="utf-8")
+
+
+def differs(result: Result) -> bool:
+    """Whether the engine ran other prompts, or gave other replies, than the trace holds (a reply cut is no other)."""
+    recorded = {request.id: request for request in result.workload.requests}
+    for ran in result.run.requests or ():
+        before = recorded[ran.id]
+        reply_ids = before.reply_ids[: len(ran.reply_ids)]
+        if len(before.reply_ids) and not np.array_equal(reply_ids, ran.reply_ids):
+            return True
+        if not np.array_equal(before.prompt_ids, ran.prompt_ids):
+            return True
+    return False
 
 
 def write_parquet(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
