@@ -6,6 +6,7 @@ from dataclasses import replace
 from pydantic.dataclasses import dataclass
 
 from cachelab.engine.base import EngineRun, Progress
+from cachelab.engine.history import HistoryName
 from cachelab.engine.sim import SimEngine
 from cachelab.engine.vllm_engine import VllmEngine
 from cachelab.errors import ConfigError
@@ -41,6 +42,10 @@ class AgreementEngine:
     @property
     def block_size(self) -> int:
         return self.real.block_size
+
+    @property
+    def history(self) -> HistoryName:
+        return self.real.history
 
     def run(self, schedule: Schedule, progress: Progress) -> EngineRun:
         """Run both, one after the other. Raises EngineError as they do."""
