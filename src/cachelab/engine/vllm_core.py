@@ -77,6 +77,7 @@ def build_core(args: Mapping[str, Any], executor_class: "type[Executor] | None" 
         config = EngineArgs(**args).create_engine_config()
         return EngineCore(config, executor_class or Executor.get_class(config), log_stats=True)
     except Exception as error:  # vLLM and the libraries under it raise bare Exceptions and OSErrors too
+        gc.unfreeze()
         raise EngineError(f"engine: vLLM {version} refuses these arguments: {first_line(error)}") from error
 
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BeforeValidator
 from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import TokenIds, TokenizedTurn, Turn, common_prefix
@@ -22,6 +23,12 @@ TEMPLATE_DATE = datetime(2024, 7, 26)
 Message = dict[str, str]
 
 
+def _given(model: object) -> object:
+    if model is None:
+        raise ValueError("give a model's folder or its id on the hub (the engine here has no model to follow)")
+    return model
+
+
 @dataclass(frozen=True, config=PART)
 class HuggingFace:
     """The tokenizer and chat template of `model`, a folder or an id on the Hugging Face hub.
@@ -30,7 +37,7 @@ class HuggingFace:
     Face cache, and downloaded if it is not there.
     """
 
-    model: str
+    model: Annotated[str, BeforeValidator(_given)]
     chat_template: str | None = None
     trust_remote_code: bool = False
 
