@@ -72,3 +72,9 @@ def random_requests(
 def one_lane(requests: Sequence[Request]) -> Schedule:
     """One request after another."""
     return Schedule(((tuple(requests),),))
+
+
+class RecordedOnlyEngine:
+    """An engine that has no say in whose replies the prompts repeat."""
+
+    name = "recorded only"

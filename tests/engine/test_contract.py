@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from cachelab.engine.agreement import AgreementEngine
-
 from cachelab.engine.base import Engine, EngineRun
 from cachelab.engine.sim import SimEngine
 from cachelab.engine.vllm import CpuEngine, CudaEngine

@@ -33,9 +33,10 @@ class SimEngine:
     """The model-free simulator: exact block accounting at any block size, seconds from `cost`.
 
     `num_blocks` is vLLM's count, its null block included. `decode`: `token` hands a reply out token by token, `jump`
-    in two steps, which is exact with `max_num_seqs=1` only; `auto` jumps there and steps elsewhere. `host_cache_gib`
-    turns on vLLM's KV offloading, whose transfers take no simulated time; `kv_model` says how many blocks a GiB holds.
-    `args` are fields of vLLM's EngineArgs and win over what is set here.
+    in two steps, which is exact with `max_num_seqs=1` and no host tier only (a small host refuses many blocks at once
+    that it takes one by one); `auto` jumps there and steps elsewhere. `host_cache_gib` turns on vLLM's KV offloading,
+    whose transfers take no simulated time; `kv_model` says how many blocks a GiB holds. `args` are fields of vLLM's
+    EngineArgs and win over what is set here.
     """
 
     block_size: Positive = 16
@@ -57,8 +58,15 @@ class SimEngine:
         check_blocks(self.num_blocks, self.block_size, self.max_model_len)
         check_batch(self.max_num_batched_tokens, self.max_num_seqs)
         check_room_for_a_block(self.host_cache_gib, self.kv_model.bytes_per_token * self.block_size)
-        if self.decode == "jump" and self.max_num_seqs > 1:
-            raise ConfigError("engine.decode: jump is exact with engine.max_num_seqs=1 only: use auto or token")
+        if self.decode == "jump" and not self.may_jump:
+            raise ConfigError(
+                "engine.decode: jump is exact with engine.max_num_seqs=1 and without a host tier only: use auto or token"
+            )
+
+    @property
+    def may_jump(self) -> bool:
+        """Whether a reply handed out in two steps leaves the blocks of one handed out token by token."""
+        return self.max_num_seqs == 1 and not self.host_cache_gib
 
     @property
     def name(self) -> str:
@@ -76,7 +84,7 @@ class SimEngine:
         try:
             executor: RecordedExecutor = core.model_executor
             executor.cost = self.cost
-            executor.jump = self.max_num_seqs == 1 if self.decode == "auto" else self.decode == "jump"
+            executor.jump = self.may_jump and self.decode != "token"
             executor.observe_usage = lambda: vllm_core.kv_usage(core)
             driver = Driver(
                 core,
