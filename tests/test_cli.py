@@ -296,9 +296,7 @@ def test_cli_real_model_runs_offline_with_latencies_and_figures(cachelab: Cachel
     ("arguments", "words"),
     [
         (["engine=cpu", "engine.model=empty"], ["engine.model empty", "config.json"]),
-        (["engine=cpu", "engine.block_size=8"], ["engine.block_size", "32, 64, 96", "engine=sim"]),
         (["engine=cpu", "engine.num_blocks=null", "engine.kv_cache_memory_bytes=99999"], ["kv_cache_memory_bytes"]),
-        (["engine=cuda", "engine.host_cache_gib=1e6"], ["engine.host_cache_gib", "memory"]),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else value,
 )
@@ -309,11 +307,11 @@ def test_cli_real_model_that_cannot_run_is_one_line_and_a_failed_run(
     line = one_line(cachelab("experiment=simple", *arguments))
     assert all(word in line for word in words), line
     assert [status for _, _, status in runs(tmp_path / "mlflow.db")] == ["FAILED"]
-    assert [path.name for path in tmp_path.glob("mlartifacts/**/cachelab.log")]
+    assert [path.name for path in tmp_path.glob("mlartifacts/**/*.log")]
 
 
 def test_cli_host_tier_is_hit(cachelab: Cachelab, tmp_path: Path) -> None:
-    done = cachelab("experiment=host_tier", "filter.max_conversations=20", "engine.max_num_seqs=2")
+    done = cachelab("experiment=host_tier", "filter.max_conversations=12", "engine.num_blocks=514")
     assert done.returncode == 0, done.stderr
     found = metrics(tmp_path / "mlflow.db", runs(tmp_path / "mlflow.db")[0][0])
     both = found["hit_rate/first_prefill"] + found["hit_rate/first_prefill_host"]

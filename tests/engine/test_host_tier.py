@@ -39,7 +39,7 @@ def test_host_tier_holds_as_many_blocks_as_its_gib_say(gib: float, block_size: i
 
 
 def test_host_tier_follows_the_model_given() -> None:
-    # 1 layer, 1 head of 32 float32 numbers: 256 bytes a token, 16 blocks of 4 are 16 KiB; chunks round up to 4,096 bytes
+    # 1 layer, 1 head of 32 float32 numbers: 256 bytes a token, 1,024 a block of 4, which vLLM rounds up to 4,096
     small = KvModel(num_layers=1, num_kv_heads=1, head_size=32, dtype="float32")
     result = run(one_lane([request("a", 0, range(9), [1])]), kv_model=small, host_cache_gib=2.0**-14)
     assert result.counters.num_host_blocks == 2**16 // 4096
@@ -104,7 +104,5 @@ def test_host_tier_hands_replies_out_token_by_token() -> None:
 
 
 def test_host_tier_smaller_than_a_block_is_refused() -> None:
-    with pytest.raises(
-        ConfigError, match=r"engine\.host_cache_gib: 1e-05 GiB is less than one block \(131,072 bytes\)"
-    ):
+    with pytest.raises(ConfigError, match=r"host_cache_gib: 1e-05 GiB is less than one block \(131,072 bytes\)"):
         SimEngine(block_size=4, host_cache_gib=1e-5)

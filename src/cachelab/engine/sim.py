@@ -60,7 +60,7 @@ class SimEngine:
         check_room_for_a_block(self.host_cache_gib, self.kv_model.bytes_per_token * self.block_size)
         if self.decode == "jump" and not self.may_jump:
             raise ConfigError(
-                "engine.decode: jump is exact with engine.max_num_seqs=1 and without a host tier only: use auto or token"
+                "engine.decode: jump is exact with engine.max_num_seqs=1 and without a host tier only: use auto"
             )
 
     @property
