@@ -1,5 +1,6 @@
 """What every test may use: hand-made requests, the repository and the shared data."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,20 @@ def real_sharegpt() -> Path:
     if not path.exists():
         pytest.skip("the shared data is not on this machine")
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tiny_model_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests build their tiny model once, beside the user's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what needs a GPU where there is none."""
+    if not any(item.get_closest_marker("gpu") for item in items) or Path("/dev/nvidia0").exists():
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU"))

@@ -308,3 +308,47 @@ def test_cli_all_real_conversations_are_accounted_for(cachelab: Cachelab, databa
         == found["dataset/turns"]
         == found["requests/completed"] + found["requests/rejected"]
     )
+
+
+def test_cli_real_model_runs_offline_with_latencies_and_figures(cachelab: Cachelab, tmp_path: Path) -> None:
+    done = cachelab("experiment=simple", "engine=cpu", HF_HUB_OFFLINE="1", XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "history=recorded" in done.stdout
+    assert "simulated" not in done.stdout
+    found = metrics(tmp_path / "mlflow.db", runs(tmp_path / "mlflow.db")[0][0])
+    assert found["requests/completed"] == 3
+    for name in ("ttft_p50_s", "ttft_p95_s", "ttft_mean_s", "tpot_p50_s", "e2e_p95_s"):
+        assert found[f"latency/{name}"] > 0
+    # prompts repeat the dataset's replies: what an infinite cache would find is what the last prompt left
+    assert found["hit_rate/of_ideal"] == 1
+    kept = {path.name for path in tmp_path.glob("mlartifacts/**/*") if path.is_file()}
+    assert {"ttft_by_cached_tokens.png", "trace_as_run.jsonl.gz", "requests.parquet"} <= kept
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["engine=cpu", "engine.model=empty"], ["engine.model empty", "config.json"]),
+        (["engine=cpu", "engine.num_blocks=null", "engine.kv_cache_memory_bytes=99999"], ["kv_cache_memory_bytes"]),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else value,
+)
+def test_cli_real_model_that_cannot_run_is_one_line_and_a_failed_run(
+    cachelab: Cachelab, tmp_path: Path, arguments: list[str], words: list[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    line = one_line(cachelab("experiment=simple", *arguments))
+    assert all(word in line for word in words), line
+    assert [status for _, _, status in runs(tmp_path / "mlflow.db")] == ["FAILED"]
+    assert [path.name for path in tmp_path.glob("mlartifacts/**/*.log")]
+
+
+def test_cli_host_tier_is_hit(cachelab: Cachelab, tmp_path: Path) -> None:
+    done = cachelab("experiment=host_tier", "filter.max_conversations=12", "engine.num_blocks=514")
+    assert done.returncode == 0, done.stderr
+    found = metrics(tmp_path / "mlflow.db", runs(tmp_path / "mlflow.db")[0][0])
+    both = found["hit_rate/first_prefill"] + found["hit_rate/first_prefill_host"]
+    assert found["hit_rate/vllm_cpu"] > 0
+    assert found["hit_rate/first_prefill_host"] > 0
+    assert found["hit_rate/first_prefill_all_tiers"] == pytest.approx(both)

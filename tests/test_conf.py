@@ -8,8 +8,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
-from cachelab.build import build_metrics, build_part, build_root
+from cachelab.build import build_metrics, build_part, build_parts, build_root
 from cachelab.cli import config_dir
+from cachelab.errors import ConfigError
 from cachelab.overview import description
 
 GROUPS = ("dataset", "tokenizer", "filter", "trace", "order", "engine", "tracking")
@@ -63,3 +64,40 @@ def test_experiment_keeps_what_the_command_line_says() -> None:
     config = plain(composed("experiment=multi_turn", "engine.num_blocks=999", "order=sessions", "order.num_users=2"))
     assert config["engine"]["num_blocks"] == 999
     assert config["order"] == {"_target_": "cachelab.order.sessions.Sessions", "num_users": 2}
+
+
+@pytest.mark.parametrize("experiment", ["simple", "multi_turn", "single_turn", "unfiltered", "futurecloud"])
+@pytest.mark.parametrize("engine", ["sim", "cpu", "cuda"])
+def test_experiment_builds_on_every_engine(experiment: str, engine: str) -> None:
+    root = build_root(plain(composed(f"experiment={experiment}", f"engine={engine}")))
+    assert build_part("engine", root.engine, root.plugins).name == engine
+
+
+@pytest.mark.parametrize(("engine", "block_size", "num_blocks"), [("sim", 8, 257), ("cpu", 32, 65), ("cuda", 16, 129)])
+def test_experiment_of_the_guide_has_its_tokens_of_cache_on_every_engine(
+    engine: str, block_size: int, num_blocks: int
+) -> None:
+    config = plain(composed("experiment=multi_turn", f"engine={engine}"))["engine"]
+    assert (config["block_size"], config["num_blocks"]) == (block_size, num_blocks)
+    assert block_size * (num_blocks - 1) == 2048
+
+
+def test_history_reaches_every_engine() -> None:
+    for engine in ("sim", "cpu", "cuda"):
+        assert plain(composed(f"engine={engine}", "history=generated"))["engine"]["history"] == "generated"
+    assert plain(composed("engine=agreement", "history=forced"))["engine"]["real"]["history"] == "forced"
+
+
+def test_history_that_an_engine_does_not_know_is_refused() -> None:
+    config = plain(composed("history=generated"))
+    config["engine"] = {"_target_": "workloads.RecordedOnlyEngine"}
+    with pytest.raises(ConfigError, match=r"history: engine=recorded only knows history=recorded only"):
+        build_parts(build_root(config | {"plugins": ["workloads"]}))
+
+
+def test_tokenizer_follows_the_engines_model() -> None:
+    of_cpu = composed("engine=cpu", "engine.model=some/model", "tokenizer=huggingface")
+    of_agreement = composed("engine=agreement", "engine.real.model=some/model", "tokenizer=huggingface")
+    assert plain(of_cpu)["tokenizer"]["model"] == plain(of_agreement)["tokenizer"]["model"] == "some/model"
+    with pytest.raises(ConfigError, match=r"tokenizer\.model: give a model's folder or its id"):
+        build_part("tokenizer", plain(composed("tokenizer=huggingface"))["tokenizer"], [])

@@ -9,7 +9,13 @@ from cachelab.request import Request, Schedule
 
 
 def request(
-    conversation: str, turn: int, prompt: Sequence[int], reply: Sequence[int], *, follows: bool | None = None
+    conversation: str,
+    turn: int,
+    prompt: Sequence[int],
+    reply: Sequence[int],
+    *,
+    follows: bool | None = None,
+    kept_tokens: int = 0,
 ) -> Request:
     """A request; turns after the first follow the one before unless told otherwise."""
     follows = turn > 0 if follows is None else follows
@@ -22,6 +28,7 @@ def request(
         messages=(f"message {turn}",),
         response=f"reply {turn}",
         timestamp_s=0.0,
+        kept_tokens=kept_tokens,
         follows=f"{conversation}/{turn - 1}" if follows else None,
     )
 
@@ -31,8 +38,8 @@ def conversation(name: str, *turns: tuple[Sequence[int], Sequence[int]]) -> list
     requests: list[Request] = []
     context: list[int] = []
     for turn, (message, reply) in enumerate(turns):
-        context = [*context, *message]
-        requests.append(request(name, turn, context, reply))
+        kept_tokens, context = len(context), [*context, *message]
+        requests.append(request(name, turn, context, reply, kept_tokens=kept_tokens))
         context = [*context, *reply]
     return requests
 
@@ -65,3 +72,9 @@ def random_requests(
 def one_lane(requests: Sequence[Request]) -> Schedule:
     """One request after another."""
     return Schedule(((tuple(requests),),))
+
+
+class RecordedOnlyEngine:
+    """An engine that has no say in whose replies the prompts repeat."""
+
+    name = "recorded only"

@@ -36,7 +36,9 @@ def build_parts(root: Root) -> Parts:
     def part(name: str) -> Any:
         return build_part(name, getattr(root, name), root.plugins)
 
-    tokenizer = part("tokenizer")
+    tokenizer, engine = part("tokenizer"), part("engine")
+    if root.history != "recorded" and not hasattr(engine, "history"):
+        raise ConfigError(f"history: engine={engine.name} knows history=recorded only: choose that or another engine")
     return Parts(
         dataset=LoadedOnce(part("dataset")),
         tokenizer=tokenizer,
@@ -44,7 +46,7 @@ def build_parts(root: Root) -> Parts:
         filter=part("filter"),
         trace=part("trace"),
         order=part("order"),
-        engine=part("engine"),
+        engine=engine,
         metrics=build_metrics(root.metrics),
     )
 

@@ -1,5 +1,6 @@
 """The command line: composes the config, builds the parts, runs them, returns the objective."""
 
+import logging
 import os
 import shlex
 import sys
@@ -109,6 +110,7 @@ def run_job(config: "DictConfig") -> "Score | Scores":
     from cachelab.report.progress import progress_bar
     from cachelab.tracking.kept import KeptRun
 
+    logging.captureWarnings(True)  # into the log, with all else that libraries say
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     root = build_root(plain)
     for name, constraint in root.objective_constraints.items():

@@ -45,6 +45,7 @@ class Root:
     metrics: dict[str, str]
     tracking: Group
     objective: Annotated[list[str], Field(min_length=1)]
+    history: Literal["recorded", "forced", "generated"] = "recorded"
     artifacts: list[Artifact] = Field(default_factory=lambda: list(get_args(Artifact)))
     objective_constraints: dict[str, str] = Field(default_factory=dict)
     comparison: Comparison = Field(default_factory=Comparison)

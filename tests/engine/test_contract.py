@@ -1,11 +1,14 @@
 """What every engine must do, whatever computes its tokens."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
+from cachelab.engine.agreement import AgreementEngine
 from cachelab.engine.base import Engine, EngineRun
 from cachelab.engine.sim import SimEngine
+from cachelab.engine.vllm import CpuEngine, CudaEngine
 from cachelab.order.all_at_once import AllAtOnce
 from cachelab.order.base import Order
 from cachelab.order.by_conversation import ByConversation
@@ -14,31 +17,48 @@ from cachelab.order.sessions import Sessions
 from cachelab.request import Request, RequestRecord
 from workloads import random_requests, request
 
+SIM = {"block_size": 8, "max_model_len": 256, "num_blocks": 40}
+CPU = {"block_size": 32, "max_model_len": 256, "num_blocks": 10}
 ENGINES: dict[str, Callable[[], Engine]] = {
-    "sim, one at a time": lambda: SimEngine(block_size=8, max_model_len=256, max_num_seqs=1, num_blocks=40),
-    "sim, four at a time": lambda: SimEngine(block_size=8, max_model_len=256, max_num_seqs=4, num_blocks=40),
-    "sim, no cache": lambda: SimEngine(
-        block_size=8, max_model_len=256, max_num_seqs=4, num_blocks=200, enable_prefix_caching=False
-    ),
+    "sim, one at a time": lambda: SimEngine(**SIM, max_num_seqs=1),
+    "sim, four at a time": lambda: SimEngine(**SIM, max_num_seqs=4),
+    "sim, no cache": lambda: SimEngine(**(SIM | {"num_blocks": 200}), max_num_seqs=4, enable_prefix_caching=False),
+    "sim, host tier": lambda: SimEngine(**SIM, max_num_seqs=4, host_cache_gib=1.0, offload_prompt_only=False),
+    "sim, closed loop": lambda: SimEngine(**SIM, max_num_seqs=4, history="generated"),
+    "cpu, one at a time": lambda: CpuEngine(**CPU, max_num_seqs=1),
+    "cpu, four at a time": lambda: CpuEngine(**CPU, max_num_seqs=4),
+    "cpu, forced": lambda: CpuEngine(**CPU, max_num_seqs=4, history="forced"),
+    "cpu, closed loop": lambda: CpuEngine(**CPU, max_num_seqs=4, history="generated"),
+    "cpu and sim": lambda: AgreementEngine(real=CpuEngine(**CPU, max_num_seqs=1)),
+    "cuda": lambda: CudaEngine(max_model_len=256, num_blocks=20),
 }
 ORDERS = [AllAtOnce(), ByConversation(), ByTurn(), Sessions(num_users=3)]
+MARKS = {"cuda": [pytest.mark.gpu]}
 
 
-@pytest.fixture(params=ENGINES, ids=str)
+@pytest.fixture(params=[pytest.param(name, marks=MARKS.get(name, [])) for name in ENGINES], ids=str)
 def engine(request: pytest.FixtureRequest) -> Engine:
     return ENGINES[request.param]()
 
 
-def workload() -> list[Request]:
-    """Twelve chats, and one request that no engine here has room for."""
-    return [*random_requests(7, 12), request("long", 0, range(300), [1, 2, 3])]
+def workload(engine: Engine) -> list[Request]:
+    """Chats, fewer and shorter ones where a model computes, and one request that no engine here has room for."""
+    chats = random_requests(7, 12) if engine.name == "sim" else random_requests(7, 6, max_reply=9)
+    return [*chats, request("long", 0, range(300), [1, 2, 3])]
+
+
+_runs: dict[str, tuple[Sequence[Request], EngineRun]] = {}
 
 
 @pytest.fixture(params=ORDERS, ids=str)
 def run(engine: Engine, request: pytest.FixtureRequest) -> tuple[Sequence[Request], EngineRun]:
-    order: Order = request.param
-    schedule = order.arrange(workload())
-    return list(schedule), engine.run(schedule, lambda ended: None)
+    """One run of each engine in each order, which all tests look at."""
+    key = f"{engine} {request.param}"
+    if key not in _runs:
+        order: Order = request.param
+        schedule = order.arrange(workload(engine))
+        _runs[key] = list(schedule), engine.run(schedule, lambda ended: None)
+    return _runs[key]
 
 
 Ran = tuple[Sequence[Request], EngineRun]
@@ -46,6 +66,10 @@ Ran = tuple[Sequence[Request], EngineRun]
 
 def completed(run: EngineRun) -> list[RequestRecord]:
     return [record for record in run.records if record.outcome == "completed"]
+
+
+def untimed(record: RequestRecord) -> RequestRecord:
+    return replace(record, submitted_ns=None, first_scheduled_ns=None, first_token_ns=None, finished_ns=None)
 
 
 def test_engine_gives_a_record_for_each_request_in_order(run: Ran) -> None:
@@ -67,6 +91,21 @@ def test_engine_generates_each_reply_in_full(run: Ran) -> None:
     requests, result = run
     replies = {entry.id: len(entry.reply_ids) for entry in requests}
     assert all(record.reply_tokens == replies[record.request_id] for record in completed(result))
+
+
+def test_engine_says_what_ran(run: Ran) -> None:
+    requests, result = run
+    ran = requests if result.requests is None else result.requests
+    assert [entry.id for entry in ran] == [entry.id for entry in requests]
+    for entry, record in zip(ran, result.records, strict=True):
+        if record.outcome == "completed":
+            assert len(entry.prompt_ids) == record.prompt_tokens
+            assert len(entry.reply_ids) == record.reply_tokens
+
+
+def test_engine_notes_whose_replies_the_prompts_repeat(run: Ran) -> None:
+    _, result = run
+    assert any(note.startswith("history=") for note in result.notes)
 
 
 def test_engine_caches_whole_blocks_and_never_the_last_token(run: Ran) -> None:
@@ -114,13 +153,16 @@ def test_engine_uses_no_more_than_all_blocks(run: Ran) -> None:
 
 
 def test_engine_run_twice_gives_the_same_records(engine: Engine) -> None:
-    schedule = Sessions(num_users=3).arrange(workload())
+    schedule = Sessions(num_users=3).arrange(workload(engine))
     first = engine.run(schedule, lambda ended: None)
-    assert engine.run(schedule, lambda ended: None).records == first.records
+    again = engine.run(schedule, lambda ended: None)
+    if first.counters.clock == "simulated":
+        assert again.records == first.records
+    assert list(map(untimed, again.records)) == list(map(untimed, first.records))
 
 
 def test_engine_reports_progress_for_every_request(engine: Engine) -> None:
     ended: list[int] = []
-    schedule = AllAtOnce().arrange(workload())
+    schedule = AllAtOnce().arrange(workload(engine))
     engine.run(schedule, ended.append)
     assert sum(ended) == len(schedule)

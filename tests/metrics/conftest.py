@@ -23,6 +23,7 @@ prompt's last token is always computed: (8 - 1) // 4 = 1. The last token of a re
 
 import importlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,9 +82,15 @@ GOLDEN_COUNTERS = EngineCounters(
     hits_tokens=48,
     preempted_queries_tokens=60,
     preempted_hits_tokens=52,
-    host_queries_tokens=40,
-    host_hits_tokens=10,
+    host_queries_tokens=47,
+    host_hits_tokens=8,
+    num_host_blocks=20,
 )
+
+# The two blocks that had been evicted came from the host tier: A1's third, D1's first.
+GOLDEN_HOST = {"A1": 4, "D1": 4}
+# What a second engine found: a block less for A2, none for B1.
+GOLDEN_TWIN = {"A2": 16, "B1": 0}
 
 
 def _golden_requests() -> list[Request]:
@@ -107,6 +114,7 @@ def _golden_records() -> list[RequestRecord]:
                 outcome="completed",
                 prompt_tokens=len(prompt),
                 cached_tokens=cached,
+                host_cached_tokens=GOLDEN_HOST.get(name, 0),
                 reply_tokens=reply,
                 reply_tokens_cut=cut,
                 preemptions=preemptions,
@@ -122,7 +130,11 @@ def _golden_records() -> list[RequestRecord]:
 
 @pytest.fixture(scope="session")
 def golden() -> Observation:
-    return Observation({request.id: request for request in _golden_requests()}, _golden_records(), GOLDEN_COUNTERS)
+    records = _golden_records()
+    twins = [
+        replace(record, cached_tokens=GOLDEN_TWIN.get(record.request_id, record.cached_tokens)) for record in records
+    ]
+    return Observation({request.id: request for request in _golden_requests()}, records, GOLDEN_COUNTERS, twins)
 
 
 class Observe:

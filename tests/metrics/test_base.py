@@ -28,6 +28,7 @@ def test_measure_nothing_completed(golden: Observation, default_metrics: tuple[A
     # E0 alone, and an engine that was never asked: every ratio, distribution and rate has an empty denominator.
     counters = replace(golden.counters, queries_tokens=0, hits_tokens=0, preempted_queries_tokens=0)
     counters = replace(counters, preempted_hits_tokens=0, host_queries_tokens=None, host_hits_tokens=None)
+    counters = replace(counters, num_host_blocks=None)
     observation = Observation({"E0": golden.requests["E0"]}, golden.records[-1:], counters)
     numbers = measure(default_metrics, observation)
     assert numbers.series == {}

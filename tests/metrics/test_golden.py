@@ -27,7 +27,9 @@ EXPECTED = {
     "hit_rate/steady": 36 / 59,  # 9 // 2 = 4, so from B1 on: 4+4+20+8+0 of 8+8+24+12+7
     "hit_rate/vllm_gpu": 48 / 95,  # the counters of conftest.py
     "hit_rate/vllm_gpu_all_prefills": 20 / 31,  # (48 + 52) / (95 + 60) = 100 / 155
-    "hit_rate/vllm_cpu": 0.25,  # 10 / 40
+    "hit_rate/vllm_cpu": 8 / 47,  # the counters of conftest.py
+    "hit_rate/first_prefill_host": 2 / 21,  # A1's third block and D1's first
+    "hit_rate/first_prefill_all_tiers": 14 / 21,  # 12 + 2
     "hit_rate/ideal": 2 / 3,  # 0+1+3+0+1+1+5+2+1 = 14 of 21
     "hit_rate/of_ideal": 6 / 7,  # 12 / 14
     "blocks/total": 21,
@@ -55,6 +57,7 @@ EXPECTED = {
     "engine/steps": 30,
     "engine/num_blocks": 12,
     "engine/kv_usage_max": 0.75,
+    "engine/num_host_blocks": 20,
     "latency/ttft_mean_s": 28 / 9,
     "latency/ttft_p50_s": 3,
     "latency/ttft_p95_s": 5.6,  # at 0.95 * 8 = 7.6: 5.0 + 0.6 * 1.0
@@ -66,6 +69,9 @@ EXPECTED = {
     "latency/tpot_p95_s": 0.93,  # at 0.95 * 7 = 6.65: 0.8 + 0.65 * 0.2
     "throughput/prompt_tokens_per_s": 9.5,  # 95 tokens, from 0.0 s (A0) to 10.0 s (D1)
     "throughput/output_tokens_per_s": 2.5,  # 4+1+3+3+3+2+3+2+4 = 25 tokens
+    "agreement/requests": 9,
+    "agreement/mismatches": 2,  # A2, B1
+    "agreement/cached_tokens_apart_max": 4,  # A2: 20 and 16; B1: 4 and 0
 }
 
 EXPECTED_SERIES = {
@@ -133,9 +139,17 @@ def test_request_table_golden_run(golden: Observation) -> None:
         "finished_s": 9.1,
         "full_blocks": 6,
         "hit_blocks": 5,
+        "host_hit_blocks": 0,
         "ideal_hit_blocks": 5,
+        "ttft_s": 4.5,
+        "e2e_s": pytest.approx(6.1),
+        "tpot_s": pytest.approx(0.8),
+        "twin_cached_tokens": 16,
     }
+    assert rows["A1"]["host_hit_blocks"] == 1
+    assert rows["B0"]["tpot_s"] is None  # one token
     rejected = rows["E0"]
     assert rejected["reason"] == "prompt of 40 tokens, max_model_len 32"
     absent = ("submitted_s", "first_scheduled_s", "first_token_s", "finished_s", "full_blocks", "hit_blocks")
-    assert [rejected[name] for name in (*absent, "ideal_hit_blocks", "prefill_index")] == [None] * 8
+    later = ("host_hit_blocks", "ideal_hit_blocks", "prefill_index", "ttft_s", "e2e_s", "tpot_s")
+    assert [rejected[name] for name in (*absent, *later)] == [None] * 12

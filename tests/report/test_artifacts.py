@@ -19,6 +19,7 @@ FILES = {
     "figures/hit_rate_by_turn.png",
     "figures/hits_per_block.png",
     "figures/prompt_lengths.png",
+    "figures/ttft_by_cached_tokens.png",
     "figures/reuse_gaps.png",
     "metrics.json",
     "per_turn.csv",

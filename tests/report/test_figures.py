@@ -103,6 +103,7 @@ def test_figures_without_data_are_none(all_rejected: Result) -> None:
         "hit_rate_by_turn",
         "reuse_gaps",
         "hits_per_block",
+        "ttft_by_cached_tokens",
     ]
 
 

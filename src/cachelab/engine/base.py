@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from cachelab.request import RequestRecord, Schedule
+from cachelab.request import Request, RequestRecord, Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,8 @@ class EngineCounters:
 
     `num_blocks` counts usable blocks (vLLM keeps one null block besides). The prefix-cache counters are vLLM's, in
     tokens, summed over the run's steps: `queries`/`hits` count each request's first prefill, `preempted_*` its
-    prefills after a preemption, `host_*` the KV connector's (None when no host tier is on).
+    prefills after a preemption, `host_*` the KV connector's (None when no host tier is on). `num_host_blocks` is the
+    host tier's capacity in blocks of the engine's size.
     """
 
     clock: Literal["simulated", "wall"]
@@ -27,14 +28,23 @@ class EngineCounters:
     preempted_hits_tokens: int
     host_queries_tokens: int | None = None
     host_hits_tokens: int | None = None
+    num_host_blocks: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EngineRun:
-    """The records of a run, one for each request of the schedule, in the schedule's order, and the counters."""
+    """The records of a run, one for each request of the schedule, in the schedule's order, and the counters.
+
+    `requests` are the requests as they ran, in the same order, with the prompt that was sent and the reply that came
+    (None: as they were scheduled). `twin_records` are those of a second engine that ran the same requests, where one
+    did. `notes` are sentences that a reader of the numbers must know.
+    """
 
     records: Sequence[RequestRecord]
     counters: EngineCounters
+    requests: Sequence[Request] | None = None
+    twin_records: Sequence[RequestRecord] | None = None
+    notes: tuple[str, ...] = ()
 
 
 Progress = Callable[[int], None]

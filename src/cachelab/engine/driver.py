@@ -5,8 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
+import numpy as np
+
+from cachelab.conversation import TokenIds
 from cachelab.engine import vllm_core
 from cachelab.engine.base import EngineCounters, EngineRun, Progress
+from cachelab.engine.history import Dataset, History, HistoryLost
 from cachelab.errors import EngineError
 from cachelab.request import Request, RequestRecord, Schedule, Stage
 
@@ -40,13 +44,17 @@ class _InFlight:
     request: Request
     lane: Iterator[Request]
     record: RequestRecord
+    prompt_ids: TokenIds
     preemptions: int = 0
-    reply_tokens: int = 0
+    output_ids: list[int] = field(default_factory=list)
 
 
 @dataclass
 class Driver:
-    """One run of one engine core: mutated as the run goes on, read out once by `run`."""
+    """One run of one engine core: mutated as the run goes on, read out once by `run`.
+
+    `max_output_tokens` cuts each reply; what max_model_len cuts is counted besides. `ran` are the requests as they ran.
+    """
 
     core: "EngineCore"
     timeline: Timeline
@@ -54,6 +62,8 @@ class Driver:
     progress: Progress
     kv_usage_max: Callable[[], float]
     max_output_tokens: int | None = None
+    history: History = field(default_factory=Dataset)
+    ran: dict[str, Request] = field(default_factory=dict)
     records: dict[str, RequestRecord] = field(default_factory=dict)
     in_flight: dict[str, _InFlight] = field(default_factory=dict)
     submitted: list[str] = field(default_factory=list)
@@ -71,7 +81,7 @@ class Driver:
             raise EngineError(f"request {missing} was submitted and never ended")
         index = _prefill_indices([self.records[request_id] for request_id in self.submitted])
         records = [replace(self.records[request.id], prefill_index=index.get(request.id)) for request in schedule]
-        return EngineRun(records, self._counters())
+        return EngineRun(records, self._counters(), [self.ran.get(request.id, request) for request in schedule])
 
     def _run_stage(self, stage: Stage) -> None:
         for lane in stage:
@@ -95,33 +105,48 @@ class Driver:
 
     def _submit_next(self, lane: Iterator[Request]) -> None:
         for request in lane:
-            room = self.max_model_len - len(request.prompt_ids)
-            record = RequestRecord(
-                request.id, request.conversation_id, request.turn_index, "completed", len(request.prompt_ids)
-            )
+            try:
+                prompt_ids = self.history.prompt_ids(request)
+            except HistoryLost as lost:
+                self._reject(request, len(request.prompt_ids), str(lost))
+                continue
+            room = self.max_model_len - len(prompt_ids)
             if room < 1:
-                reason = f"prompt of {record.prompt_tokens} tokens leaves no room in max_model_len {self.max_model_len}"
-                self.records[request.id] = replace(record, outcome="rejected", reason=reason)
-                self.progress(1)
+                self._reject(
+                    request,
+                    len(prompt_ids),
+                    f"prompt of {len(prompt_ids)} tokens leaves no room in max_model_len {self.max_model_len}",
+                )
                 continue
             # A reply of no tokens cannot be run: the engine generates one, as it must to end a request.
             wanted = max(1, len(request.reply_ids))
             allowed = min(wanted, self.max_output_tokens or wanted)
             reply_tokens = min(allowed, room)
-            self.in_flight[request.id] = _InFlight(
-                request,
-                lane,
-                replace(record, reply_tokens_cut=allowed - reply_tokens, submitted_ns=self.timeline.now_ns()),
+            record = RequestRecord(
+                request.id,
+                request.conversation_id,
+                request.turn_index,
+                "completed",
+                len(prompt_ids),
+                reply_tokens_cut=allowed - reply_tokens,
+                submitted_ns=self.timeline.now_ns(),
             )
+            self.in_flight[request.id] = _InFlight(request, lane, record, prompt_ids)
             reply = request.reply_ids[:reply_tokens].tolist() or [0]
             self.submitted.append(request.id)
-            vllm_core.submit(self.core, request.id, request.prompt_ids.tolist(), reply, reply_tokens)
+            vllm_core.submit(self.core, request.id, prompt_ids.tolist(), reply, reply_tokens)
             return
+
+    def _reject(self, request: Request, prompt_tokens: int, reason: str) -> None:
+        self.records[request.id] = RequestRecord(
+            request.id, request.conversation_id, request.turn_index, "rejected", prompt_tokens, reason
+        )
+        self.progress(1)
 
     def _take(self, output: "EngineCoreOutput") -> bool:
         """Note one output; True if its request has ended."""
         flight = self.in_flight[output.request_id]
-        flight.reply_tokens += len(output.new_token_ids)
+        flight.output_ids += output.new_token_ids
         if output.events:
             flight.preemptions += sum(event.type.name == "PREEMPTED" for event in output.events)
         if (stats := output.prefill_stats) is not None:
@@ -140,11 +165,19 @@ class Driver:
         self.records[output.request_id] = replace(
             flight.record,
             preemptions=flight.preemptions,
-            reply_tokens=flight.reply_tokens,
+            reply_tokens=len(flight.output_ids),
             finished_ns=self.timeline.now_ns(),
         )
+        self._remember(flight)
         self._submit_next(flight.lane)
         return True
+
+    def _remember(self, flight: _InFlight) -> None:
+        request, output_ids = flight.request, np.asarray(flight.output_ids, dtype=np.int32)
+        self.history.note(request, flight.prompt_ids, output_ids)
+        if flight.prompt_ids is request.prompt_ids and np.array_equal(request.reply_ids, output_ids):
+            return
+        self.ran[request.id] = replace(request, prompt_ids=flight.prompt_ids, reply_ids=output_ids, kept_tokens=0)
 
     def _count(self, stats: Any) -> None:
         local, host = stats.prefix_cache_stats, stats.connector_prefix_cache_stats
@@ -173,6 +206,7 @@ class Driver:
             preempted_hits_tokens=totals["preempted_hits"],
             host_queries_tokens=totals["host_queries"] if has_host else None,
             host_hits_tokens=totals["host_hits"] if has_host else None,
+            num_host_blocks=vllm_core.host_blocks(self.core),
         )
 
 

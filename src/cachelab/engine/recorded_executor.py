@@ -5,7 +5,7 @@ Imports vLLM: import it only where an engine is built.
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,10 +14,14 @@ from vllm.v1.executor.abstract import Executor
 from vllm.v1.kv_cache_interface import FullAttentionSpec
 from vllm.v1.outputs import EMPTY_MODEL_RUNNER_OUTPUT, ModelRunnerOutput
 
+from cachelab.engine.host_tier import completed_transfers
+from cachelab.engine.kv_model import KvModel
 from cachelab.engine.step_cost import StepCost
 from cachelab.engine.vllm_core import REPLY
 
-PLENTY_OF_BYTES = 1 << 50
+_TORCH_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "fp8": torch.uint8}
+
+PLENTY_OF_BYTES = 1 << 60
 """Memory that the executor claims to have: the number of blocks is set by `num_gpu_blocks_override` alone."""
 
 
@@ -39,6 +43,12 @@ class RecordedExecutor(Executor):
     """
 
     supports_pp = False
+    kv_model = KvModel()
+
+    @classmethod
+    def of(cls, kv_model: KvModel) -> "type[RecordedExecutor]":
+        """This executor with the KV cache of a model: vLLM builds the executor itself, from a class."""
+        return type(cls.__name__, (cls,), {"kv_model": kv_model})
 
     def _init_executor(self) -> None:
         self.cost = StepCost()
@@ -63,15 +73,16 @@ class RecordedExecutor(Executor):
         return ("generate",)
 
     def get_kv_cache_specs(self) -> list[dict[str, Any]]:
-        config = self.model_config
         spec = FullAttentionSpec(
             block_size=self.cache_config.block_size,
-            num_kv_heads=config.get_num_kv_heads(self.parallel_config),
-            head_size=config.get_head_size(),
-            dtype=torch.float32,
+            num_kv_heads=self.kv_model.num_kv_heads,
+            head_size=self.kv_model.head_size,
+            dtype=_TORCH_DTYPES[self.kv_model.dtype],
         )
-        layers = config.get_num_layers(self.parallel_config)
-        return [{f"model.layers.{layer}.self_attn.attn": spec for layer in range(layers)}]
+        return [{f"model.layers.{layer}.self_attn.attn": spec for layer in range(self.kv_model.num_layers)}]
+
+    def get_kv_connector_handshake_metadata(self) -> list[Any]:
+        return []
 
     def determine_available_memory(self) -> list[int]:
         return [PLENTY_OF_BYTES]
@@ -89,7 +100,7 @@ class RecordedExecutor(Executor):
         return
 
     def execute_model(self, scheduler_output: SchedulerOutput, non_block: bool = False) -> Any:
-        output = self._answer(scheduler_output)
+        output = replace(self._answer(scheduler_output), kv_connector_output=completed_transfers(scheduler_output))
         if not non_block:
             return output
         future: Future[ModelRunnerOutput] = Future()

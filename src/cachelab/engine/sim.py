@@ -1,6 +1,6 @@
 """vLLM's own engine core, scheduler and KV-cache manager without a model."""
 
-from dataclasses import field
+from dataclasses import field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,6 +11,10 @@ from pydantic.dataclasses import dataclass
 from cachelab.engine import vllm_core
 from cachelab.engine.base import EngineRun, Progress
 from cachelab.engine.driver import Driver
+from cachelab.engine.history import SIMULATED, HistoryName, history
+from cachelab.engine.host_tier import check_room_for_a_block, offloading_args
+from cachelab.engine.kv_model import KvModel
+from cachelab.engine.limits import check_batch, check_blocks
 from cachelab.engine.step_cost import StepCost
 from cachelab.errors import ConfigError
 from cachelab.part import PART
@@ -29,8 +33,10 @@ class SimEngine:
     """The model-free simulator: exact block accounting at any block size, seconds from `cost`.
 
     `num_blocks` is vLLM's count, its null block included. `decode`: `token` hands a reply out token by token, `jump`
-    in two steps, which is exact with `max_num_seqs=1` only; `auto` jumps there and steps elsewhere. `args` are fields
-    of vLLM's EngineArgs and win over what is set here.
+    in two steps, which is exact with `max_num_seqs=1` and no host tier only (a small host refuses many blocks at once
+    that it takes one by one); `auto` jumps there and steps elsewhere. `host_cache_gib` turns on vLLM's KV offloading,
+    whose transfers take no simulated time; `kv_model` says how many blocks a GiB holds. `args` are fields of vLLM's
+    EngineArgs and win over what is set here.
     """
 
     block_size: Positive = 16
@@ -39,25 +45,28 @@ class SimEngine:
     num_blocks: Positive = 10_000
     max_num_batched_tokens: Positive = 8192
     enable_prefix_caching: bool = True
+    max_output_tokens: Positive | None = None
+    history: HistoryName = "recorded"
     decode: Literal["auto", "token", "jump"] = "auto"
+    host_cache_gib: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    offload_prompt_only: bool = True
+    kv_model: KvModel = field(default_factory=KvModel)
     cost: StepCost = field(default_factory=StepCost)
     args: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        needed = -(-self.max_model_len // self.block_size) + 1
-        if self.num_blocks < needed:
+        check_blocks(self.num_blocks, self.block_size, self.max_model_len)
+        check_batch(self.max_num_batched_tokens, self.max_num_seqs)
+        check_room_for_a_block(self.host_cache_gib, self.kv_model.bytes_per_token * self.block_size)
+        if self.decode == "jump" and not self.may_jump:
             raise ConfigError(
-                f"engine.num_blocks: {self.num_blocks} blocks cannot hold one request of max_model_len "
-                f"{self.max_model_len}: set engine.num_blocks >= {needed} (one is vLLM's null block), "
-                f"or engine.max_model_len <= {(self.num_blocks - 1) * self.block_size}"
+                "engine.decode: jump is exact with engine.max_num_seqs=1 and without a host tier only: use auto"
             )
-        if self.max_num_batched_tokens < self.max_num_seqs:
-            raise ConfigError(
-                f"engine.max_num_batched_tokens: {self.max_num_batched_tokens} is below engine.max_num_seqs "
-                f"{self.max_num_seqs}: each running sequence needs a token a step"
-            )
-        if self.decode == "jump" and self.max_num_seqs > 1:
-            raise ConfigError("engine.decode: jump is exact with engine.max_num_seqs=1 only: use auto or token")
+
+    @property
+    def may_jump(self) -> bool:
+        """Whether a reply handed out in two steps leaves the blocks of one handed out token by token."""
+        return self.max_num_seqs == 1 and not self.host_cache_gib
 
     @property
     def name(self) -> str:
@@ -71,16 +80,22 @@ class SimEngine:
         """Run the schedule on a fresh engine core. Raises EngineError if vLLM refuses the arguments."""
         from cachelab.engine.recorded_executor import RecordedExecutor
 
-        core = vllm_core.build_core(self.engine_args(), RecordedExecutor)
+        core = vllm_core.build_core(self.engine_args(), RecordedExecutor.of(self.kv_model))
         try:
             executor: RecordedExecutor = core.model_executor
             executor.cost = self.cost
-            executor.jump = self.max_num_seqs == 1 if self.decode == "auto" else self.decode == "jump"
+            executor.jump = self.may_jump and self.decode != "token"
             executor.observe_usage = lambda: vllm_core.kv_usage(core)
             driver = Driver(
-                core, SimulatedTimeline(executor), self.max_model_len, progress, lambda: executor.kv_usage_max
+                core,
+                SimulatedTimeline(executor),
+                self.max_model_len,
+                progress,
+                lambda: executor.kv_usage_max,
+                max_output_tokens=self.max_output_tokens,
+                history=history(self.history),
             )
-            return driver.run(schedule)
+            return replace(driver.run(schedule), notes=(SIMULATED[self.history],))
         finally:
             vllm_core.close(core)
 
@@ -99,6 +114,7 @@ class SimEngine:
             "num_gpu_blocks_override": self.num_blocks,
             "max_num_batched_tokens": self.max_num_batched_tokens,
             "enable_prefix_caching": self.enable_prefix_caching,
+            **offloading_args(self.host_cache_gib, self.offload_prompt_only),
         } | self.args
 
 

@@ -6,7 +6,7 @@ minor versions, so another minor is refused.
 
 import gc
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -44,16 +44,25 @@ def vllm_version() -> str:
     return version
 
 
+def _set_environment() -> None:
+    """What vLLM and torch read when they are imported.
+
+    vLLM's log lines go through the application's handlers, nothing is sent home, the engine stays in this process, and
+    torch's C++ warnings, which no handler sees, stay off the terminal.
+    """
+    os.environ.setdefault("VLLM_CONFIGURE_LOGGING", "0")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+
 def build_core(args: Mapping[str, Any], executor_class: "type[Executor] | None" = None) -> "EngineCore":
     """An engine core in this process. Raises EngineError if vLLM refuses the arguments.
 
     `args` are fields of `vllm.engine.arg_utils.EngineArgs`; without `executor_class` vLLM chooses its own executor.
     """
     version = vllm_version()
-    # vLLM reads both at import: its log lines go through the application's handlers, and nothing is sent home.
-    os.environ.setdefault("VLLM_CONFIGURE_LOGGING", "0")
-    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    _set_environment()
     from vllm.engine.arg_utils import EngineArgs
     from vllm.v1.engine.core import EngineCore
     from vllm.v1.executor.abstract import Executor
@@ -67,22 +76,29 @@ def build_core(args: Mapping[str, Any], executor_class: "type[Executor] | None" 
     try:
         config = EngineArgs(**args).create_engine_config()
         return EngineCore(config, executor_class or Executor.get_class(config), log_stats=True)
-    except (ValueError, TypeError, AssertionError, NotImplementedError, RuntimeError) as error:
+    except Exception as error:  # vLLM and the libraries under it raise bare Exceptions and OSErrors too
+        gc.unfreeze()
         raise EngineError(f"engine: vLLM {version} refuses these arguments: {first_line(error)}") from error
 
 
 def first_line(error: BaseException) -> str:
     """The first line of an error's text that says something."""
+    if callable(findings := getattr(error, "errors", None)):  # pydantic's first line only counts them
+        first = findings()[0]
+        field = ".".join(str(step) for step in first["loc"])
+        reason = str(first["msg"]).removeprefix("Value error, ").splitlines()[0]
+        return f"{field}: {reason}, got {first['input']!r}" if field else reason
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    # pydantic's first line only counts the errors; the last but one holds the reason
-    reason = next((line for line in lines if "Value error," in line), lines[0] if lines else type(error).__name__)
-    return reason.removeprefix("Value error, ").split(" [type=")[0]
+    return lines[0] if lines else type(error).__name__
 
 
 def submit(
     core: "EngineCore", request_id: str, prompt_ids: Sequence[int], reply_ids: Sequence[int], max_tokens: int
 ) -> None:
-    """Add one request that generates exactly `max_tokens` tokens, whatever they are."""
+    """Add one request that generates exactly `max_tokens` tokens, whatever they are.
+
+    `reply_ids` are what an executor or model that follows the recorded reply is to emit.
+    """
     from vllm.sampling_params import RequestOutputKind, SamplingParams
     from vllm.v1.engine import EngineCoreRequest
 
@@ -94,6 +110,7 @@ def submit(
         detokenize=False,
         output_kind=RequestOutputKind.DELTA,
         extra_args={REPLY: list(reply_ids)},
+        trace_decode_token_ids=list(reply_ids) if core.vllm_config.model_config.enable_trace_replay else None,
     )
     request, wave = core.preprocess_add_request(
         EngineCoreRequest(
@@ -118,6 +135,39 @@ def step(core: "EngineCore") -> "tuple[Sequence[EngineCoreOutputs], bool]":
     return list((outputs or {}).values()), executed
 
 
+def warm_up(core: "EngineCore") -> None:
+    """Run one request too short to fill a block, so that the first one measured does not pay for the start."""
+    submit(core, "warm-up", list(range(8)), [0, 0], 2)
+    while core.scheduler.has_requests():
+        step(core)
+
+
+def after_each_schedule(core: "EngineCore", look: Callable[[], None]) -> None:
+    """Call `look` whenever the scheduler has decided what the next step computes."""
+    schedule = core.scheduler.schedule
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        output = schedule(*args, **kwargs)
+        look()
+        return output
+
+    core.scheduler.schedule = watched
+
+
+def backend() -> str:
+    """What the installed vLLM computes on here: cpu, cuda, ..., or "" if it found nothing. Imports vLLM."""
+    vllm_version()
+    _set_environment()
+    from vllm.platforms import current_platform
+
+    return str(current_platform.device_type or "")
+
+
+def vocabulary_size(core: "EngineCore") -> int:
+    """How many token ids the model knows."""
+    return int(core.vllm_config.model_config.get_vocab_size())
+
+
 def kv_usage(core: "EngineCore") -> float:
     """Share of the usable blocks that requests hold right now."""
     return float(core.scheduler.kv_cache_manager.usage)
@@ -126,6 +176,14 @@ def kv_usage(core: "EngineCore") -> float:
 def usable_blocks(core: "EngineCore") -> int:
     """Blocks that can hold KV: all but the null block."""
     return int(core.vllm_config.cache_config.num_gpu_blocks) - 1
+
+
+def host_blocks(core: "EngineCore") -> int | None:
+    """Blocks that the host tier can hold; None where there is none, or one that is not vLLM's own offloading."""
+    offloading = getattr(core.scheduler.get_kv_connector(), "connector_scheduler", None)
+    if offloading is None:
+        return None
+    return int(offloading.manager._num_chunks) * int(offloading.config.blocks_per_chunk)
 
 
 def close(core: "EngineCore") -> None:

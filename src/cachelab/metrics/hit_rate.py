@@ -45,6 +45,19 @@ def vllm_cpu(observation: Observation) -> Ratio:
     return Ratio(counters.host_hits_tokens or 0, counters.host_queries_tokens or 0)
 
 
+def first_prefill_host(observation: Observation) -> Ratio:
+    """In blocks: those that came from the host tier; nothing of nothing where there is none."""
+    if observation.counters.host_queries_tokens is None:
+        return Ratio(0, 0)
+    return Ratio(int(observation.host_hit_blocks.sum()), int(observation.full_blocks.sum()))
+
+
+def first_prefill_all_tiers(observation: Observation) -> Ratio:
+    """In blocks: the engine's own cache and the host tier together; nothing of nothing where there is no host tier."""
+    host = first_prefill_host(observation)
+    return Ratio(host.numerator + int(observation.hit_blocks.sum()), host.denominator) if host.denominator else host
+
+
 def _per_request_mean(observation: Observation) -> float | None:
     if not observation.completed:
         return None
@@ -58,6 +71,8 @@ RATIOS: Mapping[str, Callable[[Observation], Ratio]] = {
     "hit_rate/vllm_gpu": vllm_gpu,
     "hit_rate/vllm_gpu_all_prefills": vllm_gpu_all_prefills,
     "hit_rate/vllm_cpu": vllm_cpu,
+    "hit_rate/first_prefill_host": first_prefill_host,
+    "hit_rate/first_prefill_all_tiers": first_prefill_all_tiers,
 }
 """The hit rates that are a ratio of two sums, with both of them."""
 
@@ -103,5 +118,17 @@ METRICS = (
         "ratio",
         "vLLM's own counters of the host tier (KV connector): external hits / external queries, in tokens.",
         lambda observation: vllm_cpu(observation).value,
+    ),
+    Metric(
+        "hit_rate/first_prefill_host",
+        "ratio",
+        "Blocks that the host tier gave / full prompt blocks, each completed request once, at its first prefill.",
+        lambda observation: first_prefill_host(observation).value,
+    ),
+    Metric(
+        "hit_rate/first_prefill_all_tiers",
+        "ratio",
+        "hit_rate/first_prefill + hit_rate/first_prefill_host: the engine's own cache and the host tier together.",
+        lambda observation: first_prefill_all_tiers(observation).value,
     ),
 )

@@ -16,7 +16,7 @@ from cachelab.request import Request, RequestRecord
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """One run, seen from outside the engine.
+    """One run, seen from outside the engine; its requests are those that ran.
 
     Raises EngineError if the records do not account for every request, or if one contradicts itself.
     """
@@ -24,6 +24,7 @@ class Observation:
     requests: Mapping[str, Request]
     records: Sequence[RequestRecord]
     counters: EngineCounters
+    twin_records: Sequence[RequestRecord] | None = None
 
     def __post_init__(self) -> None:
         _check_outcomes(self.requests, self.records)
@@ -35,7 +36,8 @@ class Observation:
 
     @classmethod
     def of(cls, requests: Sequence[Request], run: EngineRun) -> "Observation":
-        return cls({request.id: request for request in requests}, run.records, run.counters)
+        ran = requests if run.requests is None else run.requests
+        return cls({request.id: request for request in ran}, run.records, run.counters, run.twin_records)
 
     @cached_property
     def completed(self) -> Sequence[RequestRecord]:
@@ -62,6 +64,12 @@ class Observation:
     def hit_blocks(self) -> Int64s:
         """Prompt blocks that each completed request's first prefill found in the cache. Shape: (num_completed,)."""
         return self.cached_tokens // self.counters.block_size
+
+    @property
+    def host_hit_blocks(self) -> Int64s:
+        """Prompt blocks that the host tier gave each completed request's first prefill. Shape: (num_completed,)."""
+        tokens = np.asarray([record.host_cached_tokens for record in self.completed], dtype=np.int64)
+        return tokens // self.counters.block_size
 
     @cached_property
     def chains(self) -> BlockChains:

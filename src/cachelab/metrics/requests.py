@@ -5,6 +5,7 @@ from typing import Any
 
 from cachelab.metrics.base import Metric
 from cachelab.metrics.ideal import ideal_hit_blocks
+from cachelab.metrics.latency import latency_columns
 from cachelab.metrics.observation import Observation
 from cachelab.request import RequestRecord
 
@@ -12,8 +13,9 @@ from cachelab.request import RequestRecord
 def request_table(observation: Observation) -> dict[str, list[Any]]:
     """A row for each request, in the order of the records, as columns.
 
-    Every field of RequestRecord, its `*_ns` as `*_s` of the engine's clock; then `full_blocks`, `hit_blocks` and
-    `ideal_hit_blocks` of the prompt, None for a rejected request.
+    Every field of RequestRecord, its `*_ns` as `*_s` of the engine's clock; then `full_blocks`, `hit_blocks`,
+    `host_hit_blocks` and `ideal_hit_blocks` of the prompt, `ttft_s`, `e2e_s` and `tpot_s` as in docs/metrics.md, all
+    None for a rejected request; `twin_cached_tokens` where a second engine ran.
     """
     columns: dict[str, list[Any]] = {}
     for field in fields(RequestRecord):
@@ -25,12 +27,17 @@ def request_table(observation: Observation) -> dict[str, list[Any]]:
     counts = {
         "full_blocks": observation.full_blocks,
         "hit_blocks": observation.hit_blocks,
+        "host_hit_blocks": observation.host_hit_blocks,
         "ideal_hit_blocks": ideal_hit_blocks(observation),
     }
     for name, blocks in counts.items():
         ids = [record.request_id for record in observation.completed]
         of_request = dict(zip(ids, blocks.tolist(), strict=True))
         columns[name] = [of_request.get(record.request_id) for record in observation.records]
+    columns |= latency_columns(observation.records)
+    if observation.twin_records is not None:
+        twins = {record.request_id: record.cached_tokens for record in observation.twin_records}
+        columns["twin_cached_tokens"] = [twins.get(record.request_id) for record in observation.records]
     return columns
 
 

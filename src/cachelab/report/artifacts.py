@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
+
 from cachelab.config import Artifact
 from cachelab.dataset.trace_writer import trace_rows, write_trace
 from cachelab.experiment import Result
@@ -31,8 +33,9 @@ def write_artifacts(
 ) -> Path:
     """Write `<output_dir>/artifacts` and return it; it appears when it is whole, or not at all.
 
-    Files: config.yaml, metrics.json, summary.md and, of trace.jsonl.gz, requests.parquet, blocks.parquet, per_turn.csv
-    and figures/*.png, those `kept`. A folder of that name from an earlier run in the same place is replaced.
+    Files: config.yaml, metrics.json, summary.md and, of trace.jsonl.gz (with trace_as_run.jsonl.gz where prompts or
+    replies became others), requests.parquet, blocks.parquet, per_turn.csv and figures/*.png, those `kept`. A folder of
+    that name from an earlier run in the same place is replaced.
     """
     folder = description.output_dir / "artifacts"
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
@@ -58,6 +61,8 @@ def _write(
     (folder / "config.yaml").write_text(description.config_yaml, encoding="utf-8")
     if "trace" in kept:
         write_trace(folder / "trace.jsonl.gz", trace_rows(result.workload.requests, tokenizer_name))
+        if differs(result):
+            write_trace(folder / "trace_as_run.jsonl.gz", trace_rows(result.run.requests or (), tokenizer_name))
     if "requests" in kept:
         write_parquet(folder / "requests.parquet", request_table(result.observation))
     if "blocks" in kept:
@@ -79,6 +84,19 @@ def _write_figures(folder: Path, result: Result) -> dict[str, str | None]:
         if figure is not None:
             figure.savefig(folder / f"{name}.png", metadata={"Software": None})
     return shown
+
+
+def differs(result: Result) -> bool:
+    """Whether the engine ran other prompts, or gave other replies, than the trace holds (a reply cut is no other)."""
+    recorded = {request.id: request for request in result.workload.requests}
+    for ran in result.run.requests or ():
+        before = recorded[ran.id]
+        reply_ids = before.reply_ids[: len(ran.reply_ids)]
+        if len(before.reply_ids) and not np.array_equal(reply_ids, ran.reply_ids):
+            return True
+        if not np.array_equal(before.prompt_ids, ran.prompt_ids):
+            return True
+    return False
 
 
 def write_parquet(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:

@@ -30,6 +30,8 @@ def print_summary(
     console.print(Text(description.run_name, style="bold"))
     console.print(Text(headline(result), style="bold green"))
     console.print(Text(context(result)))
+    for note in result.run.notes:
+        console.print(Text(note, style="dim"))
     console.print()
     console.print(_drawn(first, console))
     console.print(_arranged([_drawn(section, console) for section in others], others, console.width))

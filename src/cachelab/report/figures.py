@@ -10,6 +10,7 @@ from cachelab.experiment import Result
 from cachelab.metrics.requests import request_table
 from cachelab.metrics.reuse import gaps_requests, gaps_s
 from cachelab.report.axes import BLUE, GREEN, GREY, ORANGE, RED, blank_figure, legend_outside, plain_ticks, whole_ticks
+from cachelab.report.ttft_figure import ttft_by_cached_tokens
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +27,7 @@ FIGURES: Mapping[str, str] = {
     "reuse_gaps": "How long blocks wait between two hits, in seconds and in requests",
     "hits_per_block": "How many blocks were hit how often",
     "prompt_lengths": "Prompt lengths by outcome, and how many of their tokens were cached",
+    "ttft_by_cached_tokens": "Time to first token against cached prompt tokens: what a hit is worth in seconds",
 }
 """Name -> what it shows."""
 
@@ -39,6 +41,7 @@ def draw(result: Result) -> dict[str, "Figure | None"]:
         "reuse_gaps": reuse_gaps(gaps_s(result.observation), gaps_requests(result.observation), clock),
         "hits_per_block": hits_per_block(result.observation.hits.per_block),
         "prompt_lengths": prompt_lengths(table),
+        "ttft_by_cached_tokens": ttft_by_cached_tokens(table, clock),
     }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from cachelab.experiment import Result
+from cachelab.metrics.agreement import differences
 from cachelab.metrics.hit_rate import RATIOS
 from cachelab.metrics.ideal import ideal, of_ideal
 from cachelab.metrics.observation import Observation
@@ -12,7 +13,11 @@ from cachelab.report.section import Section, count, decimal, grouped, percent, p
 from cachelab.report.settings import settings, stages
 from cachelab.tracking.description import RunDescription
 
-_UNITS = {"hit_rate/first_prefill": "blocks", "hit_rate/ideal": "blocks", "hit_rate/of_ideal": "blocks"}
+_UNITS = {
+    f"hit_rate/{name}": "blocks"
+    for name in ("first_prefill", "first_prefill_host", "first_prefill_all_tiers", "ideal", "of_ideal")
+}
+_OF_HOST_TIER = ("hit_rate/vllm_cpu", "hit_rate/first_prefill_host", "hit_rate/first_prefill_all_tiers")
 _NO_HOST_TIER = "no host tier (KV connector) is on"
 _GAP_STATISTICS = ("mean", "min", "p50", "p95", "max")
 
@@ -43,6 +48,7 @@ def sections(result: Result, description: RunDescription, *, max_turns: int) -> 
         reuse_gaps(result),
         engine_counters(result),
         timing(result),
+        agreement(result.observation),
         stages(values),
     ]
     return [section for section in found if section.rows]
@@ -134,6 +140,7 @@ def engine_counters(result: Result) -> Section:
         ("  after preemptions: hit", count(counters.preempted_hits_tokens)),
         ("host tier: tokens asked for", count(counters.host_queries_tokens)),
         ("host tier: tokens hit", count(counters.host_hits_tokens)),
+        ("host tier: blocks that it can hold", count(counters.num_host_blocks)),
     ]
     note = "" if counters.host_queries_tokens is not None else f"Host tier: {_NO_HOST_TIER}."
     return Section("Engine (its own counters)", ("counter", "value"), rows, note)
@@ -154,6 +161,20 @@ def timing(result: Result) -> Section:
     return Section(f"Time{_clock(result)}", ("", *statistics), rows)
 
 
+def agreement(observation: Observation) -> Section:
+    """The first and the worst request that a second engine answered otherwise; no rows where there was none."""
+    found = differences(observation)
+    if found is None:
+        return Section("Agreement", (), [])
+    compared = len(observation.completed)
+    rows = [("requests compared", "", count(compared), ""), ("mismatches", "", count(len(found)), "")]
+    named = [("first", found[0]), ("worst", max(found, key=lambda pair: pair.tokens))] if found else []
+    for label, pair in named:
+        rows.append((f"{label} mismatch", pair.request_id, count(pair.cached_tokens), count(pair.twin_cached_tokens)))
+    columns = ("", "request", "cached tokens", "the second engine's")
+    return Section("Agreement with a second engine", columns, rows, left=frozenset({0, 1}))
+
+
 def _turn(label: str, requests: int, hit_blocks: int, prompt_blocks: int) -> tuple[str, ...]:
     rate = percent(Ratio(hit_blocks, prompt_blocks).value)
     return label, count(requests), count(hit_blocks), count(prompt_blocks), rate
@@ -172,7 +193,7 @@ def _why_absent(name: str, ratio: Ratio, result: Result) -> str:
         return "its metric group is left out of metrics.*"
     if not result.observation.completed:
         return "no request completed"
-    if name == "hit_rate/vllm_cpu" and result.run.counters.host_queries_tokens is None:
+    if name in _OF_HOST_TIER and result.run.counters.host_queries_tokens is None:
         return _NO_HOST_TIER
     if name == "hit_rate/of_ideal":
         return "an infinite cache hits nothing either"

@@ -19,6 +19,7 @@ def summary(
         f"# {_escaped(description.run_name)}",
         f"**{headline(result)}**",
         context(result),
+        *result.run.notes,
         *(table(section) for section in sections(result, description, max_turns=_MAX_TURNS)),
         _again(result, description),
         *([_figures(figures)] if figures else []),

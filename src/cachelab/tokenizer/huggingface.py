@@ -6,19 +6,27 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BeforeValidator
 from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import TokenIds, TokenizedTurn, Turn, common_prefix
 from cachelab.errors import TokenizerError
+from cachelab.hub import is_path, shortened, why_refused
 from cachelab.part import PART
 
 TEMPLATE_DATE = datetime(2024, 7, 26)
 """What a template that asks for the date is told: a prompt must not depend on the day on which it was made."""
 
 Message = dict[str, str]
+
+
+def _given(model: object) -> object:
+    if model is None:
+        raise ValueError("give a model's folder or its id on the hub (the engine here has no model to follow)")
+    return model
 
 
 @dataclass(frozen=True, config=PART)
@@ -29,7 +37,7 @@ class HuggingFace:
     Face cache, and downloaded if it is not there.
     """
 
-    model: str
+    model: Annotated[str, BeforeValidator(_given)]
     chat_template: str | None = None
     trust_remote_code: bool = False
 
@@ -96,7 +104,7 @@ class HuggingFace:
             roles = "with" if messages[0]["role"] == "system" else "without"
             raise TokenizerError(
                 f"tokenizer.model {self.model}: its chat template refuses a chat {roles} a system message "
-                f"({_one_line(error)}): set tokenizer.chat_template to a template that takes it"
+                f"({shortened(error)}): set tokenizer.chat_template to a template that takes it"
             ) from error
         return text
 
@@ -120,7 +128,7 @@ class HuggingFace:
                 return Path(self.chat_template).read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as error:
                 raise TokenizerError(
-                    f"tokenizer.chat_template {self.chat_template}: cannot be read ({_one_line(error)}): give a file"
+                    f"tokenizer.chat_template {self.chat_template}: cannot be read ({shortened(error)}): give a file"
                 ) from error
         try:
             template: str = self._tokenizer.get_chat_template()
@@ -151,16 +159,16 @@ def _load(model: str, trust_remote_code: bool) -> Any:
         if local:
             raise TokenizerError(
                 f"tokenizer.model {model}: this folder holds no tokenizer that transformers can load "
-                f"({_one_line(error)}): give the folder of a downloaded model (tokenizer.json, tokenizer_config.json)"
+                f"({shortened(error)}): give the folder of a downloaded model (tokenizer.json, tokenizer_config.json)"
             ) from error
-    if folder.is_absolute() or folder.exists() or model.startswith((".", "~")) or len(folder.parts) > 2:
+    if is_path(model):
         raise TokenizerError(f"tokenizer.model {model}: no such folder: give a model's folder or its id on the hub")
     _ask_hub(model)
     try:
         return AutoTokenizer.from_pretrained(model, trust_remote_code=trust_remote_code)
     except Exception as error:
         raise TokenizerError(
-            f"tokenizer.model {model}: cannot be loaded from the hub ({_one_line(error)}): choose another model"
+            f"tokenizer.model {model}: cannot be loaded from the hub ({shortened(error)}): choose another model"
         ) from error
 
 
@@ -174,23 +182,13 @@ def _vocabulary_digest(model: str, trust_remote_code: bool) -> str:
 
 
 def _ask_hub(model: str) -> None:
-    """One short request first: transformers repeats its own for most of a minute when there is no network."""
-    from huggingface_hub import HfApi
-
-    try:
-        HfApi().model_info(model, timeout=5)
-    except Exception as error:  # its HTTP client's errors share no base with OSError
+    if reason := why_refused(model):
         raise TokenizerError(
             f"tokenizer.model {model}: neither a folder nor in the local Hugging Face cache, and the hub does not "
-            f"give it ({_one_line(error)}): give a model's folder, or run `hf download {model}` where there is a "
+            f"give it ({reason}): give a model's folder, or run `hf download {model}` where there is a "
             "network (and a login, if the model wants one)"
-        ) from error
+        )
 
 
 def _ids(ids: list[int]) -> TokenIds:
     return np.asarray(ids, dtype=np.int32)
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."

@@ -1,0 +1,23 @@
+"""What the sizes of an engine must be to one another."""
+
+from cachelab.errors import ConfigError
+
+
+def check_blocks(num_blocks: int, block_size: int, max_model_len: int) -> None:
+    """One request of the greatest length must fit. Raises ConfigError that says which sizes would do."""
+    needed = -(-max_model_len // block_size) + 1
+    if num_blocks < needed:
+        raise ConfigError(
+            f"engine.num_blocks: {num_blocks} blocks cannot hold one request of max_model_len "
+            f"{max_model_len}: set engine.num_blocks >= {needed} (one is vLLM's null block), "
+            f"or engine.max_model_len <= {(num_blocks - 1) * block_size}"
+        )
+
+
+def check_batch(max_num_batched_tokens: int, max_num_seqs: int) -> None:
+    """Each running sequence needs a token a step. Raises ConfigError."""
+    if max_num_batched_tokens < max_num_seqs:
+        raise ConfigError(
+            f"engine.max_num_batched_tokens: {max_num_batched_tokens} is below engine.max_num_seqs "
+            f"{max_num_seqs}: each running sequence needs a token a step"
+        )

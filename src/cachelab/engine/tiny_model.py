@@ -1,0 +1,78 @@
+"""A small Llama with random weights: a real model for a machine that has none."""
+
+import logging
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+"""To be raised with every change of the model: it names the cached folder."""
+
+LEAST_VOCABULARY = 131_072
+"""Of mistral-common's v3 Tekken, the default tokenizer."""
+
+MAX_MODEL_LEN = 131_072
+
+
+def vocabulary_for(largest_token_id: int) -> int:
+    """The tokenizer's vocabulary, as far as its token ids tell: the next power of two, at least Tekken's."""
+    return max(LEAST_VOCABULARY, 1 << largest_token_id.bit_length())
+
+
+def default_cache_dir() -> Path:
+    """The folder `cachelab/models` in the user's cache (XDG_CACHE_HOME)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cachelab" / "models"
+
+
+def tiny_model(cache_dir: Path, vocabulary: int) -> Path:
+    """The model's folder, built where it is not yet there; it appears when it is whole, whoever else builds it.
+
+    Raises OSError if the cache cannot be written.
+    """
+    folder = cache_dir / f"tiny-llama-{vocabulary}-v{VERSION}"
+    if folder.is_dir():
+        return folder
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=cache_dir))
+    try:
+        _build(part, vocabulary)
+        part.chmod(0o755)
+        try:
+            part.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was faster
+                raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    log.info("tiny model: built %s", folder)
+    return folder
+
+
+def _build(folder: Path, vocabulary: int) -> None:
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    config = LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=32,
+        max_position_embeddings=MAX_MODEL_LEN,
+        tie_word_embeddings=True,
+        # Large weights: with the usual 0.02 a tied embedding would repeat the last token for ever.
+        initializer_range=0.5,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = LlamaForCausalLM(config)
+    model.to(torch.bfloat16).save_pretrained(folder)

@@ -1,0 +1,71 @@
+"""Whether a second engine that ran the same requests found the same blocks in its cache."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cachelab.metrics.base import Metric
+from cachelab.metrics.observation import Observation
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One request on both engines, and what each one's first prefill found in its own cache (None: it did not run)."""
+
+    request_id: str
+    cached_tokens: int
+    twin_cached_tokens: int | None
+
+    @property
+    def tokens(self) -> int:
+        """How far the two are apart."""
+        return abs(self.cached_tokens - (self.twin_cached_tokens or 0))
+
+
+def differences(observation: Observation) -> Sequence[Difference] | None:
+    """The completed requests that differ, in the order of their first prefills; None where no second engine ran."""
+    if observation.twin_records is None:
+        return None
+    twins = {
+        record.request_id: record.cached_tokens for record in observation.twin_records if record.outcome == "completed"
+    }
+    pairs = (
+        Difference(record.request_id, record.cached_tokens, twins.get(record.request_id))
+        for record in observation.completed
+    )
+    return [pair for pair in pairs if pair.cached_tokens != pair.twin_cached_tokens]
+
+
+def _requests(observation: Observation) -> float | None:
+    return None if observation.twin_records is None else float(len(observation.completed))
+
+
+def _mismatches(observation: Observation) -> float | None:
+    found = differences(observation)
+    return None if found is None else float(len(found))
+
+
+def _worst(observation: Observation) -> float | None:
+    found = differences(observation)
+    return None if found is None else float(max((pair.tokens for pair in found), default=0))
+
+
+METRICS = (
+    Metric(
+        "agreement/requests",
+        "requests",
+        "Completed requests that a second engine ran too, with the same prompts and replies.",
+        _requests,
+    ),
+    Metric(
+        "agreement/mismatches",
+        "requests",
+        "Of these, the requests whose cached tokens at the first prefill differ between the two engines.",
+        _mismatches,
+    ),
+    Metric(
+        "agreement/cached_tokens_apart_max",
+        "tokens",
+        "Greatest difference of one request's cached tokens between the two engines.",
+        _worst,
+    ),
+)

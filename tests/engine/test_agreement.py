@@ -1,0 +1,80 @@
+"""The simulator against vLLM with a real model: every request finds the same blocks."""
+
+from dataclasses import replace
+
+import pytest
+
+from cachelab.engine.agreement import AgreementEngine, as_run
+from cachelab.engine.base import EngineRun
+from cachelab.engine.history import HistoryName
+from cachelab.engine.vllm import CpuEngine
+from cachelab.errors import ConfigError
+from cachelab.metrics.agreement import Difference, differences
+from cachelab.metrics.observation import Observation
+from cachelab.order.by_turn import ByTurn
+from cachelab.request import Schedule
+from workloads import random_requests
+
+# 16 chats whose blocks of 32 tokens fill a cache of some 40: from 0.4 to 3 times that
+REQUESTS = random_requests(11, 16, max_turns=4, max_message=100, max_reply=10, vocabulary=1000)
+CAPACITIES = [17, 21, 31, 121]
+
+
+def agreement(num_blocks: int, history: HistoryName = "recorded", max_num_seqs: int = 1) -> AgreementEngine:
+    real = CpuEngine(max_model_len=512, max_num_seqs=max_num_seqs, num_blocks=num_blocks, history=history)
+    return AgreementEngine(real=real)
+
+
+def observed(engine: AgreementEngine, schedule: Schedule) -> Observation:
+    return Observation.of(list(schedule), engine.run(schedule, lambda ended: None))
+
+
+@pytest.mark.parametrize("history", ["recorded", "generated"])
+@pytest.mark.parametrize("num_blocks", CAPACITIES)
+def test_simulator_agrees_with_a_model_on_every_request(num_blocks: int, history: HistoryName) -> None:
+    observation = observed(agreement(num_blocks, history), ByTurn().arrange(REQUESTS))
+    assert len(observation.completed) == len(REQUESTS)
+    assert differences(observation) == []
+
+
+def test_simulator_agreement_is_tested_where_blocks_are_evicted() -> None:
+    # by_turn comes back to a conversation after all others: the small caches of the test above have lost it by then
+    schedule = ByTurn().arrange(REQUESTS)
+    runs = [agreement(40).simulator(num_blocks).run(schedule, lambda ended: None) for num_blocks in CAPACITIES]
+    assert [run.counters.hits_tokens for run in runs] == [32, 224, 1024, 1664]
+
+
+@pytest.mark.parametrize("max_num_seqs", [4, 8])
+def test_simulator_agrees_with_a_model_that_runs_many_at_once(max_num_seqs: int) -> None:
+    observation = observed(agreement(31, max_num_seqs=max_num_seqs), ByTurn().arrange(REQUESTS))
+    assert differences(observation) == []
+
+
+def test_differences_name_the_requests_in_the_order_of_first_prefills() -> None:
+    observation = observed(agreement(61), ByTurn().arrange(REQUESTS[:4]))
+    first, second, *others = observation.completed
+    wrong = {first.request_id: 320, second.request_id: None}
+    twins = [
+        replace(record, cached_tokens=wrong.get(record.request_id) or record.cached_tokens)
+        for record in (first, *others)
+    ]
+    assert differences(replace(observation, twin_records=twins)) == [
+        Difference(first.request_id, 0, 320),
+        Difference(second.request_id, second.cached_tokens, None),
+    ]
+
+
+def test_as_run_leaves_out_what_did_not_complete() -> None:
+    schedule = ByTurn().arrange(REQUESTS[:5])
+    run = agreement(61).run(schedule, lambda ended: None)
+    lost = replace(run.records[0], outcome="rejected")
+    kept = as_run(schedule, EngineRun([lost, *run.records[1:]], run.counters, run.requests))
+    assert [entry.id for entry in kept] == [record.request_id for record in run.records[1:]]
+    assert [len(entry.reply_ids) for entry in kept] == [record.reply_tokens for record in run.records[1:]]
+
+
+def test_agreement_with_a_host_tier_is_refused() -> None:
+    from cachelab.engine.vllm import CudaEngine
+
+    with pytest.raises(ConfigError, match=r"engine\.real\.host_cache_gib"):
+        AgreementEngine(real=CudaEngine(host_cache_gib=1.0))

@@ -1,0 +1,38 @@
+"""What a hit is worth in seconds."""
+
+import numpy as np
+
+from cachelab.report.ttft_figure import ttft_by_cached_tokens, worth
+
+PROMPT = np.array([100.0, 200.0, 300.0, 300.0, 400.0])
+CACHED = np.array([0.0, 64.0, 0.0, 256.0, 320.0])
+
+
+def test_worth_of_an_exact_line() -> None:
+    # 5 ms + 40 us a prompt token - 30 us a cached one: 1,000 cached tokens save 0.03 s
+    ttft_s = 0.005 + 0.00004 * PROMPT - 0.00003 * CACHED
+    assert worth(PROMPT, CACHED, ttft_s).startswith("least squares: 1,000 cached tokens save 0.03 s (R² 1.00")
+
+
+def test_worth_is_silent_where_the_data_cannot_say() -> None:
+    ttft_s = 0.005 + 0.00004 * PROMPT
+    assert worth(PROMPT, np.zeros(5), ttft_s) == ""
+    assert worth(PROMPT, PROMPT, ttft_s) == ""
+    assert worth(PROMPT, CACHED, np.ones(5)) == ""
+    assert worth(PROMPT[:3], CACHED[:3], ttft_s[:3]) == ""
+
+
+def test_ttft_figure_has_a_point_a_completed_request() -> None:
+    table = {
+        "outcome": ["completed", "rejected", "completed"],
+        "prompt_tokens": [10, 20, 30],
+        "cached_tokens": [0, 0, 16],
+        "host_cached_tokens": [0, 0, 8],
+        "ttft_s": [0.1, None, 0.05],
+    }
+    figure = ttft_by_cached_tokens(table, "simulated")
+    assert figure is not None
+    axes = figure.axes[0]
+    assert axes.collections[0].get_offsets().tolist() == [[0.0, 0.1], [24.0, 0.05]]
+    assert "simulated seconds" in axes.get_ylabel()
+    assert ttft_by_cached_tokens({name: values[1:2] for name, values in table.items()}, "wall") is None
