@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from cachelab.engine.base import Engine, EngineRun
+from cachelab.engine.replay import ReplayEngine
 from cachelab.engine.sim import SimEngine
 from cachelab.order.all_at_once import AllAtOnce
 from cachelab.order.base import Order
@@ -15,6 +16,7 @@ from cachelab.request import Request, RequestRecord
 from workloads import random_requests, request
 
 ENGINES: dict[str, Callable[[], Engine]] = {
+    "replay": lambda: ReplayEngine(block_size=8, max_model_len=256, num_blocks=40),
     "sim, one at a time": lambda: SimEngine(block_size=8, max_model_len=256, max_num_seqs=1, num_blocks=40),
     "sim, four at a time": lambda: SimEngine(block_size=8, max_model_len=256, max_num_seqs=4, num_blocks=40),
     "sim, no cache": lambda: SimEngine(

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from cachelab.replay.chains import RequestBlocks
+from cachelab.replay.paths import Rules
 from cachelab.request import RequestRecord, Schedule
 
 
@@ -13,7 +15,8 @@ class EngineCounters:
 
     `num_blocks` counts usable blocks (vLLM keeps one null block besides). The prefix-cache counters are vLLM's, in
     tokens, summed over the run's steps: `queries`/`hits` count each request's first prefill, `preempted_*` its
-    prefills after a preemption, `host_*` the KV connector's (None when no host tier is on).
+    prefills after a preemption, `host_*` the KV connector's (None when no host tier is on). `rules` says how blocks are
+    counted (cachelab.replay.paths).
     """
 
     clock: Literal["simulated", "wall"]
@@ -27,18 +30,28 @@ class EngineCounters:
     preempted_hits_tokens: int
     host_queries_tokens: int | None = None
     host_hits_tokens: int | None = None
+    rules: Rules = "vllm"
 
 
 @dataclass(frozen=True, slots=True)
 class EngineRun:
-    """The records of a run, one for each request of the schedule, in the schedule's order, and the counters."""
+    """The records of a run, one for each request of the schedule, in the schedule's order, and the counters.
+
+    An engine that numbers the blocks of the completed requests, in the order of first prefills, hands them on.
+    """
 
     records: Sequence[RequestRecord]
     counters: EngineCounters
+    blocks: RequestBlocks | None = None
 
 
 Progress = Callable[[int], None]
 """Called with the number of requests that have ended since the last call."""
+
+
+def no_room(prompt_tokens: int, max_model_len: int) -> str:
+    """Why a prompt is rejected that leaves no room for a reply."""
+    return f"prompt of {prompt_tokens} tokens leaves no room in max_model_len {max_model_len}"
 
 
 class Engine(Protocol):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from cachelab.engine import vllm_core
-from cachelab.engine.base import EngineCounters, EngineRun, Progress
+from cachelab.engine.base import EngineCounters, EngineRun, Progress, no_room
 from cachelab.errors import EngineError
 from cachelab.request import Request, RequestRecord, Schedule, Stage
 
@@ -99,7 +99,7 @@ class Driver:
                 request.id, request.conversation_id, request.turn_index, "completed", len(request.prompt_ids)
             )
             if room < 1:
-                reason = f"prompt of {record.prompt_tokens} tokens leaves no room in max_model_len {self.max_model_len}"
+                reason = no_room(record.prompt_tokens, self.max_model_len)
                 self.records[request.id] = replace(record, outcome="rejected", reason=reason)
                 self.progress(1)
                 continue

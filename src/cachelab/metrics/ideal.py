@@ -1,7 +1,5 @@
 """The ceiling: what an infinite cache would hit when the requests run in the same order, one at a time."""
 
-import numpy as np
-
 from cachelab.metrics.base import Metric
 from cachelab.metrics.hit_rate import first_prefill
 from cachelab.metrics.hits import Int64s
@@ -12,10 +10,10 @@ from cachelab.metrics.ratio import Ratio
 def ideal_hit_blocks(observation: Observation) -> Int64s:
     """Prompt blocks that each completed request would find in an infinite cache. Shape: (num_completed,).
 
-    vLLM computes at least the last prompt token itself, so that at most prompt_tokens - 1 tokens are ever hit.
+    vLLM computes at least the last prompt token itself, so that at most prompt_tokens - 1 tokens are ever hit; the
+    rules of traces know no such limit.
     """
-    known = np.asarray(observation.chains.known_blocks, dtype=np.int64)
-    return np.minimum(known, (observation.prompt_tokens - 1) // observation.counters.block_size)
+    return observation.paths.ideal_hit_blocks()
 
 
 def ideal(observation: Observation) -> Ratio:
