@@ -13,7 +13,11 @@ from cachelab.cli import config_dir
 from cachelab.overview import description
 
 GROUPS = ("dataset", "tokenizer", "filter", "trace", "order", "engine", "tracking")
-MUST_BE_GIVEN = {"dataset=trace": ["dataset.path=x.jsonl"], "tokenizer=huggingface": ["tokenizer.model=x"]}
+MUST_BE_GIVEN = {
+    "dataset=trace": ["dataset.path=x.jsonl"],
+    "dataset=block_trace": ["dataset.path=x.jsonl"],
+    "tokenizer=huggingface": ["tokenizer.model=x"],
+}
 OPTION_FILES = sorted(
     path.relative_to(config_dir()) for path in config_dir().glob("*/*.yaml") if path.parent.name != "hydra"
 )

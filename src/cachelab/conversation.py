@@ -129,7 +129,8 @@ class RecordedConversation:
         return TokenizedConversation(self.id, tuple(turns))
 
 
-AnyConversation = Conversation | RecordedConversation
+AnyConversation = Conversation | RecordedConversation | TokenizedConversation
+"""What a dataset may give; what is in token ids already is taken as it is."""
 
 
 def common_prefix(a: TokenIds, b: TokenIds) -> int:

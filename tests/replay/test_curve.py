@@ -40,11 +40,12 @@ def test_curve_is_every_single_cache_under_vllm_rules(
     pairs: list[tuple[list[int], list[int]]], block_size: int
 ) -> None:
     paths = vllm_paths(pairs, block_size)
-    curve = LruCurve.of(paths)
-    sizes = range(paths.most_slots, len(paths.blocks) + 4)
-    assert curve.every_size
-    assert curve.hit_blocks(sizes).tolist() == simulated(paths, sizes).sum(axis=1).tolist()
-    assert curve.hit_blocks([curve.largest])[0] == paths.ideal_hit_blocks().sum()
+    sizes = range(max(paths.most_slots, 1), len(paths.blocks) + 4)
+    wanted = simulated(paths, sizes).sum(axis=1).tolist()
+    ideal = paths.ideal_hit_blocks().sum()
+    for curve in (LruCurve.of(paths), LruCurve.in_pieces(paths)):
+        assert curve.hit_blocks(sizes).tolist() == wanted
+        assert curve.hit_blocks([curve.largest])[0] == ideal
 
 
 @given(Listed, st.data())
@@ -69,21 +70,13 @@ def test_curve_worked_by_hand() -> None:
     assert curve.knee(4, 0.1) == 4
 
 
-def test_curve_with_copies_needs_more_than_one_pass() -> None:
+def test_curve_with_copies_takes_the_oldest_copy_that_is_there() -> None:
     # The prompt 1 2 (one block) is computed anew each time, since its last token may not be reused: copies.
     paths = vllm_paths([([1, 2], [9]), ([3, 4, 5], [9]), ([1, 2], [9]), ([1, 2, 7], [9]), ([3, 4, 5], [9])], 2)
-    curve = LruCurve.of(paths)
+    assert LruCurve.of(paths).pieces == ()
+    curve = LruCurve.in_pieces(paths)
     assert len(curve.pieces) > 1
     sizes = range(paths.most_slots, 8)
-    assert curve.hit_blocks(sizes).tolist() == simulated(paths, sizes).sum(axis=1).tolist()
-
-
-def test_curve_of_a_workload_full_of_copies_is_exact_at_its_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cachelab.replay.curve.MOST_PASSES", 1)
-    paths = vllm_paths([([1, 2], [9]), ([3, 4, 5], [9]), ([1, 2], [9]), ([1, 2, 7], [9]), ([3, 4, 5], [9])], 2)
-    curve = LruCurve.of(paths)
-    assert not curve.every_size
-    sizes = [first for first, _ in curve.pieces]
     assert curve.hit_blocks(sizes).tolist() == simulated(paths, sizes).sum(axis=1).tolist()
 
 
@@ -104,9 +97,7 @@ def best_by_trying(listed: Sequence[list[int]], size: int) -> int:
     return max(states.values())
 
 
-@given(
-    st.lists(st.lists(st.integers(0, 1), min_size=1, max_size=3), min_size=1, max_size=5), st.integers(1, 3)
-)
+@given(st.lists(st.lists(st.integers(0, 1), min_size=1, max_size=3), min_size=1, max_size=5), st.integers(1, 3))
 @settings(deadline=None, max_examples=60)
 def test_opt_is_the_best_of_all_choices(listed: list[list[int]], size: int) -> None:
     assert opt_hit_blocks(trace_paths(listed), [size]).sum() == best_by_trying(listed, size)
@@ -133,5 +124,6 @@ def test_opt_worked_by_hand() -> None:
 def test_curve_of_random_chats_at_every_size() -> None:
     requests = random_requests(5, 30, vocabulary=3)
     paths = chain_requests(requests, [len(entry.reply_ids) for entry in requests], 8, "vllm").paths
-    sizes = range(paths.most_slots, LruCurve.of(paths).largest + 2)
-    assert LruCurve.of(paths).hit_blocks(sizes).tolist() == simulated(paths, sizes).sum(axis=1).tolist()
+    curve = LruCurve.in_pieces(paths)
+    sizes = range(paths.most_slots, curve.largest + 2)
+    assert curve.hit_blocks(sizes).tolist() == simulated(paths, sizes).sum(axis=1).tolist()

@@ -57,9 +57,7 @@ class Observation:
     @property
     def full_blocks(self) -> Int64s:
         """Prompt blocks of each completed request: full ones, or those that a trace lists. Shape: (num_completed,)."""
-        if self.counters.rules == "vllm":
-            return self.prompt_tokens // self.counters.block_size
-        return -(-self.prompt_tokens // self.counters.block_size)
+        return self.paths.prompt_blocks
 
     @property
     def hit_blocks(self) -> Int64s:

@@ -152,3 +152,36 @@ def _computed(request: Request, reply_tokens: int) -> TokenIds:
     if not reply_tokens:
         return np.asarray(request.prompt_ids)
     return np.concatenate([request.prompt_ids, request.reply_ids[:reply_tokens]])
+
+
+def seen_tokens(requests: Sequence[Request], reply_tokens: Sequence[int], block_size: int, rules: Rules) -> Int64s:
+    """Leading prompt tokens of each request that an earlier one had too, whatever the blocks. Shape: (num_requests,).
+
+    Of a block trace whole blocks are known only: two partial ones are the same if their numbers are.
+    """
+    from cachelab.replay.kernels.radix import longest_known
+
+    sequences: list[AnyTokens] = []
+    asks: list[bool] = []
+    width = block_size if rules == "trace" or all(_in_blocks(request, block_size) for request in requests) else 1
+    for request, reply in zip(requests, reply_tokens, strict=True):
+        prompt = request.prompt_ids
+        if width == 1:
+            sequences.append(_computed(request, max(reply - 1, 0)))
+            asks.append(True)
+            continue
+        # What it asks for ends with the prompt; what it leaves goes on with the reply's blocks.
+        sequences.append(_listed(request, block_size))
+        asks.append(True)
+        if rules == "vllm":
+            sequences.append(_numbers(request, (len(prompt) + max(reply - 1, 0)) // block_size))
+            asks.append(False)
+    lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
+    ends = np.cumsum(lengths)
+    tokens = np.empty(int(ends[-1]) if len(ends) else 0, np.int32)
+    for sequence, end, length in zip(sequences, ends.tolist(), lengths.tolist(), strict=True):
+        tokens[end - length : end] = sequence
+    known = longest_known(tokens, ends - lengths, lengths, np.asarray(asks, np.bool_))[np.asarray(asks, np.bool_)]
+    prompt_tokens = np.fromiter((len(request.prompt_ids) for request in requests), np.int64, len(requests))
+    seen: Int64s = np.minimum(known * width, prompt_tokens)
+    return seen

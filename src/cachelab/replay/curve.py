@@ -14,10 +14,6 @@ Floats = npt.NDArray[np.float64]
 REQUEST, PREVIOUS, DISTANCE, LENGTH = range(4)
 """Columns of a table of runs (see replay/kernels/runs.py)."""
 
-MOST_PASSES = 500
-"""Passes after which the curve of a workload full of copies is taken from single sizes instead."""
-_SINGLE_SIZES = 256
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rates:
@@ -34,7 +30,7 @@ class Rates:
 
 
 def rates(paths: BlockPaths, hit_blocks: Int64s) -> Rates:
-    """The rates of runs of which the hit blocks of each request are known. Shape of hit_blocks: (num_sizes, requests)."""
+    """The rates of known hit blocks. Shape of hit_blocks: (num_sizes, num_requests)."""
     cached = paths.cached_tokens(hit_blocks)
     tokens = paths.prompt_tokens
     half = paths.num_requests // 2
@@ -49,57 +45,66 @@ def rates(paths: BlockPaths, hit_blocks: Int64s) -> Rates:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LruCurve:
-    """The least recently used cache at every size from 1 block on.
+    """The least recently used cache, exact at every size that it is asked for.
 
-    A piece (first size, table of runs) is exact from its first size up to the next piece's; with `every_size` there is
-    no size between. Otherwise the sizes of the pieces are exact and what lies between is the next smaller one's.
+    A piece (first size, table of runs) holds from its first size up to the next piece's. Without pieces each size that
+    is asked for is simulated on its own.
     """
 
     paths: BlockPaths
     pieces: tuple[tuple[int, Int64s], ...]
-    every_size: bool
 
     @classmethod
     def of(cls, paths: BlockPaths) -> "LruCurve":
-        """One pass; a few more where requests compute blocks that the cache holds already."""
-        from cachelab.replay.kernels.runs import runs, runs_between
+        """One pass for all sizes; no pass where requests compute blocks that the cache holds already.
 
-        arrays = (paths.blocks, paths.offsets, paths.lookups, paths.tails, paths.num_ids)
-        rows, copies = runs(*arrays)
-        if not copies:
-            return cls(paths, ((1, rows),), True)
-        endless = len(paths.blocks) + 2
+        Which of the two copies is used later depends on the size: simulating the sizes that matter is then faster.
+        """
+        from cachelab.replay.kernels.runs import runs
+
+        rows, copies = runs(paths.blocks, paths.offsets, paths.lookups, paths.tails, paths.num_ids)
+        return cls(paths, () if copies else ((_smallest(paths), rows),))
+
+    @classmethod
+    def in_pieces(cls, paths: BlockPaths) -> "LruCurve":
+        """All sizes, copies or not: as many passes as there are sizes at which another copy is used, and as many again."""
+        from cachelab.replay.kernels.runs import runs_between
+
         pieces: list[tuple[int, Int64s]] = []
-        waiting = [(max(paths.most_slots, 1), endless)]
-        for _ in range(MOST_PASSES):
+        waiting = [(_smallest(paths), len(paths.blocks) + 2)]
+        while waiting:
             low, high = waiting.pop()
-            rows, split = runs_between(*arrays, low, high)
+            rows, split = runs_between(
+                paths.blocks, paths.offsets, paths.lookups, paths.tails, paths.num_ids, low, high
+            )
             if split:
                 waiting += [(split, high), (low, split)]
             else:
                 pieces.append((low, rows))
-            if not waiting:
-                return cls(paths, tuple(pieces), True)
-        sizes = np.unique(np.geomspace(max(paths.most_slots, 1), endless, _SINGLE_SIZES).astype(np.int64))
-        return cls(paths, tuple((int(size), _as_runs(replay_cache(paths, int(size)))) for size in sizes), False)
+        return cls(paths, tuple(pieces))
 
     @property
     def smallest(self) -> int:
-        """The least size that has room for each request alone, or 1 where that does not matter."""
-        return self.pieces[0][0]
+        """The least size that has room for each request alone; 1 where requests may be larger than the cache."""
+        return _smallest(self.paths)
 
     @property
     def largest(self) -> int:
         """The least size from which on nothing more is hit."""
-        rows = self.pieces[-1][1]
-        return max(int((rows[:, DISTANCE] + rows[:, LENGTH] - 1).max(initial=1)), self.smallest)
+        if self.pieces:
+            rows = self.pieces[-1][1]
+            return max(int((rows[:, DISTANCE] + rows[:, LENGTH] - 1).max(initial=1)), self.smallest)
+        return self.knee(int(self.paths.ideal_hit_blocks().sum()), 0.0)
 
     def hit_blocks(self, sizes: npt.ArrayLike) -> Int64s:
         """Hit blocks of all requests together at each size. Shape: (num_sizes,)."""
-        return self._sums(sizes, None, None)
+        hits: Int64s = self._sums(sizes, None, None) if self.pieces else self._simulated(sizes).sum(axis=1)
+        return hits
 
     def rates(self, sizes: npt.ArrayLike) -> Rates:
         """The hit rates at each size."""
+        if not self.pieces:
+            return rates(self.paths, self._simulated(sizes))
         paths, n = self.paths, self.paths.num_requests
         share = paths.block_size / paths.prompt_tokens
         later = np.arange(n) >= n // 2
@@ -120,11 +125,15 @@ class LruCurve:
     def knee(self, ceiling: int, within: float) -> int:
         """The least size whose hit blocks are within a share of the prompts' blocks of a ceiling (in blocks)."""
         wanted = ceiling - within * float(self.paths.prompt_blocks.sum())
-        low, high = self.smallest, self.largest
+        low, high = self.smallest, max(len(self.paths.blocks) + 2, self.smallest)
         while low < high:
             middle = (low + high) // 2
             low, high = (low, middle) if self.hit_blocks([middle])[0] >= wanted else (middle + 1, high)
         return low
+
+    def _simulated(self, sizes: npt.ArrayLike) -> Int64s:
+        found = [replay_cache(self.paths, size) for size in np.asarray(sizes, np.int64).tolist()]
+        return np.stack(found) if found else np.zeros((0, self.paths.num_requests), np.int64)
 
     def _sums(self, sizes: npt.ArrayLike, weight: Any, spare: Any) -> Any:
         """Weights of the hit blocks, without what the last block of a prompt spares, at each size."""
@@ -133,10 +142,8 @@ class LruCurve:
         piece = np.maximum(np.searchsorted(firsts, sizes, side="right") - 1, 0)
         sums: Any = np.zeros(len(sizes), np.int64 if weight is None or weight.dtype.kind in "iu" else np.float64)
         for index in np.unique(piece).tolist():
-            first, rows = self.pieces[index]
             here = piece == index
-            at = sizes[here] if self.every_size else np.full(int(here.sum()), first)
-            sums[here] = self._sum_runs(rows, at, weight, spare)
+            sums[here] = self._sum_runs(self.pieces[index][1], sizes[here], weight, spare)
         return sums
 
     def _sum_runs(self, rows: Int64s, sizes: Int64s, weight: Any, spare: Any) -> Any:
@@ -182,8 +189,5 @@ def _steps(starts: Int64s, weights: Any, sizes: Int64s) -> Any:
     return heights[np.searchsorted(starts[order], sizes, side="right")]
 
 
-def _as_runs(hit_blocks: Int64s) -> Int64s:
-    """Runs that give each request so many hits at every size."""
-    request = np.flatnonzero(hit_blocks)
-    length = hit_blocks[request]
-    return np.stack([request, np.full(len(request), -1), 1 - length, length], axis=1)
+def _smallest(paths: BlockPaths) -> int:
+    return 1 if paths.rules == "trace" else max(paths.most_slots, 1)
