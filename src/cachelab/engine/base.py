@@ -16,7 +16,7 @@ class EngineCounters:
     `num_blocks` counts usable blocks (vLLM keeps one null block besides). The prefix-cache counters are vLLM's, in
     tokens, summed over the run's steps: `queries`/`hits` count each request's first prefill, `preempted_*` its
     prefills after a preemption, `host_*` the KV connector's (None when no host tier is on). `rules` says how blocks are
-    counted (cachelab.replay.paths).
+    counted (cachelab.replay.paths). `kv_bytes_per_token` is of the model that the engine knows, if any.
     """
 
     clock: Literal["simulated", "wall"]
@@ -31,6 +31,7 @@ class EngineCounters:
     host_queries_tokens: int | None = None
     host_hits_tokens: int | None = None
     rules: Rules = "vllm"
+    kv_bytes_per_token: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,13 @@ class EngineRun:
     """The records of a run, one for each request of the schedule, in the schedule's order, and the counters.
 
     An engine that numbers the blocks of the completed requests, in the order of first prefills, hands them on.
+    `beside` are runs of the same schedule on vLLM's scheduler with other numbers of blocks.
     """
 
     records: Sequence[RequestRecord]
     counters: EngineCounters
     blocks: RequestBlocks | None = None
+    beside: Sequence["EngineRun"] = ()
 
 
 Progress = Callable[[int], None]

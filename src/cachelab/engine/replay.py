@@ -10,11 +10,13 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.engine.base import EngineCounters, EngineRun, Progress, no_room
+from cachelab.engine.sim import SimEngine
 from cachelab.engine.step_cost import StepCost
 from cachelab.errors import ConfigError
 from cachelab.part import PART
 from cachelab.replay.cache import replay_cache
 from cachelab.replay.chains import chain_requests, trace_block_size
+from cachelab.replay.kv_model import kv_bytes_per_token
 from cachelab.replay.paths import BlockPaths, Int64s, Rules
 from cachelab.request import Request, RequestRecord, Schedule
 
@@ -30,6 +32,9 @@ class ReplayEngine:
 
     With `rules` trace, blocks are counted as tools for block traces do (see docs/replay.md): `block_size` is then the
     trace's, and no request is rejected for its length. `auto` takes vllm, and trace for a block trace.
+
+    `kv_model` names a model's config.json, by which blocks are worth so many GiB. `sim_at` are numbers of blocks with
+    which SimEngine runs the same schedule beside; it knows vLLM's rules only.
     """
 
     block_size: Positive = 16
@@ -37,6 +42,8 @@ class ReplayEngine:
     num_blocks: Positive = 10_000
     max_num_batched_tokens: Positive = 8192
     rules: Literal["auto", "vllm", "trace"] = "auto"
+    kv_model: Annotated[str, Field(min_length=1)] | None = None
+    sim_at: list[Positive] = field(default_factory=list)
     cost: StepCost = field(default_factory=StepCost)
 
     def __post_init__(self) -> None:
@@ -64,7 +71,18 @@ class ReplayEngine:
         records |= self._completed(admitted, prompts, cached, replies, wanted - replies)
         progress(len(schedule))
         counters = self._counters(blocks.paths, cached, replies)
-        return EngineRun([records[request.id] for request in schedule], counters, blocks)
+        beside = [self._sim(num_blocks).run(schedule, lambda ended: None) for num_blocks in self.sim_at]
+        return EngineRun([records[request.id] for request in schedule], counters, blocks, beside)
+
+    def _sim(self, num_blocks: int) -> SimEngine:
+        return SimEngine(
+            block_size=self.block_size,
+            max_model_len=self.max_model_len,
+            max_num_seqs=1,
+            num_blocks=num_blocks,
+            max_num_batched_tokens=self.max_num_batched_tokens,
+            cost=self.cost,
+        )
 
     def _counting(self, schedule: Schedule) -> tuple[Rules, int]:
         """The rules of this run and its block size."""
@@ -75,6 +93,10 @@ class ReplayEngine:
                 raise ConfigError(
                     "engine.rules: trace counts the blocks that a trace lists, and these requests list none of one "
                     "size: set engine.rules=vllm, or take dataset=block_trace"
+                )
+            if self.sim_at:
+                raise ConfigError(
+                    "engine.sim_at: vLLM's scheduler does not count by the rules of traces: set engine.rules=vllm"
                 )
             return rules, listed or self.block_size
         needed = -(-self.max_model_len // self.block_size) + 1
@@ -165,6 +187,7 @@ class ReplayEngine:
             preempted_queries_tokens=0,
             preempted_hits_tokens=0,
             rules=paths.rules,
+            kv_bytes_per_token=None if self.kv_model is None else kv_bytes_per_token(self.kv_model),
         )
 
 

@@ -67,7 +67,7 @@ class LruCurve:
 
     @classmethod
     def in_pieces(cls, paths: BlockPaths) -> "LruCurve":
-        """All sizes, copies or not: as many passes as there are sizes at which another copy is used, and as many again."""
+        """All sizes, copies or not: two passes for each size at which another copy comes into use."""
         from cachelab.replay.kernels.runs import runs_between
 
         pieces: list[tuple[int, Int64s]] = []

@@ -8,12 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cachelab.dataset.block_trace_rows import block_trace_rows
 from cachelab.dataset.trace_writer import trace_rows, write_trace
 from cachelab.experiment import Result
 from cachelab.metrics.base import AnyMetric
 from cachelab.metrics.blocks import block_table
+from cachelab.metrics.capacity import capacity_table
+from cachelab.metrics.losses import losses_table
 from cachelab.metrics.requests import request_table
 from cachelab.metrics.turn import turn_table
+from cachelab.replay.chains import is_block_trace
 from cachelab.report.figures import FIGURES, draw
 from cachelab.report.summary import summary
 from cachelab.tracking.description import RunDescription
@@ -26,8 +30,9 @@ def write_artifacts(
 ) -> Path:
     """Write `<output_dir>/artifacts` and return it; it appears when it is whole, or not at all.
 
-    Files: config.yaml, trace.jsonl.gz, requests.parquet, blocks.parquet, per_turn.csv, metrics.json, figures/*.png,
-    summary.md. A folder of that name from an earlier run in the same place is replaced.
+    Files: config.yaml, trace.jsonl.gz (of a block trace block_trace.jsonl.gz), requests.parquet, blocks.parquet,
+    per_turn.csv, losses_per_turn.csv, capacity.csv, metrics.json, figures/*.png, summary.md. A folder of that name from
+    an earlier run in the same place is replaced.
     """
     folder = description.output_dir / "artifacts"
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
@@ -46,10 +51,16 @@ def _write(
     folder: Path, result: Result, description: RunDescription, metrics: Sequence[AnyMetric], tokenizer_name: str
 ) -> None:
     (folder / "config.yaml").write_text(description.config_yaml, encoding="utf-8")
-    write_trace(folder / "trace.jsonl.gz", trace_rows(result.workload.requests, tokenizer_name))
+    requests = result.workload.requests
+    if is_block_trace(requests):  # no text, and no tokens before an engine asks for them
+        write_trace(folder / "block_trace.jsonl.gz", block_trace_rows(requests))
+    else:
+        write_trace(folder / "trace.jsonl.gz", trace_rows(requests, tokenizer_name))
     write_parquet(folder / "requests.parquet", request_table(result.observation))
     write_parquet(folder / "blocks.parquet", block_table(result.observation))
     write_csv(folder / "per_turn.csv", turn_table(result.observation))
+    write_csv(folder / "losses_per_turn.csv", losses_table(result.observation))
+    write_csv(folder / "capacity.csv", capacity_table(result.observation))
     numbers = {"values": dict(result.numbers.values), "series": {k: dict(v) for k, v in result.numbers.series.items()}}
     (folder / "metrics.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
     (folder / "figures").mkdir()

@@ -9,6 +9,8 @@ import numpy.typing as npt
 from cachelab.experiment import Result
 from cachelab.metrics.requests import request_table
 from cachelab.metrics.reuse import gaps_requests, gaps_s
+from cachelab.report.capacity_figure import capacity_figure
+from cachelab.report.losses_figure import losses_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +28,8 @@ FIGURES: Mapping[str, str] = {
     "reuse_gaps": "How long blocks wait between two hits, in seconds and in requests",
     "hits_per_block": "How many blocks were hit how often",
     "prompt_lengths": "Prompt lengths by outcome, and how many of their tokens were cached",
+    "capacity": "Hit rate at every size of the cache: LRU, Belady's optimum, the ceiling, the measured points",
+    "losses": "Where each prompt token went: a waterfall, and turn by turn",
 }
 """Name -> what it shows."""
 
@@ -39,6 +43,8 @@ def draw(result: Result) -> dict[str, "Figure | None"]:
         "reuse_gaps": reuse_gaps(gaps_s(result.observation), gaps_requests(result.observation), clock),
         "hits_per_block": hits_per_block(result.observation.hits.per_block),
         "prompt_lengths": prompt_lengths(table),
+        "capacity": capacity_figure(result),
+        "losses": losses_figure(result.observation),
     }
 
 

@@ -3,16 +3,20 @@
 from collections.abc import Callable, Mapping
 
 from cachelab.experiment import Result
+from cachelab.metrics.capacity import gib
 from cachelab.metrics.hit_rate import RATIOS
-from cachelab.metrics.ideal import ideal, of_ideal
+from cachelab.metrics.ideal import ideal, ideal_steady, ideal_tokens, of_ideal
+from cachelab.metrics.losses import TERMS, lost
 from cachelab.metrics.observation import Observation
 from cachelab.metrics.ratio import Ratio
 from cachelab.metrics.turn import turn_table
+from cachelab.report.losses_figure import LABELS
 from cachelab.report.section import Section, count, decimal, grouped, percent, plain, seconds
 from cachelab.report.settings import settings, stages
 from cachelab.tracking.description import RunDescription
 
 _UNITS = {"hit_rate/first_prefill": "blocks", "hit_rate/ideal": "blocks", "hit_rate/of_ideal": "blocks"}
+_RULES = {"vllm": "vLLM's rules", "trace": "rules of traces"}
 _NO_HOST_TIER = "no host tier (KV connector) is on"
 _GAP_STATISTICS = ("mean", "min", "p50", "p95", "max")
 
@@ -37,6 +41,8 @@ def sections(result: Result, description: RunDescription, *, max_turns: int) -> 
     found = [
         settings(description.config),
         hit_rates(result),
+        capacity(result),
+        losses(result.observation),
         outcomes(result),
         turns(result.observation, max_turns),
         reuse(values),
@@ -69,6 +75,8 @@ def hit_rates(result: Result) -> Section:
         **RATIOS,
         "hit_rate/ideal": ideal,
         "hit_rate/of_ideal": of_ideal,
+        "hit_rate/ideal_tokens": ideal_tokens,
+        "hit_rate/ideal_steady": ideal_steady,
     }
     rows = []
     for name, ratio_of in ratios.items():
@@ -81,6 +89,34 @@ def hit_rates(result: Result) -> Section:
         2, ("per_request_mean", percent(mean), f"mean over {count(len(result.observation.completed))} requests")
     )
     return Section("Hit rates", ("hit_rate/", "value", "hits of all"), rows, left=frozenset({0, 2}))
+
+
+def capacity(result: Result) -> Section:
+    """How large a cache would do."""
+    values, counters = result.numbers.values, result.run.counters
+    sizes = (("knee (within 1 point of the ceiling)", "capacity/knee"), ("enough for all hits", "capacity/enough"))
+    rows = [
+        (label, count(blocks), count(blocks * counters.block_size), plain(gib(result.observation, round(blocks))))
+        for label, name in sizes
+        if (blocks := values.get(f"{name}_blocks")) is not None
+    ]
+    best = values.get("hit_rate/opt")
+    note = (
+        ""
+        if best is None
+        else f"With this run's {count(counters.num_blocks)} blocks the best possible is {percent(best)}."
+    )
+    return Section(f"Size of the cache (LRU, {_RULES[counters.rules]})", ("", "blocks", "tokens", "GiB"), rows, note)
+
+
+def losses(observation: Observation) -> Section:
+    """Where each prompt token went."""
+    if not observation.completed:
+        return Section("Where the prompt tokens went", (), ())
+    ratios = [(LABELS[term], lost(observation, term)) for term in TERMS]
+    rows = [(label, percent(ratio.value), count(ratio.numerator)) for label, ratio in ratios]
+    rows.append(("sum", "100.00 %", count(ratios[0][1].denominator)))
+    return Section("Where the prompt tokens went", ("", "share", "tokens"), rows)
 
 
 def turns(observation: Observation, max_turns: int) -> Section:
@@ -135,7 +171,8 @@ def engine_counters(result: Result) -> Section:
         ("host tier: tokens asked for", count(counters.host_queries_tokens)),
         ("host tier: tokens hit", count(counters.host_hits_tokens)),
     ]
-    note = "" if counters.host_queries_tokens is not None else f"Host tier: {_NO_HOST_TIER}."
+    note = f"Blocks are counted by {_RULES[counters.rules]}."
+    note += "" if counters.host_queries_tokens is not None else f" Host tier: {_NO_HOST_TIER}."
     return Section("Engine (its own counters)", ("counter", "value"), rows, note)
 
 
