@@ -3,6 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A first example may compile or load compiled loops: how long one takes says nothing.
+settings.register_profile("cachelab", deadline=None)
+settings.load_profile("cachelab")
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"

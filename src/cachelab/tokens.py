@@ -31,7 +31,7 @@ class BlockTokens:
 
     def __getitem__(self, key: slice) -> TokenIds:
         start, stop, step = key.indices(self.length)
-        return self.expanded(max(start, stop) if step > 0 else self.length)[key]
+        return self.expanded(max(start, stop))[start:stop:step] if step > 0 else self.expanded(self.length)[key]
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.tolist())

@@ -83,6 +83,7 @@ GOLDEN_COUNTERS = EngineCounters(
     preempted_hits_tokens=52,
     host_queries_tokens=40,
     host_hits_tokens=10,
+    kv_bytes_per_token=1 << 20,
 )
 
 
