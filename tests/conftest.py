@@ -26,3 +26,12 @@ def real_sharegpt() -> Path:
     if not path.exists():
         pytest.skip("the shared data is not on this machine")
     return path
+
+
+@pytest.fixture(scope="session")
+def mooncake() -> Path:
+    """Mooncake's conversation trace; skips where it is absent."""
+    path = SHARED / "data" / "mooncake_conversation_trace.jsonl"
+    if not path.exists():
+        pytest.skip("the shared data is not on this machine")
+    return path

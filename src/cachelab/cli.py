@@ -86,6 +86,8 @@ def run_job(config: "DictConfig") -> float | tuple[float, ...]:
         workload = experiment.prepare(parts)
         tracked.log_dataset(workload.dataset)
         tracked.log_workload(workload.numbers)
+        if root.export is not None:
+            build_part("export", root.export, root.plugins).write(workload.schedule)
         with progress_bar(len(workload.schedule)) as progress:
             result = experiment.run(parts, workload, progress)
         values = objective(root.objective, result)

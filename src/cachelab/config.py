@@ -23,5 +23,6 @@ class Root:
     metrics: dict[str, str]
     tracking: Group
     objective: Annotated[list[str], Field(min_length=1)]
+    export: Group | None = None
     cache_dir: str | None = None
     plugins: list[str] = Field(default_factory=list)

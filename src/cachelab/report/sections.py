@@ -8,10 +8,11 @@ from cachelab.metrics.hit_rate import RATIOS
 from cachelab.metrics.ideal import ideal, ideal_steady, ideal_tokens, of_ideal
 from cachelab.metrics.losses import TERMS, lost
 from cachelab.metrics.observation import Observation
+from cachelab.metrics.published import CLAIMS
 from cachelab.metrics.ratio import Ratio
 from cachelab.metrics.turn import turn_table
 from cachelab.report.losses_figure import LABELS
-from cachelab.report.section import Section, count, decimal, grouped, percent, plain, seconds
+from cachelab.report.section import ABSENT, Section, count, decimal, grouped, percent, plain, seconds
 from cachelab.report.settings import settings, stages
 from cachelab.tracking.description import RunDescription
 
@@ -40,6 +41,7 @@ def sections(result: Result, description: RunDescription, *, max_turns: int) -> 
     values = result.numbers.values
     found = [
         settings(description.config),
+        published(result),
         hit_rates(result),
         capacity(result),
         losses(result.observation),
@@ -107,6 +109,19 @@ def capacity(result: Result) -> Section:
         else f"With this run's {count(counters.num_blocks)} blocks the best possible is {percent(best)}."
     )
     return Section(f"Size of the cache (LRU, {_RULES[counters.rules]})", ("", "blocks", "tokens", "GiB"), rows, note)
+
+
+def published(result: Result) -> Section:
+    """Published numbers beside those of this run; no rows unless the run has them."""
+    values, rows = result.numbers.values, []
+    for claim in CLAIMS:
+        if (value := values.get(claim.metric.name)) is None:
+            continue
+        show = percent if claim.unit == "ratio" else count
+        verdict = {True: "pass", False: "FAIL", None: ABSENT}[claim.holds(result.observation, value)]
+        rows.append((claim.what, show(claim.published), show(value), verdict))
+    note = "Hit rates in tokens; why the two LRUs differ is in docs/replay.md." if rows else ""
+    return Section("Published numbers", ("number", "published", "here", ""), rows, note, frozenset({0, 3}))
 
 
 def losses(observation: Observation) -> Section:
