@@ -50,10 +50,11 @@ class BlockColumns:
 
     def paths(self) -> BlockPaths:
         """What a cache sees of the rows under the rules of traces, in the file's order."""
-        from cachelab.replay.kernels.interning import intern
+        from cachelab.replay.kernels.interning import intern, name_their_parents
 
-        listed = np.diff(self.offsets)
-        ids, offsets, parents, _ = intern(self.ids, self.offsets[:-1], listed, 1)
+        if name_their_parents(self.ids, self.offsets, self.num_ids):
+            return BlockPaths.listed(self.ids, self.offsets, self.num_ids, self.prompt_tokens, self.block_size)
+        ids, offsets, parents, _ = intern(self.ids, self.offsets[:-1], np.diff(self.offsets), 1)
         return BlockPaths.listed(ids, offsets, len(parents), self.prompt_tokens, self.block_size)
 
 
@@ -136,16 +137,21 @@ def read_block_columns(path: str, block_size: int | None = None, on_bad_row: OnB
 
 def _numbered(parts: list[dict[str, Any]]) -> tuple[Int32s, int, int]:
     """The ids of prompts, then those of replies, numbered from 0; how many numbers, and how many are of prompts."""
-    raw = [part.pop("ids") for part in parts]
-    num_listed = sum(map(len, raw))
-    ids: Int64s = np.concatenate([*raw, *(part.pop("reply_ids") for part in parts)])
-    del raw
-    lowest, highest = (int(ids.min()), int(ids.max())) if len(ids) else (0, -1)
-    if lowest >= 0 and highest < 2 * len(ids) + 1024:
-        return ids.astype(np.int32), highest + 1, num_listed
+    raw: list[Int64s] = [part.pop(name) for name in ("ids", "reply_ids") for part in parts]
+    num_listed = sum(map(len, raw[: len(parts)]))
+    lowest = min((int(ids.min()) for ids in raw if len(ids)), default=0)
+    highest = max((int(ids.max()) for ids in raw if len(ids)), default=-1)
+    if lowest >= 0 and highest < 2 * sum(map(len, raw)) + 1024:
+        numbered = np.empty(sum(map(len, raw)), np.int32)
+        end = len(numbered)
+        while raw:  # each piece is let go as soon as it is in
+            ids = raw.pop()
+            numbered[end - len(ids) : end] = ids
+            end -= len(ids)
+        return numbered, highest + 1, num_listed
     import pandas
 
-    numbers, distinct = pandas.factorize(ids)
+    numbers, distinct = pandas.factorize(np.concatenate(raw))
     return numbers.astype(np.int32), len(distinct), num_listed
 
 

@@ -38,15 +38,18 @@ class BlockChains:
 
         With `width` the sequences hold only so many tokens of each block, the others being the same again.
         """
+        return cls.of_pieces([(sequence,) for sequence in sequences], block_size, width)
+
+    @classmethod
+    def of_pieces(
+        cls, sequences: Sequence[tuple[AnyTokens, ...]], block_size: int, width: int | None = None
+    ) -> "BlockChains":
+        """The same for sequences in pieces, each laid down once."""
         from cachelab.replay.kernels.interning import intern
 
         width = width or block_size
-        lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
-        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-        tokens = np.empty(int(starts[-1]), np.int32)
-        for sequence, start, length in zip(sequences, starts.tolist(), lengths.tolist(), strict=False):
-            tokens[start : start + length] = sequence
-        ids, offsets, parents, where = intern(tokens, starts[:-1], lengths, width)
+        tokens, starts, lengths = _laid_down(sequences)
+        ids, offsets, parents, where = intern(tokens, starts, lengths, width)
         return cls(ids, offsets, parents, where, tokens, width, block_size)
 
     @property
@@ -106,7 +109,7 @@ def chain_requests(
         chains = BlockChains.of([_numbers(r, n) for r, n in zip(requests, full, strict=True)], block_size, width=1)
     else:
         pairs = zip(requests, replies.tolist(), strict=True)
-        chains = BlockChains.of([_computed(request, reply) for request, reply in pairs], block_size)
+        chains = BlockChains.of_pieces([_computed(request, reply) for request, reply in pairs], block_size)
     paths = BlockPaths.vllm(chains.ids, chains.num_ids, prompt_tokens, computed, block_size)
     return RequestBlocks(chains, paths)
 
@@ -148,10 +151,22 @@ def _numbers(request: Request, full_blocks: int) -> TokenIds:
     return np.concatenate([prompt.first_blocks(of_prompt), reply.first_blocks(max(full_blocks - of_prompt, 0))])
 
 
-def _computed(request: Request, reply_tokens: int) -> TokenIds:
-    if not reply_tokens:
-        return np.asarray(request.prompt_ids)
-    return np.concatenate([request.prompt_ids, request.reply_ids[:reply_tokens]])
+def _computed(request: Request, reply_tokens: int) -> tuple[AnyTokens, ...]:
+    return (request.prompt_ids, request.reply_ids[:reply_tokens]) if reply_tokens else (request.prompt_ids,)
+
+
+def _laid_down(sequences: Sequence[tuple[AnyTokens, ...]]) -> tuple[TokenIds, Int64s, Int64s]:
+    """Sequences in pieces as one array, and where each begins and how long it is."""
+    lengths = np.fromiter((sum(map(len, pieces)) for pieces in sequences), np.int64, len(sequences))
+    starts = np.cumsum(lengths) - lengths
+    tokens = np.empty(int(lengths.sum()), np.int32)
+    at = 0
+    for pieces in sequences:
+        for piece in pieces:
+            end = at + len(piece)
+            tokens[at:end] = piece
+            at = end
+    return tokens, starts, lengths
 
 
 def seen_tokens(requests: Sequence[Request], reply_tokens: Sequence[int], block_size: int, rules: Rules) -> Int64s:
@@ -161,7 +176,7 @@ def seen_tokens(requests: Sequence[Request], reply_tokens: Sequence[int], block_
     """
     from cachelab.replay.kernels.radix import longest_known
 
-    sequences: list[AnyTokens] = []
+    sequences: list[tuple[AnyTokens, ...]] = []
     asks: list[bool] = []
     width = block_size if rules == "trace" or all(_in_blocks(request, block_size) for request in requests) else 1
     for request, reply in zip(requests, reply_tokens, strict=True):
@@ -171,17 +186,13 @@ def seen_tokens(requests: Sequence[Request], reply_tokens: Sequence[int], block_
             asks.append(True)
             continue
         # What it asks for ends with the prompt; what it leaves goes on with the reply's blocks.
-        sequences.append(_listed(request, block_size))
+        sequences.append((_listed(request, block_size),))
         asks.append(True)
         if rules == "vllm":
-            sequences.append(_numbers(request, (len(prompt) + max(reply - 1, 0)) // block_size))
+            sequences.append((_numbers(request, (len(prompt) + max(reply - 1, 0)) // block_size),))
             asks.append(False)
-    lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
-    ends = np.cumsum(lengths)
-    tokens = np.empty(int(ends[-1]) if len(ends) else 0, np.int32)
-    for sequence, end, length in zip(sequences, ends.tolist(), lengths.tolist(), strict=True):
-        tokens[end - length : end] = sequence
-    known = longest_known(tokens, ends - lengths, lengths, np.asarray(asks, np.bool_))[np.asarray(asks, np.bool_)]
+    asking = np.asarray(asks, np.bool_)
+    known = longest_known(*_laid_down(sequences), asking)[asking]
     prompt_tokens = np.fromiter((len(request.prompt_ids) for request in requests), np.int64, len(requests))
     seen: Int64s = np.minimum(known * width, prompt_tokens)
     return seen

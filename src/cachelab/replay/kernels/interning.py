@@ -107,3 +107,20 @@ def _rehashed(table, tokens, where, parents, width):
                 place = (place + 1) & mask
             larger[place] = found
     return larger
+
+
+@njit(cache=True)
+def name_their_parents(ids, offsets, num_ids):
+    """Whether each id follows the same id wherever it stands: then equal ids are equal chains already."""
+    unknown = -2
+    parents = np.full(num_ids, unknown, np.int32)
+    for i in range(len(offsets) - 1):
+        parent = np.int32(ROOT)
+        for j in range(offsets[i], offsets[i + 1]):
+            before = parents[ids[j]]
+            if before != parent:
+                if before != unknown:
+                    return False
+                parents[ids[j]] = parent
+            parent = ids[j]
+    return True
