@@ -38,7 +38,8 @@ def main() -> None:
     # Hydra then raises instead of printing its own account of an error, which takes many lines.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        hydra.main(config_path=str(config_dir()), config_name="config")(task)()
+        start = hydra.main(config_path=str(config_dir()), config_name="config", execution_whitelist=["cachelab.*"])
+        start(task)()
     except KeyboardInterrupt:
         sys.exit(130)
     except SystemExit as exit_:
