@@ -136,3 +136,18 @@ def test_replay_of_text_under_the_rules_of_traces_is_refused() -> None:
     schedule = one_lane(conversation("a", (range(6), range(5))))
     with pytest.raises(ConfigError, match=r"engine\.rules: trace .* dataset=block_trace"):
         run(ReplayEngine(rules="trace"), schedule)
+
+
+def test_replay_of_several_requests_at_once_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"engine\.max_num_seqs: 8, .* engine=sim"):
+        ReplayEngine(max_num_seqs=8)
+
+
+def test_replay_runs_sim_beside_where_it_is_told_to() -> None:
+    schedule = ByConversation().arrange(random_requests(3, 8, vocabulary=4))
+    engine = ReplayEngine(block_size=8, max_model_len=200, num_blocks=40, sim_at=[26, 60])
+    result = run(engine, schedule)
+    assert [beside.counters.num_blocks for beside in result.beside] == [25, 59]
+    for beside in result.beside:
+        alone = ReplayEngine(block_size=8, max_model_len=200, num_blocks=beside.counters.num_blocks + 1)
+        assert run(alone, schedule).records == beside.records

@@ -39,6 +39,7 @@ class ReplayEngine:
 
     block_size: Positive = 16
     max_model_len: Positive = 8192
+    max_num_seqs: Positive = 1
     num_blocks: Positive = 10_000
     max_num_batched_tokens: Positive = 8192
     rules: Literal["auto", "vllm", "trace"] = "auto"
@@ -47,6 +48,11 @@ class ReplayEngine:
     cost: StepCost = field(default_factory=StepCost)
 
     def __post_init__(self) -> None:
+        if self.max_num_seqs != 1:
+            raise ConfigError(
+                f"engine.max_num_seqs: {self.max_num_seqs}, but replay runs one request at a time: set it to 1, "
+                "or take engine=sim"
+            )
         if self.num_blocks < 2:
             raise ConfigError("engine.num_blocks: 1 block is vLLM's null block and holds nothing: set 2 or more")
 
