@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cachelab.dataset import block_columns
 from cachelab.dataset.block_columns import read_block_columns
+from cachelab.dataset.block_row import BlockRow, columns_of
 from cachelab.dataset.block_trace import BlockTrace
 from cachelab.dataset.block_trace_rows import block_trace_rows
 from cachelab.dataset.trace_writer import write_trace
@@ -215,6 +216,57 @@ def test_block_trace_replays_as_vllm_runs_it(
     replay = ReplayEngine(rules="vllm", **shared).run(schedule, lambda ended: None)
     assert replay.records == sim.records
     assert replay.counters == sim.counters
+
+
+Number = st.integers(-2, 30) | st.sampled_from([2**62, 2**63, 10**18, 1.5, None, True, "4", []])
+Document = st.fixed_dictionaries(
+    {},
+    optional={
+        "input_length": st.integers(1, 12) | Number,
+        "output_length": st.integers(0, 5) | Number,
+        "hash_ids": st.lists(st.integers(0, 5) | Number, max_size=3) | Number,
+        "timestamp": Number,
+        "block_size": st.just(4) | Number,
+        "chat_id": Number,
+        "parent_chat_id": Number,
+        "turn": Number,
+        "type": st.text(max_size=3),
+        "output_hash_ids": st.lists(st.integers(0, 5), max_size=2) | Number,
+        "other": Number,
+    },
+)
+
+
+@given(st.lists(Document, min_size=1, max_size=3), st.sampled_from([None, (",", ":"), (" , ", " :\t")]), st.data())
+def test_block_trace_fast_reader_reads_as_the_careful_one_or_not_at_all(
+    documents: list[dict[str, Any]], separators: tuple[str, str] | None, data: st.DataObject
+) -> None:
+    text = "\n".join(json.dumps(document, separators=separators) for document in documents)
+    if data.draw(st.booleans()):  # cut or damaged somewhere
+        place = data.draw(st.integers(0, len(text) - 1))
+        text = text[:place] + data.draw(st.sampled_from(["", "}", "0", ",", '"', "\n", "x", "\\"])) + text[place + 1 :]
+    fast = columns_of(text.encode(), 4, None)
+    if fast is None:
+        return
+    rows, size = [], None
+    for line in text.split("\n"):
+        if line.strip():
+            rows.append(BlockRow.of(line.encode(), "a line", 4, size))
+            size = rows[-1].block_size
+    careful = BlockRow.columns(rows, {})
+    assert fast.keys() == careful.keys()
+    for name, column in careful.items():
+        same = column == fast[name] if name in ("block_size", "chats") else column.tolist() == fast[name].tolist()
+        assert same or name == "chats", name
+    if careful["chats"] is not None:
+        assert [chat for chat, _ in careful["chats"]] == [chat for chat, _ in fast["chats"]]
+
+
+def test_block_trace_fast_reader_takes_what_traces_hold() -> None:
+    mooncake = json.dumps(GOOD).encode() + b"\n"
+    bailian = json.dumps({"chat_id": 1, "parent_chat_id": -1, "type": "text", "turn": 1, **GOOD}).encode()
+    for text in (mooncake, bailian, mooncake * 3, b"\r\n" + mooncake):
+        assert columns_of(text, 4, None) is not None
 
 
 def test_block_trace_written_and_read_again_is_the_same(tmp_path: Path) -> None:

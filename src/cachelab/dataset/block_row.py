@@ -91,56 +91,37 @@ class BlockRow:
 
 def columns_of(chunk: bytes, default_size: int | None, known_size: int | None) -> dict[str, Any] | None:
     """The columns of whole lines if each of them is a plain good row with numbers for ids; None if any is not."""
-    import pyarrow
-    import pyarrow.compute as pc
-    import pyarrow.json
+    from cachelab.replay.kernels.rows import ABSENT, KEYS, NUM_NUMBERS, key_table, read_rows
 
-    try:
-        options = pyarrow.json.ReadOptions(block_size=len(chunk) + 1, use_threads=False)
-        table = pyarrow.json.read_json(pyarrow.BufferReader(chunk), options).combine_chunks()
-    except (pyarrow.ArrowException, ValueError):
+    numbers, ids, listed, reply_ids = read_rows(np.frombuffer(chunk, np.uint8), *key_table())
+    if not len(numbers):
         return None
-    columns = {name: table.column(name) for name in table.column_names}
-    if "output_hash_ids" in columns or "chat_id" in columns or not columns.keys() >= set(FIELDS):
-        return None
-    wanted = {name: pyarrow.int64() for name in (*FIELDS, "block_size") if name in columns}
-    wanted["hash_ids"] = pyarrow.list_(pyarrow.int64())
-    if any(columns[name].type != type_ or columns[name].null_count for name, type_ in wanted.items()):
-        return None
-    block_size = known_size or default_size
-    if "block_size" in columns:
-        sizes = pc.unique(columns["block_size"]).to_pylist()
-        if len(sizes) > 1 or (known_size is not None and sizes != [known_size]):
+    column = dict(zip(KEYS[:NUM_NUMBERS], numbers.T.copy(), strict=True))
+    size = known_size or default_size
+    if (own := np.unique(column["block_size"])).tolist() != [ABSENT]:
+        if len(own) > 1 or (known_size is not None and own[0] != known_size):
             return None
-        block_size = sizes[0]
-    if not block_size or block_size < 1 or not len(table):
+        size = int(own[0])
+    prompt, reply = column["input_length"], column["output_length"]
+    if not size or size < 1 or (prompt < 1).any() or (reply < 0).any() or max(prompt.max(), reply.max()) >= MAX_TOKENS:
         return None
-    lists = columns["hash_ids"].combine_chunks()
-    lists = lists.chunk(0) if isinstance(lists, pyarrow.ChunkedArray) else lists
-    if lists.values.null_count:
+    fits = (listed[:, 0] == -(-prompt // size)) | (listed[:, 0] == prompt // size)
+    if not fits.all() or (listed[:, 1] > -(-(prompt + reply) // size) - prompt // size).any():
         return None
-    offsets = lists.offsets.to_numpy()
-    ids = lists.values.to_numpy()[offsets[0] : offsets[-1]]
-    listed = np.diff(offsets).astype(np.int64)
-    prompt, reply = columns["input_length"].to_numpy(), columns["output_length"].to_numpy()
-    fits = (listed == -(-prompt // block_size)) | (listed == prompt // block_size)
-    in_range = (prompt >= 1) & (prompt < MAX_TOKENS) & (reply >= 0) & (reply < MAX_TOKENS)
-    if not (fits & in_range).all() or (len(ids) and ids.min() < 0):
-        return None
-    times = columns.get("timestamp")
-    if times is not None and (times.null_count or times.type not in (pyarrow.int64(), pyarrow.float64())):
-        return None
-    none = np.zeros(len(table), np.int64)
+    times, chat, parent = column["timestamp"], column["chat_id"], column["parent_chat_id"]
+    chats = None
+    if (chat != ABSENT).all():
+        chats = list(zip(chat.tolist(), np.where(parent == ABSENT, -1, parent).tolist(), strict=True))
     return {
         "prompt_tokens": prompt,
         "reply_tokens": reply,
         "ids": ids,
-        "listed": listed,
-        "reply_ids": none[:0],
-        "reply_listed": none,
-        "timestamps_ms": none.astype(np.float64) if times is None else times.to_numpy().astype(np.float64),
-        "block_size": block_size,
-        "chats": None,
+        "listed": listed[:, 0],
+        "reply_ids": reply_ids,
+        "reply_listed": listed[:, 1],
+        "timestamps_ms": np.where(times == ABSENT, 0, times).astype(np.float64),
+        "block_size": size,
+        "chats": chats,
     }
 
 
