@@ -158,15 +158,9 @@ def _computed(request: Request, reply_tokens: int) -> tuple[AnyTokens, ...]:
 def _laid_down(sequences: Sequence[tuple[AnyTokens, ...]]) -> tuple[TokenIds, Int64s, Int64s]:
     """Sequences in pieces as one array, and where each begins and how long it is."""
     lengths = np.fromiter((sum(map(len, pieces)) for pieces in sequences), np.int64, len(sequences))
-    starts = np.cumsum(lengths) - lengths
-    tokens = np.empty(int(lengths.sum()), np.int32)
-    at = 0
-    for pieces in sequences:
-        for piece in pieces:
-            end = at + len(piece)
-            tokens[at:end] = piece
-            at = end
-    return tokens, starts, lengths
+    all_pieces = [piece for pieces in sequences for piece in pieces]
+    tokens = np.concatenate(all_pieces, dtype=np.int32) if all_pieces else np.empty(0, np.int32)
+    return tokens, np.cumsum(lengths) - lengths, lengths
 
 
 def seen_tokens(requests: Sequence[Request], reply_tokens: Sequence[int], block_size: int, rules: Rules) -> Int64s:
