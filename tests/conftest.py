@@ -4,6 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A first example may compile or load compiled loops: how long one takes says nothing.
+settings.register_profile("cachelab", deadline=None)
+settings.load_profile("cachelab")
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -39,3 +44,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("gpu"):
             item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU"))
+
+
+@pytest.fixture(scope="session")
+def mooncake() -> Path:
+    """Mooncake's conversation trace; skips where it is absent."""
+    path = SHARED / "data" / "mooncake_conversation_trace.jsonl"
+    if not path.exists():
+        pytest.skip("the shared data is not on this machine")
+    return path

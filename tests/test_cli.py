@@ -352,3 +352,36 @@ def test_cli_host_tier_is_hit(cachelab: Cachelab, tmp_path: Path) -> None:
     assert found["hit_rate/vllm_cpu"] > 0
     assert found["hit_rate/first_prefill_host"] > 0
     assert found["hit_rate/first_prefill_all_tiers"] == pytest.approx(both)
+
+
+def test_cli_capacity_of_a_block_trace(cachelab: Cachelab, tmp_path: Path, mooncake: Path) -> None:
+    done = cachelab("experiment=capacity", "dataset=block_trace", f"dataset.path={mooncake}")
+    assert done.returncode == 0, done.stderr
+    assert "rules of traces" in done.stdout
+    ((run_id, _, status),) = runs(tmp_path / "mlflow.db")
+    assert status == "FINISHED"
+    found = metrics(tmp_path / "mlflow.db", run_id)
+    names = ("ideal", "ideal_tokens", "ideal_per_request_mean", "ideal_steady")
+    ceilings = [found[f"hit_rate/{name}"] for name in names]
+    assert [round(100 * value, 1) for value in ceilings] == [36.6, 37.4, 40.9, 39.8]
+    assert sum(value for name, value in found.items() if name.startswith("losses/")) == pytest.approx(1)
+    assert found["capacity/knee_blocks"] == 52_882
+    (figure,) = tmp_path.glob("mlartifacts/**/artifacts/figures/capacity.png")
+    assert figure.stat().st_size > 20_000
+
+
+def test_cli_bad_block_trace_is_one_line(cachelab: Cachelab, tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    good = '{"input_length": 600, "output_length": 1, "hash_ids": [1, 2]}'
+    path.write_text(f"{good}\n" + '{"input_length": 600, "hash_ids": [1, 2]}\n')
+    line = one_line(cachelab("experiment=capacity", "dataset=block_trace", f"dataset.path={path}", "tracking=none"))
+    assert f"{path}: line 2: field output_length is missing" in line
+
+
+def test_cli_sweep_of_orders_lays_its_curves_over_one_another(cachelab: Cachelab, tmp_path: Path) -> None:
+    done = cachelab(
+        "--multirun", "experiment=capacity", "order=by_arrival,by_turn", "tracking=none", "filter.max_conversations=20"
+    )
+    assert done.returncode == 0, done.stderr
+    (figure,) = tmp_path.glob("multirun/*/*/capacity_overlay.png")
+    assert figure.stat().st_size > 10_000

@@ -14,7 +14,13 @@ from cachelab.errors import ConfigError
 from cachelab.overview import description
 
 GROUPS = ("dataset", "tokenizer", "filter", "trace", "order", "engine", "tracking")
-MUST_BE_GIVEN = {"dataset=trace": ["dataset.path=x.jsonl"], "tokenizer=huggingface": ["tokenizer.model=x"]}
+MUST_BE_GIVEN = {
+    "dataset=trace": ["dataset.path=x.jsonl"],
+    "dataset=block_trace": ["dataset.path=x.jsonl"],
+    "export=block_trace": ["export.path=x.jsonl.gz"],
+    "experiment=reproduce": ["dataset.path=x.jsonl"],
+    "tokenizer=huggingface": ["tokenizer.model=x"],
+}
 OPTION_FILES = sorted(
     path.relative_to(config_dir()) for path in config_dir().glob("*/*.yaml") if path.parent.name != "hydra"
 )
@@ -41,6 +47,8 @@ def test_option_composes_and_builds(file: Path) -> None:
             continue  # needs a model on disk: see tests/tokenizer
         part = build_part(group, getattr(root, group), root.plugins)
         assert type(part).__module__.startswith(f"cachelab.{group}.")
+    if root.export is not None:
+        assert type(build_part("export", root.export, root.plugins)).__module__.startswith("cachelab.export.")
     assert len(build_metrics(root.metrics)) > 30
 
 
@@ -52,7 +60,7 @@ def test_option_says_what_it_is_on_its_first_comment_line(file: Path) -> None:
 
 def test_option_files_are_those_of_the_groups() -> None:
     folders = {str(file.parent) for file in OPTION_FILES}
-    assert folders == {*GROUPS, "metrics", "experiment"}
+    assert folders == {*GROUPS, "metrics", "experiment", "export"}
 
 
 def test_experiment_arms_differ_in_trace_and_order_only() -> None:

@@ -128,6 +128,8 @@ def run_job(config: "DictConfig") -> "Score | Scores":
         digest = job_digest(plain, workload.dataset.digest, versions(description.tags.get("cachelab.vllm_version")))
         tracked.log_tags({"cachelab.job_digest": digest})
         tracked.log_workload(workload.numbers)
+        if root.export is not None:
+            build_part("export", root.export, root.plugins).write(workload.schedule)
         with progress_bar(len(workload.schedule)) as progress:
             result = experiment.run(parts, workload, progress)
         folder = write_artifacts(result, description, parts.metrics, parts.tokenizer.name, root.artifacts)

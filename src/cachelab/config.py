@@ -8,7 +8,7 @@ from pydantic.dataclasses import dataclass
 from cachelab.part import PART
 
 Group = dict[str, Any]
-Artifact = Literal["trace", "requests", "blocks", "per_turn", "figures"]
+Artifact = Literal["trace", "requests", "blocks", "per_turn", "capacity", "figures"]
 """The files that a run may leave out; config.yaml, metrics.json and summary.md it always writes."""
 
 
@@ -51,5 +51,6 @@ class Root:
     comparison: Comparison = Field(default_factory=Comparison)
     sweep: Sweep = Field(default_factory=Sweep)
     sync: str | None = None
+    export: Group | None = None
     cache_dir: str | None = None
     plugins: list[str] = Field(default_factory=list)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-TokenIds = npt.NDArray[np.int32]
+from cachelab.tokens import AnyTokens
+from cachelab.tokens import TokenIds as TokenIds
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class TokenizedTurn:
     """
 
     kept_tokens: int
-    new_ids: TokenIds
-    reply_ids: TokenIds
+    new_ids: AnyTokens
+    reply_ids: AnyTokens
     alone_ids: TokenIds | None
     user: str
     assistant: str
@@ -70,14 +70,15 @@ class TokenizedConversation:
         pairs = zip(self.turns, self.turns[1:], strict=False)
         return sum(now.kept_tokens < before.prompt_tokens + len(before.reply_ids) for before, now in pairs)
 
-    def prompts(self) -> list[TokenIds]:
-        """The prompt of every turn. Shape of each: (prompt_tokens,)."""
-        prompts: list[TokenIds] = []
-        context = np.empty(0, dtype=np.int32)
-        for turn in self.turns:
-            prompt = np.concatenate([context[: turn.kept_tokens], turn.new_ids]).astype(np.int32, copy=False)
-            prompts.append(prompt)
-            context = np.concatenate([prompt, turn.reply_ids])
+    def prompts(self) -> list[AnyTokens]:
+        """The prompt of every turn. Shape of each: (prompt_tokens,). One that keeps nothing is not copied."""
+        prompts: list[AnyTokens] = []
+        for index, turn in enumerate(self.turns):
+            if not turn.kept_tokens:
+                prompts.append(turn.new_ids)
+                continue
+            context = np.concatenate([prompts[-1], self.turns[index - 1].reply_ids])[: turn.kept_tokens]
+            prompts.append(np.concatenate([context, turn.new_ids]).astype(np.int32, copy=False))
         return prompts
 
 
@@ -128,7 +129,8 @@ class RecordedConversation:
         return TokenizedConversation(self.id, tuple(turns))
 
 
-AnyConversation = Conversation | RecordedConversation
+AnyConversation = Conversation | RecordedConversation | TokenizedConversation
+"""What a dataset may give; what is in token ids already is taken as it is."""
 
 
 def common_prefix(a: TokenIds, b: TokenIds) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from cachelab.conversation import TokenIds
+from cachelab.tokens import AnyTokens
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,8 +20,8 @@ class Request:
     id: str
     conversation_id: str
     turn_index: int
-    prompt_ids: TokenIds
-    reply_ids: TokenIds
+    prompt_ids: AnyTokens
+    reply_ids: AnyTokens
     messages: tuple[str, ...]
     response: str
     timestamp_s: float

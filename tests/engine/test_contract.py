@@ -7,6 +7,7 @@ import pytest
 
 from cachelab.engine.agreement import AgreementEngine
 from cachelab.engine.base import Engine, EngineRun
+from cachelab.engine.replay import ReplayEngine
 from cachelab.engine.sim import SimEngine
 from cachelab.engine.vllm import CpuEngine, CudaEngine
 from cachelab.order.all_at_once import AllAtOnce
@@ -20,6 +21,7 @@ from workloads import random_requests, request
 SIM = {"block_size": 8, "max_model_len": 256, "num_blocks": 40}
 CPU = {"block_size": 32, "max_model_len": 256, "num_blocks": 10}
 ENGINES: dict[str, Callable[[], Engine]] = {
+    "replay": lambda: ReplayEngine(**SIM),
     "sim, one at a time": lambda: SimEngine(**SIM, max_num_seqs=1),
     "sim, four at a time": lambda: SimEngine(**SIM, max_num_seqs=4),
     "sim, no cache": lambda: SimEngine(**(SIM | {"num_blocks": 200}), max_num_seqs=4, enable_prefix_caching=False),

@@ -85,6 +85,7 @@ GOLDEN_COUNTERS = EngineCounters(
     host_queries_tokens=47,
     host_hits_tokens=8,
     num_host_blocks=20,
+    kv_bytes_per_token=1 << 20,
 )
 
 # The two blocks that had been evicted came from the host tier: A1's third, D1's first.

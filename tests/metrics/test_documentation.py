@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cachelab.conversation import TokenizedConversation, TokenizedTurn
+from cachelab.dataset.block_trace import BlockTrace
 from cachelab.dataset.messages import COUNTS
 from cachelab.dataset.trace_file import parse_trace
 from cachelab.filter.thresholds import Thresholds
@@ -58,12 +59,15 @@ def test_document_example(golden: Observation, default_metrics: tuple[AnyMetric,
     assert examples == pytest.approx(dict(numbers.values) | last, abs=5e-5)
 
 
-def test_document_stages() -> None:
+def test_document_stages(tmp_path: Path) -> None:
+    blocks = tmp_path / "blocks.jsonl"
+    blocks.write_text('{"input_length": 3, "output_length": 1, "hash_ids": [1]}')
+    block_trace = BlockTrace(path=str(blocks), block_size=4)
     turn = TokenizedTurn(0, np.ones(3, np.int32), np.ones(2, np.int32), np.ones(3, np.int32), "a", "b")
     conversation = TokenizedConversation("c", (turn,))
     row = '{"prompt": "a", "response": "b", "conversation_id": "c", "turn_index": 0, "timestamp": 0.0}'
     counted = {
-        "dataset": {*COUNTS, *parse_trace(row, "a file").counts},
+        "dataset": {*COUNTS, *parse_trace(row, "a file").counts, *block_trace.load().counts},
         "filter": set(Thresholds().apply([conversation]).numbers),
         "trace": set(MultiTurn().build([conversation]).numbers),
     }

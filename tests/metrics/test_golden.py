@@ -31,7 +31,23 @@ EXPECTED = {
     "hit_rate/first_prefill_host": 2 / 21,  # A1's third block and D1's first
     "hit_rate/first_prefill_all_tiers": 14 / 21,  # 12 + 2
     "hit_rate/ideal": 2 / 3,  # 0+1+3+0+1+1+5+2+1 = 14 of 21
+    "hit_rate/ideal_tokens": 56 / 95,  # 14 blocks of 4
+    "hit_rate/ideal_per_request_mean": (0 + 4 / 6 + 12 / 18 + 0 + 4 / 8 + 4 / 8 + 20 / 24 + 8 / 12 + 4 / 7) / 9,
+    "hit_rate/ideal_steady": 40 / 59,  # from the fifth request on: (4+4+20+8+4) / (8+8+24+12+7)
     "hit_rate/of_ideal": 6 / 7,  # 12 / 14
+    "hit_rate/opt": 2 / 3,  # 12 blocks hold everything that is used again
+    "capacity/knee_blocks": 11,  # where D1's block lies when D1 comes: docs/metrics.md counts it
+    "capacity/knee_tokens": 44,
+    "capacity/knee_gib": 44 / 1024,  # at 1 MiB a token
+    "capacity/enough_blocks": 11,
+    "losses/reused": 48 / 95,  # test_losses.py has the terms request by request
+    "losses/never_seen": 31 / 95,
+    "losses/block_rounding": 4 / 95,
+    "losses/last_token": 4 / 95,
+    "losses/in_flight": 0,
+    "losses/other": 8 / 95,
+    "losses/eviction": 0,
+    "losses/capacity": 0,
     "blocks/total": 21,
     "blocks/hit": 12,  # 6 + 2 + 1 + 1 + 1 + 1
     "blocks/reused_distinct": 6,

@@ -1,18 +1,29 @@
 """What every order must do, whatever it is called."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cachelab.order.all_at_once import AllAtOnce
 from cachelab.order.base import Order
+from cachelab.order.by_arrival import ByArrival
 from cachelab.order.by_conversation import ByConversation
 from cachelab.order.by_turn import ByTurn
 from cachelab.order.sessions import Sessions
 from cachelab.request import Request, Schedule
 from workloads import conversation, request
 
-ORDERS = [AllAtOnce(), ByConversation(), ByTurn(), Sessions(num_users=1), Sessions(num_users=3), Sessions(num_users=50)]
+ORDERS = [
+    AllAtOnce(),
+    ByArrival(),
+    ByConversation(),
+    ByTurn(),
+    Sessions(num_users=1),
+    Sessions(num_users=3),
+    Sessions(num_users=50),
+]
 
 
 @st.composite
@@ -99,3 +110,11 @@ def test_sessions_deal_conversations_to_the_least_loaded_user() -> None:
 
 def test_sessions_with_more_users_than_conversations_leaves_users_idle() -> None:
     assert ids(Sessions(num_users=9).arrange(TWO)) == [[["a/0", "a/1"], ["b/0", "b/1"]]]
+
+
+def test_by_arrival_goes_by_recorded_times_and_keeps_turns_in_order() -> None:
+    # b/0 came first; a/1 is recorded before a/0, which it follows: it comes right after it
+    times = {"a/0": 5.0, "a/1": 3.0, "b/0": 1.0, "b/1": 6.0}
+    requests = [replace(request, timestamp_s=times[request.id]) for request in TWO]
+    assert ids(ByArrival().arrange(requests)) == [[["b/0", "a/0", "a/1", "b/1"]]]
+    assert ByArrival().arrange([]).stages == ()

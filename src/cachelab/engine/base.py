@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from cachelab.replay.chains import RequestBlocks
+from cachelab.replay.paths import Rules
 from cachelab.request import Request, RequestRecord, Schedule
 
 
@@ -14,7 +16,8 @@ class EngineCounters:
     `num_blocks` counts usable blocks (vLLM keeps one null block besides). The prefix-cache counters are vLLM's, in
     tokens, summed over the run's steps: `queries`/`hits` count each request's first prefill, `preempted_*` its
     prefills after a preemption, `host_*` the KV connector's (None when no host tier is on). `num_host_blocks` is the
-    host tier's capacity in blocks of the engine's size.
+    host tier's capacity in blocks of the engine's size. `rules` says how blocks are counted (cachelab.replay.paths).
+    `kv_bytes_per_token` is of the model that the engine knows, if any.
     """
 
     clock: Literal["simulated", "wall"]
@@ -29,6 +32,8 @@ class EngineCounters:
     host_queries_tokens: int | None = None
     host_hits_tokens: int | None = None
     num_host_blocks: int | None = None
+    rules: Rules = "vllm"
+    kv_bytes_per_token: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,9 @@ class EngineRun:
     `requests` are the requests as they ran, in the same order, with the prompt that was sent and the reply that came
     (None: as they were scheduled). `twin_records` are those of a second engine that ran the same requests, where one
     did. `notes` are sentences that a reader of the numbers must know.
+
+    An engine that numbers the blocks of the completed requests, in the order of first prefills, hands them on.
+    `beside` are runs of the same schedule on vLLM's scheduler with other numbers of blocks.
     """
 
     records: Sequence[RequestRecord]
@@ -45,10 +53,17 @@ class EngineRun:
     requests: Sequence[Request] | None = None
     twin_records: Sequence[RequestRecord] | None = None
     notes: tuple[str, ...] = ()
+    blocks: RequestBlocks | None = None
+    beside: Sequence["EngineRun"] = ()
 
 
 Progress = Callable[[int], None]
 """Called with the number of requests that have ended since the last call."""
+
+
+def no_room(prompt_tokens: int, max_model_len: int) -> str:
+    """Why a prompt is rejected that leaves no room for a reply."""
+    return f"prompt of {prompt_tokens} tokens leaves no room in max_model_len {max_model_len}"
 
 
 class Engine(Protocol):

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import numpy as np
 
-from cachelab.conversation import TokenIds
 from cachelab.engine import vllm_core
-from cachelab.engine.base import EngineCounters, EngineRun, Progress
+from cachelab.engine.base import EngineCounters, EngineRun, Progress, no_room
 from cachelab.engine.history import Dataset, History, HistoryLost
 from cachelab.errors import EngineError
 from cachelab.request import Request, RequestRecord, Schedule, Stage
+from cachelab.tokens import AnyTokens
 
 if TYPE_CHECKING:
     from vllm.v1.engine import EngineCoreOutput
@@ -44,7 +44,7 @@ class _InFlight:
     request: Request
     lane: Iterator[Request]
     record: RequestRecord
-    prompt_ids: TokenIds
+    prompt_ids: AnyTokens
     preemptions: int = 0
     output_ids: list[int] = field(default_factory=list)
 
@@ -112,11 +112,7 @@ class Driver:
                 continue
             room = self.max_model_len - len(prompt_ids)
             if room < 1:
-                self._reject(
-                    request,
-                    len(prompt_ids),
-                    f"prompt of {len(prompt_ids)} tokens leaves no room in max_model_len {self.max_model_len}",
-                )
+                self._reject(request, len(prompt_ids), no_room(len(prompt_ids), self.max_model_len))
                 continue
             # A reply of no tokens cannot be run: the engine generates one, as it must to end a request.
             wanted = max(1, len(request.reply_ids))

@@ -5,8 +5,8 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from cachelab.conversation import TokenIds
 from cachelab.request import Request
+from cachelab.tokens import AnyTokens
 
 HistoryName = Literal["recorded", "forced", "generated"]
 
@@ -41,11 +41,11 @@ class HistoryLost(Exception):
 class History(Protocol):
     """Makes each request's prompt, in the order of submission."""
 
-    def prompt_ids(self, request: Request) -> TokenIds:
+    def prompt_ids(self, request: Request) -> AnyTokens:
         """The prompt to send. Raises HistoryLost. Shape: (prompt_tokens,)."""
         ...
 
-    def note(self, request: Request, prompt_ids: TokenIds, output_ids: TokenIds) -> None:
+    def note(self, request: Request, prompt_ids: AnyTokens, output_ids: AnyTokens) -> None:
         """Take note of what was sent for a request and what the engine answered."""
         ...
 
@@ -53,10 +53,10 @@ class History(Protocol):
 class Dataset:
     """Prompts as the trace holds them."""
 
-    def prompt_ids(self, request: Request) -> TokenIds:
+    def prompt_ids(self, request: Request) -> AnyTokens:
         return request.prompt_ids
 
-    def note(self, request: Request, prompt_ids: TokenIds, output_ids: TokenIds) -> None:
+    def note(self, request: Request, prompt_ids: AnyTokens, output_ids: AnyTokens) -> None:
         """Nothing to remember."""
 
 
@@ -64,9 +64,9 @@ class Dataset:
 class ClosedLoop:
     """Prompts with the engine's own replies, token ids carried over; remembers one context a conversation."""
 
-    _contexts: dict[str, tuple[Request, TokenIds]] = field(default_factory=dict)
+    _contexts: dict[str, tuple[Request, AnyTokens]] = field(default_factory=dict)
 
-    def prompt_ids(self, request: Request) -> TokenIds:
+    def prompt_ids(self, request: Request) -> AnyTokens:
         if request.follows is None:
             return request.prompt_ids
         if request.follows not in self._contexts:
@@ -80,7 +80,7 @@ class ClosedLoop:
             )
         return np.concatenate([context, request.prompt_ids[recorded:]])
 
-    def note(self, request: Request, prompt_ids: TokenIds, output_ids: TokenIds) -> None:
+    def note(self, request: Request, prompt_ids: AnyTokens, output_ids: AnyTokens) -> None:
         self._contexts[request.id] = request, np.concatenate([prompt_ids, output_ids])
 
 

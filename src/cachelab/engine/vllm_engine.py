@@ -6,6 +6,7 @@ from dataclasses import field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
+import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
@@ -154,6 +155,6 @@ class VllmEngine:
 
 def _largest_token_id(schedule: Schedule) -> int:
     return max(
-        (int(ids.max()) for request in schedule for ids in (request.prompt_ids, request.reply_ids) if len(ids)),
+        (int(np.max(ids)) for request in schedule for ids in (request.prompt_ids, request.reply_ids) if len(ids)),
         default=0,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cachelab.metrics.chain import BlockChains
+from cachelab.replay.paths import BlockPaths
 from cachelab.request import RequestRecord
 
 Int64s = npt.NDArray[np.int64]
@@ -27,13 +27,12 @@ class Hits:
     time_ns: Int64s
 
     @classmethod
-    def of(cls, completed: Sequence[RequestRecord], hit_blocks: Int64s, chains: BlockChains) -> "Hits":
+    def of(cls, completed: Sequence[RequestRecord], hit_blocks: Int64s, paths: BlockPaths) -> "Hits":
         """The first hit blocks of each completed request; `completed` in the order of first prefills."""
-        none = np.empty(0, dtype=np.int64)
-        pairs = list(zip(chains.chains, hit_blocks, strict=True))
-        block = np.concatenate([none, *(chain[:num_hits] for chain, num_hits in pairs)])
-        depth = np.concatenate([none, *(np.arange(num_hits) for _, num_hits in pairs)])
         request = np.repeat(np.arange(len(completed)), hit_blocks)
+        before = np.cumsum(hit_blocks) - hit_blocks
+        depth = np.arange(len(request)) - before[request]
+        block = paths.blocks[paths.offsets[request] + depth].astype(np.int64)
         prefill_index = np.asarray([record.prefill_index for record in completed], dtype=np.int64)[request]
         time_ns = np.asarray([record.first_scheduled_ns for record in completed], dtype=np.int64)[request]
         order = np.argsort(block, kind="stable")

@@ -12,10 +12,10 @@ from cachelab.metrics.ratio import Ratio
 def ideal_hit_blocks(observation: Observation) -> Int64s:
     """Prompt blocks that each completed request would find in an infinite cache. Shape: (num_completed,).
 
-    vLLM computes at least the last prompt token itself, so that at most prompt_tokens - 1 tokens are ever hit.
+    vLLM computes at least the last prompt token itself, so that at most prompt_tokens - 1 tokens are ever hit; the
+    rules of traces know no such limit.
     """
-    known = np.asarray(observation.chains.known_blocks, dtype=np.int64)
-    return np.minimum(known, (observation.prompt_tokens - 1) // observation.counters.block_size)
+    return observation.paths.ideal_hit_blocks()
 
 
 def ideal(observation: Observation) -> Ratio:
@@ -28,12 +28,51 @@ def of_ideal(observation: Observation) -> Ratio:
     return Ratio(first_prefill(observation).numerator, ideal(observation).numerator)
 
 
+def ideal_tokens(observation: Observation) -> Ratio:
+    """In tokens: tokens of the ideal hit blocks of prompt tokens."""
+    return Ratio(int(_ideal_cached(observation).sum()), int(observation.prompt_tokens.sum()))
+
+
+def ideal_steady(observation: Observation) -> Ratio:
+    """In tokens, over the later half of the requests."""
+    half = len(observation.completed) // 2
+    return Ratio(int(_ideal_cached(observation)[half:].sum()), int(observation.prompt_tokens[half:].sum()))
+
+
+def _ideal_cached(observation: Observation) -> Int64s:
+    return observation.paths.cached_tokens(ideal_hit_blocks(observation))
+
+
+def _ideal_per_request(observation: Observation) -> float | None:
+    if not observation.completed:
+        return None
+    return float(np.mean(_ideal_cached(observation) / observation.prompt_tokens))
+
+
 METRICS = (
     Metric(
         "hit_rate/ideal",
         "ratio",
         "Block hit rate of an infinite cache for the completed requests in the same order, one at a time.",
         lambda observation: ideal(observation).value,
+    ),
+    Metric(
+        "hit_rate/ideal_tokens",
+        "ratio",
+        "hit_rate/first_prefill_tokens of the same infinite cache.",
+        lambda observation: ideal_tokens(observation).value,
+    ),
+    Metric(
+        "hit_rate/ideal_per_request_mean",
+        "ratio",
+        "hit_rate/per_request_mean of the same infinite cache.",
+        _ideal_per_request,
+    ),
+    Metric(
+        "hit_rate/ideal_steady",
+        "ratio",
+        "hit_rate/steady of the same infinite cache.",
+        lambda observation: ideal_steady(observation).value,
     ),
     Metric(
         "hit_rate/of_ideal",

@@ -6,11 +6,11 @@ from functools import cached_property
 
 import numpy as np
 
-from cachelab.conversation import TokenIds
 from cachelab.engine.base import EngineCounters, EngineRun
 from cachelab.errors import EngineError
-from cachelab.metrics.chain import BlockChains
 from cachelab.metrics.hits import Hits, Int64s
+from cachelab.replay.chains import BlockChains, RequestBlocks, chain_requests
+from cachelab.replay.paths import BlockPaths
 from cachelab.request import Request, RequestRecord
 
 
@@ -25,6 +25,7 @@ class Observation:
     records: Sequence[RequestRecord]
     counters: EngineCounters
     twin_records: Sequence[RequestRecord] | None = None
+    interned: RequestBlocks | None = None
 
     def __post_init__(self) -> None:
         _check_outcomes(self.requests, self.records)
@@ -37,7 +38,7 @@ class Observation:
     @classmethod
     def of(cls, requests: Sequence[Request], run: EngineRun) -> "Observation":
         ran = requests if run.requests is None else run.requests
-        return cls({request.id: request for request in ran}, run.records, run.counters, run.twin_records)
+        return cls({request.id: request for request in ran}, run.records, run.counters, run.twin_records, run.blocks)
 
     @cached_property
     def completed(self) -> Sequence[RequestRecord]:
@@ -57,13 +58,15 @@ class Observation:
 
     @property
     def full_blocks(self) -> Int64s:
-        """Full prompt blocks of each completed request. Shape: (num_completed,)."""
-        return self.prompt_tokens // self.counters.block_size
+        """Prompt blocks of each completed request: full ones, or those that a trace lists. Shape: (num_completed,)."""
+        return self.paths.prompt_blocks
 
     @property
     def hit_blocks(self) -> Int64s:
         """Prompt blocks that each completed request's first prefill found in the cache. Shape: (num_completed,)."""
-        return self.cached_tokens // self.counters.block_size
+        if self.counters.rules == "vllm":
+            return self.cached_tokens // self.counters.block_size
+        return -(-self.cached_tokens // self.counters.block_size)
 
     @property
     def host_hit_blocks(self) -> Int64s:
@@ -72,20 +75,28 @@ class Observation:
         return tokens // self.counters.block_size
 
     @cached_property
+    def blocks(self) -> RequestBlocks:
+        """The blocks of the completed requests, in the order of first prefills."""
+        if self.interned is not None:
+            return self.interned
+        requests = [self.requests[record.request_id] for record in self.completed]
+        replies = [record.reply_tokens for record in self.completed]
+        return chain_requests(requests, replies, self.counters.block_size, self.counters.rules)
+
+    @property
     def chains(self) -> BlockChains:
-        """The full blocks that each completed request leaves behind, in the order of first prefills."""
-        sequences = (_computed_tokens(self.requests[record.request_id], record) for record in self.completed)
-        return BlockChains.of(sequences, self.counters.block_size)
+        """The blocks that each completed request leaves behind, in the order of first prefills."""
+        return self.blocks.chains
+
+    @property
+    def paths(self) -> BlockPaths:
+        """What a cache sees of the completed requests, in the order of first prefills."""
+        return self.blocks.paths
 
     @cached_property
     def hits(self) -> Hits:
         """Every hit of a block by a first prefill."""
-        return Hits.of(self.completed, self.hit_blocks, self.chains)
-
-
-def _computed_tokens(request: Request, record: RequestRecord) -> TokenIds:
-    """The tokens whose KV was computed: all but the last reply token, which no step ever took as input."""
-    return np.concatenate([request.prompt_ids, request.reply_ids[: max(record.reply_tokens - 1, 0)]])
+        return Hits.of(self.completed, self.hit_blocks, self.paths)
 
 
 def _check_outcomes(requests: Mapping[str, Request], records: Sequence[RequestRecord]) -> None:

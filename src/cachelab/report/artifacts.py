@@ -11,12 +11,16 @@ from typing import Any, get_args
 import numpy as np
 
 from cachelab.config import Artifact
+from cachelab.dataset.block_trace_rows import block_trace_rows
 from cachelab.dataset.trace_writer import trace_rows, write_trace
 from cachelab.experiment import Result
 from cachelab.metrics.base import AnyMetric
 from cachelab.metrics.blocks import block_table
+from cachelab.metrics.capacity import capacity_table
+from cachelab.metrics.losses import losses_table
 from cachelab.metrics.requests import request_table
 from cachelab.metrics.turn import turn_table
+from cachelab.replay.chains import is_block_trace
 from cachelab.report.figures import FIGURES, draw
 from cachelab.report.summary import summary
 from cachelab.tracking.description import RunDescription
@@ -34,8 +38,9 @@ def write_artifacts(
     """Write `<output_dir>/artifacts` and return it; it appears when it is whole, or not at all.
 
     Files: config.yaml, metrics.json, summary.md and, of trace.jsonl.gz (with trace_as_run.jsonl.gz where prompts or
-    replies became others), requests.parquet, blocks.parquet, per_turn.csv and figures/*.png, those `kept`. A folder of
-    that name from an earlier run in the same place is replaced.
+    replies became others; block_trace.jsonl.gz of a block trace), requests.parquet, blocks.parquet, per_turn.csv (with
+    losses_per_turn.csv), capacity.csv and figures/*.png, those `kept`. A folder of that name from an earlier run in the
+    same place is replaced.
     """
     folder = description.output_dir / "artifacts"
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
@@ -59,8 +64,11 @@ def _write(
     kept: Sequence[Artifact],
 ) -> None:
     (folder / "config.yaml").write_text(description.config_yaml, encoding="utf-8")
-    if "trace" in kept:
-        write_trace(folder / "trace.jsonl.gz", trace_rows(result.workload.requests, tokenizer_name))
+    requests = result.workload.requests
+    if "trace" in kept and is_block_trace(requests):  # no text, and no tokens before an engine asks for them
+        write_trace(folder / "block_trace.jsonl.gz", block_trace_rows(requests))
+    elif "trace" in kept:
+        write_trace(folder / "trace.jsonl.gz", trace_rows(requests, tokenizer_name))
         if differs(result):
             write_trace(folder / "trace_as_run.jsonl.gz", trace_rows(result.run.requests or (), tokenizer_name))
     if "requests" in kept:
@@ -69,6 +77,9 @@ def _write(
         write_parquet(folder / "blocks.parquet", block_table(result.observation))
     if "per_turn" in kept:
         write_csv(folder / "per_turn.csv", turn_table(result.observation))
+        write_csv(folder / "losses_per_turn.csv", losses_table(result.observation))
+    if "capacity" in kept:
+        write_csv(folder / "capacity.csv", capacity_table(result.observation))
     numbers = {"values": dict(result.numbers.values), "series": {k: dict(v) for k, v in result.numbers.series.items()}}
     (folder / "metrics.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
     shown = _write_figures(folder / "figures", result) if "figures" in kept else {}

@@ -10,6 +10,8 @@ from cachelab.experiment import Result
 from cachelab.metrics.requests import request_table
 from cachelab.metrics.reuse import gaps_requests, gaps_s
 from cachelab.report.axes import BLUE, GREEN, GREY, ORANGE, RED, blank_figure, legend_outside, plain_ticks, whole_ticks
+from cachelab.report.capacity_figure import capacity_figure
+from cachelab.report.losses_figure import losses_figure
 from cachelab.report.ttft_figure import ttft_by_cached_tokens
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ FIGURES: Mapping[str, str] = {
     "hits_per_block": "How many blocks were hit how often",
     "prompt_lengths": "Prompt lengths by outcome, and how many of their tokens were cached",
     "ttft_by_cached_tokens": "Time to first token against cached prompt tokens: what a hit is worth in seconds",
+    "capacity": "Hit rate at every size of the cache: LRU, Belady's optimum, the ceiling, the measured points",
+    "losses": "Where each prompt token went: a waterfall, and turn by turn",
 }
 """Name -> what it shows."""
 
@@ -42,6 +46,8 @@ def draw(result: Result) -> dict[str, "Figure | None"]:
         "hits_per_block": hits_per_block(result.observation.hits.per_block),
         "prompt_lengths": prompt_lengths(table),
         "ttft_by_cached_tokens": ttft_by_cached_tokens(table, clock),
+        "capacity": capacity_figure(result),
+        "losses": losses_figure(result.observation),
     }
 
 

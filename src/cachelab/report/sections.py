@@ -4,12 +4,16 @@ from collections.abc import Callable, Mapping
 
 from cachelab.experiment import Result
 from cachelab.metrics.agreement import differences
+from cachelab.metrics.capacity import gib
 from cachelab.metrics.hit_rate import RATIOS
-from cachelab.metrics.ideal import ideal, of_ideal
+from cachelab.metrics.ideal import ideal, ideal_steady, ideal_tokens, of_ideal
+from cachelab.metrics.losses import TERMS, lost
 from cachelab.metrics.observation import Observation
+from cachelab.metrics.published import CLAIMS
 from cachelab.metrics.ratio import Ratio
 from cachelab.metrics.turn import turn_table
-from cachelab.report.section import Section, count, decimal, grouped, percent, plain, seconds
+from cachelab.report.losses_figure import LABELS
+from cachelab.report.section import ABSENT, Section, count, decimal, grouped, percent, plain, seconds
 from cachelab.report.settings import settings, stages
 from cachelab.tracking.description import RunDescription
 
@@ -18,6 +22,7 @@ _UNITS = {
     for name in ("first_prefill", "first_prefill_host", "first_prefill_all_tiers", "ideal", "of_ideal")
 }
 _OF_HOST_TIER = ("hit_rate/vllm_cpu", "hit_rate/first_prefill_host", "hit_rate/first_prefill_all_tiers")
+_RULES = {"vllm": "vLLM's rules", "trace": "rules of traces"}
 _NO_HOST_TIER = "no host tier (KV connector) is on"
 _GAP_STATISTICS = ("mean", "min", "p50", "p95", "max")
 
@@ -41,7 +46,10 @@ def sections(result: Result, description: RunDescription, *, max_turns: int) -> 
     values = result.numbers.values
     found = [
         settings(description.config),
+        published(result),
         hit_rates(result),
+        capacity(result),
+        losses(result.observation),
         outcomes(result),
         turns(result.observation, max_turns),
         reuse(values),
@@ -75,6 +83,8 @@ def hit_rates(result: Result) -> Section:
         **RATIOS,
         "hit_rate/ideal": ideal,
         "hit_rate/of_ideal": of_ideal,
+        "hit_rate/ideal_tokens": ideal_tokens,
+        "hit_rate/ideal_steady": ideal_steady,
     }
     rows = []
     for name, ratio_of in ratios.items():
@@ -87,6 +97,47 @@ def hit_rates(result: Result) -> Section:
         2, ("per_request_mean", percent(mean), f"mean over {count(len(result.observation.completed))} requests")
     )
     return Section("Hit rates", ("hit_rate/", "value", "hits of all"), rows, left=frozenset({0, 2}))
+
+
+def capacity(result: Result) -> Section:
+    """How large a cache would do."""
+    values, counters = result.numbers.values, result.run.counters
+    sizes = (("knee (within 1 point of the ceiling)", "capacity/knee"), ("enough for all hits", "capacity/enough"))
+    rows = [
+        (label, count(blocks), count(blocks * counters.block_size), plain(gib(result.observation, round(blocks))))
+        for label, name in sizes
+        if (blocks := values.get(f"{name}_blocks")) is not None
+    ]
+    best = values.get("hit_rate/opt")
+    note = (
+        ""
+        if best is None
+        else f"With this run's {count(counters.num_blocks)} blocks the best possible is {percent(best)}."
+    )
+    return Section(f"Size of the cache (LRU, {_RULES[counters.rules]})", ("", "blocks", "tokens", "GiB"), rows, note)
+
+
+def published(result: Result) -> Section:
+    """Published numbers beside those of this run; no rows unless the run has them."""
+    values, rows = result.numbers.values, []
+    for claim in CLAIMS:
+        if (value := values.get(claim.metric.name)) is None:
+            continue
+        show = percent if claim.unit == "ratio" else count
+        verdict = {True: "pass", False: "FAIL", None: ABSENT}[claim.holds(result.observation, value)]
+        rows.append((claim.what, show(claim.published), show(value), verdict))
+    note = "Hit rates in tokens; why the two LRUs differ is in docs/replay.md." if rows else ""
+    return Section("Published numbers", ("number", "published", "here", ""), rows, note, frozenset({0, 3}))
+
+
+def losses(observation: Observation) -> Section:
+    """Where each prompt token went."""
+    if not observation.completed:
+        return Section("Where the prompt tokens went", (), ())
+    ratios = [(LABELS[term], lost(observation, term)) for term in TERMS]
+    rows = [(label, percent(ratio.value), count(ratio.numerator)) for label, ratio in ratios]
+    rows.append(("sum", "100.00 %", count(ratios[0][1].denominator)))
+    return Section("Where the prompt tokens went", ("", "share", "tokens"), rows)
 
 
 def turns(observation: Observation, max_turns: int) -> Section:
@@ -142,7 +193,8 @@ def engine_counters(result: Result) -> Section:
         ("host tier: tokens hit", count(counters.host_hits_tokens)),
         ("host tier: blocks that it can hold", count(counters.num_host_blocks)),
     ]
-    note = "" if counters.host_queries_tokens is not None else f"Host tier: {_NO_HOST_TIER}."
+    note = f"Blocks are counted by {_RULES[counters.rules]}."
+    note += "" if counters.host_queries_tokens is not None else f" Host tier: {_NO_HOST_TIER}."
     return Section("Engine (its own counters)", ("counter", "value"), rows, note)
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from cachelab.conversation import (
-    AnyConversation,
     Conversation,
+    RecordedConversation,
     RecordedTurn,
     TokenizedConversation,
     TokenizedTurn,
@@ -30,6 +30,7 @@ ENCODERS = ("mistral-common", "tiktoken", "tokenizers", "transformers")
 MEMO_SIZE = 4
 
 Row = dict[str, Any]
+Texts = Sequence[Conversation | RecordedConversation]
 Tokenized = Sequence[TokenizedConversation]
 
 _memo: OrderedDict[str, Tokenized] = OrderedDict()
@@ -49,11 +50,14 @@ class CachedTokenizer:
 
     def __call__(self, dataset: LoadedDataset) -> Tokenized:
         """The dataset's conversations in token ids. Raises TokenizerError if one cannot be encoded or cached."""
-        if not dataset.conversations:
+        texts = [one for one in dataset.conversations if not isinstance(one, TokenizedConversation)]
+        if len(texts) < len(dataset.conversations):  # a block trace, which needs no tokenizer
+            return [one for one in dataset.conversations if isinstance(one, TokenizedConversation)]
+        if not texts:
             return ()
         fingerprint = self.fingerprint(dataset)
         if fingerprint not in _memo:
-            _memo[fingerprint] = self._through_disk(dataset, fingerprint)
+            _memo[fingerprint] = self._through_disk(texts, fingerprint)
             while len(_memo) > MEMO_SIZE:
                 _memo.popitem(last=False)
         return _memo[fingerprint]
@@ -63,7 +67,7 @@ class CachedTokenizer:
         key = [dataset.digest, self.tokenizer.name, RULES_VERSION, [_version(package) for package in ENCODERS]]
         return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
 
-    def _through_disk(self, dataset: LoadedDataset, fingerprint: str) -> Tokenized:
+    def _through_disk(self, texts: Texts, fingerprint: str) -> Tokenized:
         import datasets
         import pyarrow
 
@@ -73,15 +77,15 @@ class CachedTokenizer:
         try:
             with _quiet_unless_terminal():
                 table = datasets.Dataset.from_generator(
-                    lambda: _rows(self.tokenizer, dataset.conversations),
+                    lambda: _rows(self.tokenizer, texts),
                     features=datasets.Features(columns),
                     cache_dir=folder,
                     fingerprint=fingerprint,
                 ).with_format("arrow")[:]
-            turns = sum(len(conversation.turns) for conversation in dataset.conversations)
+            turns = sum(len(conversation.turns) for conversation in texts)
             if len(table) != turns:
                 raise OSError(f"it holds {len(table)} turns under {fingerprint}, the dataset {turns}")
-            return _joined(dataset.conversations, _arrays(table))
+            return _joined(texts, _arrays(table))
         except (OSError, pyarrow.ArrowException, datasets.exceptions.DatasetsError) as error:
             cause = error.__cause__ if isinstance(error, datasets.exceptions.DatasetsError) else error
             if isinstance(cause, CachelabError):
@@ -94,7 +98,7 @@ class CachedTokenizer:
             raise
 
 
-def _rows(tokenizer: Tokenizer, conversations: Sequence[AnyConversation]) -> Iterator[Row]:
+def _rows(tokenizer: Tokenizer, conversations: Texts) -> Iterator[Row]:
     """One row a turn, in the dataset's order."""
     for conversation in conversations:
         try:
@@ -122,7 +126,7 @@ def _arrays(table: Any) -> Iterator[Row]:
             yield {"kept_tokens": kept, "new_ids": new, "reply_ids": reply, "alone_ids": alone if present[i] else None}
 
 
-def _joined(conversations: Sequence[AnyConversation], rows: Iterator[Row]) -> Tokenized:
+def _joined(conversations: Texts, rows: Iterator[Row]) -> Tokenized:
     """The rows under the texts they were made of."""
     joined: list[TokenizedConversation] = []
     for conversation in conversations:

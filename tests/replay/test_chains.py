@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachelab.metrics.chain import BlockChains
+from cachelab.replay.chains import BlockChains
 
 Sequences = st.lists(st.lists(st.integers(0, 2), max_size=14), max_size=8)
 
@@ -19,18 +19,16 @@ def test_chains_same_tokens_under_other_parent() -> None:
     # [7 8] as a first block, and [7 8] after [1 2]: two blocks. The 9 fills no block.
     blocks = _chains([[1, 2, 7, 8, 9], [7, 8, 1, 2], [1, 2, 7, 8, 7, 8]])
     assert [chain.tolist() for chain in blocks.chains] == [[0, 1], [2, 3], [0, 1, 4]]
-    assert list(blocks.known_blocks) == [0, 0, 2]
 
 
 def test_chains_no_tokens() -> None:
     blocks = _chains([[], [1]])
     assert [chain.tolist() for chain in blocks.chains] == [[], []]
-    assert list(blocks.known_blocks) == [0, 0]
 
 
 def test_chains_tokens_of_other_integer_type() -> None:
     blocks = BlockChains.of([np.array([1, 2], dtype=np.int64), np.array([1, 2], dtype=np.int32)], 2)
-    assert list(blocks.known_blocks) == [0, 1]
+    assert [chain.tolist() for chain in blocks.chains] == [[0], [0]]
 
 
 @given(Sequences, st.integers(1, 4))
@@ -42,7 +40,7 @@ def test_chains_equal_ids_are_equal_prefixes(sequences: list[list[int]], block_s
         for depth, block in enumerate(chain.tolist()):
             prefix = tuple(tokens[: (depth + 1) * block_size])
             assert prefix_of.setdefault(block, prefix) == prefix
-    assert len(set(prefix_of.values())) == len(prefix_of) == len(blocks.keys)
+    assert len(set(prefix_of.values())) == len(prefix_of) == blocks.num_ids
 
 
 def test_digests_worked_by_hand() -> None:
@@ -55,7 +53,7 @@ def test_digests_worked_by_hand() -> None:
 def test_digests_in_another_process() -> None:
     # Python's own hash of bytes differs with PYTHONHASHSEED; the digest must not.
     script = (
-        "import numpy as np; from cachelab.metrics.chain import BlockChains;"
+        "import numpy as np; from cachelab.replay.chains import BlockChains;"
         "print(BlockChains.of([np.arange(6, dtype=np.int32)], 2).digests([2])[2])"
     )
     digests = {

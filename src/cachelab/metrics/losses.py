@@ -1,0 +1,139 @@
+"""Where each prompt token went that the cache did not give back."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from cachelab.metrics.base import Metric
+from cachelab.metrics.hits import Int64s
+from cachelab.metrics.observation import Observation
+from cachelab.metrics.once import once
+from cachelab.metrics.ratio import Ratio
+from cachelab.replay.cache import replay_cache
+from cachelab.replay.chains import seen_tokens
+from cachelab.replay.curve import opt_hit_blocks
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Losses:
+    """Prompt tokens of each completed request, apart by what became of them; their sum is the prompt.
+
+    Each term takes what the terms before it left. Shape of each: (num_completed,).
+    """
+
+    reused: Int64s
+    never_seen: Int64s
+    block_rounding: Int64s
+    last_token: Int64s
+    in_flight: Int64s
+    other: Int64s
+    eviction: Int64s
+    capacity: Int64s
+
+    @classmethod
+    def of(cls, observation: Observation) -> "Losses":
+        """The terms of a run, by its records."""
+        paths, size = observation.paths, observation.counters.num_blocks
+        hits, cached = observation.hit_blocks, observation.cached_tokens
+        requests = [observation.requests[record.request_id] for record in observation.completed]
+        replies = [record.reply_tokens for record in observation.completed]
+        # A cache that did not start empty may give more than an earlier request left.
+        seen = np.maximum(seen_tokens(requests, replies, paths.block_size, paths.rules), cached)
+        known = np.maximum(paths.cached_tokens(np.minimum(paths.known_blocks(), paths.prompt_blocks)), cached)
+        ideal_blocks = np.maximum(paths.ideal_hit_blocks(), hits)
+        late_blocks = _in_flight(observation, ideal_blocks)
+        # What is left was there once: first what one request at a time would have kept with as many blocks,
+        # then what the best choice of blocks would have kept.
+        alone = replay_cache(paths, size) if size >= paths.most_slots or paths.rules == "trace" else hits
+        best = opt_hit_blocks(paths, [size])[0]
+        in_time = ideal_blocks - late_blocks
+        other_blocks = np.clip(alone, hits, in_time)
+        evicted_blocks = np.clip(best, other_blocks, in_time)
+        steps = (other_blocks, evicted_blocks, in_time, ideal_blocks)
+        alone_at, best_at, in_time_at, ideal_at = (np.maximum(paths.cached_tokens(blocks), cached) for blocks in steps)
+        return cls(
+            reused=cached,
+            never_seen=paths.prompt_tokens - seen,
+            block_rounding=seen - known,
+            last_token=known - ideal_at,
+            in_flight=ideal_at - in_time_at,
+            other=alone_at - cached,
+            eviction=best_at - alone_at,
+            capacity=in_time_at - best_at,
+        )
+
+
+MEANINGS = {
+    "reused": "found in the cache at the first prefill",
+    "never_seen": "part of no earlier request's prompt or computed reply at that place",
+    "block_rounding": "seen, but after the last full block that is shared",
+    "last_token": "in the last block of a prompt that is cached whole, which vLLM computes again for its last token",
+    "in_flight": "in blocks that the earlier requests were still computing when the request was first scheduled",
+    "other": "hit by one request at a time in the same cache, but lost here to preemptions or to requests beside",
+    "eviction": "evicted, though the best possible choice of blocks for the same cache (Belady's) would have kept it",
+    "capacity": "evicted, and not to be kept by the best possible choice of blocks either",
+}
+"""What each term is, as the end of "Prompt tokens ..."."""
+
+
+def losses_table(observation: Observation) -> dict[str, list[Any]]:
+    """A row for each turn index of the completed requests, in rising order: requests, then the tokens of each term."""
+    turns = np.asarray([record.turn_index for record in observation.completed], dtype=np.int64)
+    indices, row = np.unique(turns, return_inverse=True)
+    table: dict[str, list[Any]] = {
+        "turn_index": indices.tolist(),
+        "requests": np.bincount(row, minlength=len(indices)).tolist(),
+    }
+    losses = losses_of(observation)
+    for term in TERMS:
+        sums = np.zeros(len(indices), np.int64)
+        np.add.at(sums, row, getattr(losses, term))
+        table[f"{term}_tokens"] = sums.tolist()
+    return table
+
+
+@once
+def losses_of(observation: Observation) -> Losses:
+    """The losses of a run, worked out once."""
+    return Losses.of(observation)
+
+
+def lost(observation: Observation, term: str) -> Ratio:
+    """In tokens: a term of all prompt tokens."""
+    return Ratio(int(getattr(losses_of(observation), term).sum()), int(observation.prompt_tokens.sum()))
+
+
+def _in_flight(observation: Observation, ideal_blocks: Int64s) -> Int64s:
+    from cachelab.replay.kernels.flight import blocks_in_flight
+
+    def times(name: str) -> Int64s:
+        return np.asarray([getattr(record, name) for record in observation.completed], np.int64)
+
+    paths = observation.paths
+    late: Int64s = blocks_in_flight(
+        paths.blocks,
+        paths.offsets,
+        paths.prompt_blocks,
+        observation.hit_blocks,
+        np.minimum(ideal_blocks, np.diff(paths.offsets)),
+        times("first_scheduled_ns"),
+        times("first_token_ns"),
+        times("finished_ns"),
+    )
+    return late
+
+
+TERMS = tuple(field.name for field in fields(Losses))
+
+
+def _metric(term: str) -> Metric:
+    return Metric(
+        f"losses/{term}",
+        "ratio",
+        f"Share of the prompt tokens {MEANINGS[term]}.",
+        lambda observation: lost(observation, term).value,
+    )
+
+
+METRICS = tuple(_metric(term) for term in TERMS)

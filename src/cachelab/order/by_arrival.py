@@ -1,0 +1,27 @@
+"""As the requests came in."""
+
+from collections.abc import Sequence
+
+from pydantic.dataclasses import dataclass
+
+from cachelab.part import PART
+from cachelab.request import Request, Schedule
+
+
+@dataclass(frozen=True, config=PART)
+class ByArrival:
+    """One stage with one lane: the requests by their recorded times, one at a time.
+
+    A turn that was recorded before the one that it follows comes right after it. Equal times keep the dataset's order.
+    """
+
+    def arrange(self, requests: Sequence[Request]) -> Schedule:
+        """Requests in order of arrival."""
+        place = {request.id: index for index, request in enumerate(requests)}
+        key: dict[str, tuple[float, int, int]] = {}
+        for request in sorted(requests, key=lambda request: request.turn_index):
+            own = (request.timestamp_s, place[request.id])
+            before = key.get(request.follows or "", own)[:2]
+            key[request.id] = (*max(own, before), request.turn_index)
+        lane = sorted(requests, key=lambda request: key[request.id])
+        return Schedule(((tuple(lane),),) if lane else ())

@@ -1,0 +1,75 @@
+"""How much of each sequence some earlier one begins with, to the token."""
+
+import numpy as np
+from numba import njit
+
+_NONE = -1
+
+
+@njit(cache=True)
+def longest_known(tokens, starts, lengths, asks):
+    """Tokens that each sequence that asks shares, from its start, with any sequence before it; 0 for the others.
+
+    A radix tree: an edge is a piece of `tokens`, a node's children differ in their first token and are found by it in
+    a hash table. A sequence adds one leaf and splits at most one edge.
+    """
+    room = 2 * len(starts) + 2
+    edge_start = np.zeros(room, np.int64)
+    edge_length = np.zeros(room, np.int64)
+    parents = np.full(room, _NONE, np.int64)
+    size = 4
+    while size < 2 * room:
+        size *= 2
+    table = np.full(size, _NONE, np.int64)  # (parent, first token) -> child
+    num_nodes = 1  # the root
+    known = np.zeros(len(starts), np.int64)
+    for i in range(len(starts)):
+        node = np.int64(0)
+        at, end = starts[i], starts[i] + lengths[i]
+        while at < end:
+            slot = _find(table, parents, edge_start, tokens, node, tokens[at])
+            child = table[slot]
+            if child == _NONE:
+                edge_start[num_nodes], edge_length[num_nodes], parents[num_nodes] = at, end - at, node
+                table[slot] = num_nodes
+                num_nodes += 1
+                break
+            start, most = edge_start[child], min(edge_length[child], end - at)
+            same = np.int64(1)
+            while same < most and tokens[start + same] == tokens[at + same]:
+                same += 1
+            at += same
+            if same == edge_length[child]:
+                node = child
+                continue
+            if at == end:
+                break  # ends inside an edge: nothing new
+            # the upper part of the edge becomes a node of its own, in the child's place
+            middle = num_nodes
+            edge_start[middle], edge_length[middle], parents[middle] = start, same, node
+            table[slot] = middle
+            num_nodes += 1
+            edge_start[child], edge_length[child], parents[child] = start + same, edge_length[child] - same, middle
+            table[_find(table, parents, edge_start, tokens, middle, tokens[start + same])] = child
+            leaf = num_nodes
+            edge_start[leaf], edge_length[leaf], parents[leaf] = at, end - at, middle
+            table[_find(table, parents, edge_start, tokens, middle, tokens[at])] = leaf
+            num_nodes += 1
+            break
+        if asks[i]:
+            known[i] = at - starts[i]
+    return known
+
+
+@njit(cache=True)
+def _find(table, parents, edge_start, tokens, parent, token):
+    """The slot of a child, or the free one where it would be."""
+    h = (np.uint64(parent) * np.uint64(0x9E3779B97F4A7C15)) ^ (np.uint64(token) * np.uint64(0xC2B2AE3D27D4EB4F))
+    h = (h ^ (h >> np.uint64(31))) * np.uint64(0xBF58476D1CE4E5B9)
+    mask = len(table) - 1
+    slot = np.int64(h >> np.uint64(33)) & mask
+    while True:
+        child = table[slot]
+        if child == _NONE or (parents[child] == parent and tokens[edge_start[child]] == token):
+            return slot
+        slot = (slot + 1) & mask

@@ -1,0 +1,89 @@
+"""How many bytes of KV cache a token takes in a model, from its Hugging Face config.json."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cachelab.errors import ConfigError
+
+_BYTES = {
+    "float32": 4, "float": 4, "float16": 2, "half": 2, "bfloat16": 2,
+    "float8_e4m3fn": 1, "float8_e5m2": 1, "fp8": 1, "int8": 1,
+}  # fmt: skip
+_NOT_PER_TOKEN = {
+    "attention_chunk_size": "it attends within chunks",
+    "num_kv_shared_layers": "some of its layers share their KV",
+    "index_head_dim": "it keeps an index beside the KV",
+    "layers_block_type": "not all of its layers are attention",
+    "hybrid_override_pattern": "not all of its layers are attention",
+    "attn_layer_period": "not all of its layers are attention",
+    "full_attention_interval": "not all of its layers are full attention",
+    "mamba_d_state": "it keeps a state of fixed size",
+    "ssm_cfg": "it keeps a state of fixed size",
+}
+
+
+def kv_bytes_per_token(path: str) -> int:
+    """Bytes that one token's keys and values take in all layers together.
+
+    `path` is a config.json or the folder that holds one. Multi-head, multi-query and grouped-query attention: two
+    vectors a KV head; multi-head latent attention (DeepSeek): one compressed vector and one rotary key a layer. Raises
+    ConfigError if the file cannot be read, or if the model's cache does not grow by the same for each token.
+    """
+    file = Path(path).expanduser()
+    file = file / "config.json" if file.is_dir() else file
+    try:
+        config: Any = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"engine.kv_model: {file}: {error.strerror or error}: give a model's config.json") from error
+    except ValueError as error:
+        raise ConfigError(f"engine.kv_model: {file}: not JSON ({error}): give a model's config.json") from error
+    if not isinstance(config, dict):
+        raise ConfigError(f"engine.kv_model: {file}: not an object: give a model's config.json")
+    inner = config.get("text_config")
+    text: dict[str, Any] = inner if isinstance(inner, dict) else config
+    if why := _refused({**config, **text}):
+        raise ConfigError(
+            f"engine.kv_model: {file}: {why}, so bytes a token are no constant: leave engine.kv_model out"
+        )
+    layers = _whole(text, "num_hidden_layers", file)
+    dtype = text.get("dtype") or text.get("torch_dtype") or config.get("dtype") or config.get("torch_dtype")
+    size = _BYTES.get(str(dtype).removeprefix("torch."))
+    if size is None:
+        raise ConfigError(f"engine.kv_model: {file}: dtype is {dtype!r}: state one of {', '.join(_BYTES)}")
+    if text.get("kv_lora_rank") is not None:
+        return layers * size * (_whole(text, "kv_lora_rank", file) + _whole(text, "qk_rope_head_dim", file))
+    heads = _whole(text, "num_attention_heads", file)
+    kv_heads = heads if text.get("num_key_value_heads") is None else _whole(text, "num_key_value_heads", file)
+    if text.get("head_dim") is not None:
+        head_size = _whole(text, "head_dim", file)
+    else:
+        hidden = _whole(text, "hidden_size", file)
+        if hidden % heads:
+            raise ConfigError(
+                f"engine.kv_model: {file}: hidden_size {hidden} does not divide by num_attention_heads {heads}"
+            )
+        head_size = hidden // heads
+    return layers * size * 2 * kv_heads * head_size
+
+
+def _refused(config: dict[str, Any]) -> str | None:
+    """Why the cache does not grow by the same for each token; None if it does."""
+    kinds = config.get("layer_types")
+    if isinstance(kinds, list) and set(kinds) - {"full_attention"}:
+        return f"it has layers of {', '.join(sorted(map(str, set(kinds) - {'full_attention'})))}"
+    windowed = config.get("sliding_window") and config.get("use_sliding_window", True)
+    if windowed and not isinstance(kinds, list):
+        return f"it attends to a sliding window of {config['sliding_window']} tokens"
+    if config.get("is_encoder_decoder"):
+        return "it is an encoder and a decoder"
+    return next((why for key, why in _NOT_PER_TOKEN.items() if config.get(key)), None)
+
+
+def _whole(config: dict[str, Any], key: str, file: Path) -> int:
+    value = config.get(key)
+    if type(value) is not int or value < 1:
+        raise ConfigError(
+            f"engine.kv_model: {file}: {key} is {value!r}, not a whole number: give a complete config.json"
+        )
+    return value

@@ -1,0 +1,134 @@
+"""The cache at every size, drawn; curves of several runs over one another."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cachelab.experiment import Result
+from cachelab.metrics.capacity import DEFINITIONS, capacity_table, gib, knee_blocks
+from cachelab.metrics.hit_rate import first_prefill
+from cachelab.metrics.ideal import ideal
+from cachelab.metrics.observation import Observation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Table = Mapping[str, Sequence[Any]]
+
+BLUE, ORANGE, GREEN, RED, GREY, SKY, PURPLE = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#7F7F7F",
+    "#56B4E9",
+    "#CC79A7",
+)
+_LABELS = dict(zip(DEFINITIONS, ("of blocks", "of tokens", "mean of requests", "of tokens, last 50 %"), strict=True))
+
+
+def capacity_figure(result: Result) -> "Figure | None":
+    """LRU, Belady's optimum and the ceiling over the size of the cache, the measured points on top."""
+    observation = result.observation
+    table = capacity_table(observation)
+    ceiling = ideal(observation).value
+    if len(table["blocks"]) < 2 or not ceiling:
+        return None
+    figure = _figure(6.2)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    blocks = np.asarray(table["blocks"])
+    upper.axhline(100 * ceiling, color=GREY, linestyle="--", label=f"infinite cache {100 * ceiling:.1f} %")
+    upper.plot(blocks, 100 * np.asarray(table["opt_block_rate"]), color=ORANGE, label="best possible (Belady)")
+    upper.plot(blocks, 100 * np.asarray(table["lru_block_rate"]), color=BLUE, label="least recently used")
+    for label, marker, points in _measured(result):
+        upper.plot(*zip(*points, strict=True), marker, color=RED, label=label, zorder=3)
+    if (knee := knee_blocks(observation)) is not None:
+        upper.axvline(knee, color=GREEN, linewidth=1, linestyle=":", label=_size(observation, "knee", knee))
+    upper.set_ylabel("block hit rate (%)")
+    rules = "vLLM's rules" if observation.counters.rules == "vllm" else "rules of traces"
+    upper.set_title(f"Hit rate by size of the cache, {len(observation.completed):,} requests, {rules}", fontsize=11)
+    for definition, colour in zip(DEFINITIONS, (BLUE, SKY, GREEN, PURPLE), strict=True):
+        lower.plot(blocks, 100 * np.asarray(table[f"lru_{definition}_rate"]), color=colour, label=_LABELS[definition])
+    lower.set_ylabel("LRU hit rate (%)\nin four definitions")
+    _axes_of_size(upper, lower, observation)
+    for axes in (upper, lower):
+        axes.set_ylim(bottom=0)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
+    return figure
+
+
+def overlaid(tables: Mapping[str, Table]) -> "Figure":
+    """The LRU curves of several runs over one another, by their names."""
+    figure = _figure(4.2)
+    axes = figure.subplots()
+    for index, (name, table) in enumerate(tables.items()):
+        rates = 100 * np.asarray(table["lru_block_rate"], dtype=np.float64)
+        colour = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY)[index % 7]
+        axes.plot(np.asarray(table["tokens"], np.float64), rates, color=colour, label=name)
+    axes.set_xscale("log")
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("size of the cache (tokens), log scale")
+    axes.set_ylabel("block hit rate, LRU (%)")
+    axes.set_title("Hit rate by size of the cache", fontsize=11)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
+    _plain(axes)
+    return figure
+
+
+def _measured(result: Result) -> list[tuple[str, str, list[tuple[float, float]]]]:
+    """Label, marker and points of the run itself, and of the runs of vLLM's scheduler beside it."""
+    found = []
+    own = first_prefill(result.observation).value
+    if own is not None:
+        label = f"this run: {100 * own:.1f} % measured"
+        found.append((label, "*", [(float(result.run.counters.num_blocks), 100 * own)]))
+    points = []
+    for run in result.run.beside:
+        rate = first_prefill(Observation.of(result.workload.requests, run)).value
+        if rate is not None:
+            points.append((float(run.counters.num_blocks), 100 * rate))
+    if points:
+        found.append(("vLLM's own scheduler", "x", points))
+    return found
+
+
+def _axes_of_size(upper: "Axes", lower: "Axes", observation: Observation) -> None:
+    size = observation.counters.block_size
+    lower.set_xscale("log")
+    lower.set_xlabel(f"size of the cache (blocks of {size} tokens), log scale")
+    _plain(lower)
+    above = upper.secondary_xaxis("top", functions=_scaled(size))
+    above.set_xlabel("tokens", fontsize=8)
+    above.tick_params(labelsize=8)
+    if (one := gib(observation, 1)) is not None:
+        higher = upper.secondary_xaxis(1.22, functions=_scaled(one))
+        higher.set_xlabel("GiB", fontsize=8)
+        higher.tick_params(labelsize=8)
+
+
+def _scaled(factor: float) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    return lambda x: x * factor, lambda x: x / factor
+
+
+def _size(observation: Observation, name: str, blocks: int) -> str:
+    in_gib = gib(observation, blocks)
+    return f"{name}: {blocks:,} blocks" + ("" if in_gib is None else f", {in_gib:,.3g} GiB")
+
+
+def _plain(axes: "Axes") -> None:
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.grid(alpha=0.25)
+
+
+def _figure(height: float) -> "Figure":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.4, height), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure

@@ -1,0 +1,63 @@
+"""Where the prompt tokens went, drawn as a waterfall and turn by turn."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cachelab.metrics.losses import TERMS, losses_table, lost
+from cachelab.metrics.observation import Observation
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_MOST_TURNS = 20
+_COLOURS = ("#009E73", "#BBBBBB", "#F0E442", "#CC79A7", "#56B4E9", "#000000", "#D55E00", "#E69F00")
+LABELS = {
+    "reused": "reused",
+    "never_seen": "never seen before",
+    "block_rounding": "block rounding",
+    "last_token": "last-token rule",
+    "in_flight": "still in flight",
+    "other": "preemption, other",
+    "eviction": "eviction (avoidable)",
+    "capacity": "capacity (even at best)",
+}
+
+
+def losses_figure(observation: Observation) -> "Figure | None":
+    """The shares of all prompt tokens, stepping down from 100 %, and below them the same shares of each turn."""
+    if not observation.completed:
+        return None
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.4, 6.4), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    upper, lower = figure.subplots(2, 1)
+    shares = [100 * (lost(observation, term).value or 0.0) for term in TERMS]
+    left = 100.0
+    for place, (share, colour) in enumerate(zip(shares, _COLOURS, strict=True)):
+        left -= share
+        upper.barh(place, share, left=left, color=colour)
+        upper.annotate(
+            f"{share:.2f} %", (left + share, place), va="center", fontsize=8, xytext=(3, 0), textcoords="offset points"
+        )
+    upper.set_yticks(range(len(TERMS)), [LABELS[term] for term in TERMS], fontsize=8)
+    upper.invert_yaxis()
+    upper.set_xlim(0, 112)
+    upper.set_xlabel("share of all prompt tokens (%)")
+    upper.set_title(f"Where {int(observation.prompt_tokens.sum()):,} prompt tokens went", fontsize=11)
+    table = losses_table(observation)
+    turns = np.asarray(table["turn_index"])[:_MOST_TURNS]
+    columns = np.asarray([table[f"{term}_tokens"][:_MOST_TURNS] for term in TERMS], np.float64)
+    of_turn = 100 * columns / columns.sum(axis=0)
+    bottom = np.zeros(len(turns))
+    for term, share, colour in zip(TERMS, of_turn, _COLOURS, strict=True):
+        lower.bar(turns, share, bottom=bottom, color=colour, label=LABELS[term])
+        bottom += share
+    lower.set_ylabel("share of the turn's\nprompt tokens (%)")
+    lower.set_xlabel(
+        "turn index (0 = first)" + (f", the first {_MOST_TURNS}" if len(table["turn_index"]) > _MOST_TURNS else "")
+    )
+    lower.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
+    return figure

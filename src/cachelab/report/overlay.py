@@ -1,0 +1,50 @@
+"""After a sweep: the curves of its jobs over one another, in the sweep's folder."""
+
+import csv
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.experimental.callback import Callback
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+log = logging.getLogger(__name__)
+
+
+class CapacityOverlay(Callback):
+    """Draws `capacity_overlay.png` from the `capacity.csv` of each job of a multirun that has one."""
+
+    def on_multirun_end(self, config: "DictConfig", **kwargs: Any) -> None:
+        """Draw it; a sweep of fewer than two curves has none."""
+        write_overlay(Path(config.hydra.sweep.dir))
+
+
+def write_overlay(folder: Path) -> Path | None:
+    """Draw the curves of the jobs under a sweep's folder, named by what differs; None if there are fewer than two."""
+    import yaml
+
+    from cachelab.report.capacity_figure import overlaid
+
+    tables: dict[str, dict[str, list[str]]] = {}
+    for file in sorted(folder.glob("*/artifacts/capacity.csv"), key=lambda path: (len(path.parts[-3]), path.parts[-3])):
+        with file.open(encoding="utf-8") as text:
+            rows = list(csv.DictReader(text))
+        job = file.parents[1]
+        overrides = job / ".hydra" / "overrides.yaml"
+        named = yaml.safe_load(overrides.read_text(encoding="utf-8")) if overrides.exists() else []
+        if rows:
+            tables[f"{job.name}: {' '.join(named)}"] = {key: [row[key] for row in rows] for key in rows[0]}
+    if len(tables) < 2:
+        return None
+    path = folder / "capacity_overlay.png"
+    overlaid(_without_common_words(tables)).savefig(path, metadata={"Software": None})
+    log.info("the curves of %d jobs are in %s", len(tables), path)
+    return path
+
+
+def _without_common_words(tables: dict[str, Any]) -> dict[str, Any]:
+    """The names without the overrides that all jobs share."""
+    common = set.intersection(*(set(name.split(" ")[1:]) for name in tables))
+    return {" ".join(word for word in name.split(" ") if word not in common): table for name, table in tables.items()}

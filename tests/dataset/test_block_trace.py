@@ -1,0 +1,286 @@
+"""Block traces: what is read, how blocks become tokens, and every way in which a file can be bad."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cachelab.dataset import block_columns
+from cachelab.dataset.block_columns import read_block_columns
+from cachelab.dataset.block_row import BlockRow, columns_of
+from cachelab.dataset.block_trace import BlockTrace
+from cachelab.dataset.block_trace_rows import block_trace_rows
+from cachelab.dataset.trace_writer import write_trace
+from cachelab.engine.replay import ReplayEngine
+from cachelab.engine.sim import SimEngine
+from cachelab.errors import DatasetError
+from cachelab.order.by_arrival import ByArrival
+from cachelab.request import Request
+from cachelab.trace.multi_turn import MultiTurn
+
+GOOD = {"timestamp": 0, "input_length": 9, "output_length": 2, "hash_ids": [1, 2, 3]}
+
+
+def write(path: Path, *rows: Any) -> str:
+    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
+    return str(path)
+
+
+def requests(path: str, block_size: int | None = 4, **options: Any) -> list[Request]:
+    loaded = BlockTrace(path=path, block_size=block_size, **options).load()
+    return list(MultiTurn().build(loaded.conversations).requests)  # type: ignore[arg-type]
+
+
+def test_block_trace_makes_tokens_of_blocks(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.jsonl", GOOD, {**GOOD, "hash_ids": [1, 2, 4], "timestamp": 1500})
+    first, second = requests(path)
+    assert np.asarray(first.prompt_ids).tolist() == [1, 1, 1, 1, 2, 2, 2, 2, 3]
+    assert np.asarray(second.prompt_ids).tolist() == [1, 1, 1, 1, 2, 2, 2, 2, 4]
+    assert (len(first.prompt_ids), len(first.reply_ids)) == (9, 2)
+    # replies have tokens of their own: neither a block of the trace nor another reply's
+    replies = {*first.reply_ids.tolist(), *second.reply_ids.tolist()}
+    assert len(replies) == 2
+    assert not replies & {1, 2, 3, 4}
+    assert (first.timestamp_s, second.timestamp_s) == (0.0, 1.5)
+
+
+def test_block_trace_reads_a_slice_of_tokens_as_of_the_array(tmp_path: Path) -> None:
+    (only,) = requests(write(tmp_path / "t.jsonl", GOOD))
+    array = np.asarray(only.prompt_ids)
+    for key in (slice(0, 3), slice(5, None), slice(None, -2), slice(2, 2), slice(None, None, 2), slice(None, None, -1)):
+        assert only.prompt_ids[key].tolist() == array[key].tolist()
+    assert list(only.prompt_ids) == array.tolist()
+
+
+@pytest.mark.parametrize(
+    "ids", [[2**63, 2**64 - 1, 7], ["a", "b", "7"], [10**12, 5, 10**15]], ids=["uint64", "text", "sparse"]
+)
+def test_block_trace_takes_any_ids(tmp_path: Path, ids: list[Any]) -> None:
+    path = write(tmp_path / "t.jsonl", {**GOOD, "hash_ids": ids}, {**GOOD, "hash_ids": [*ids[:2], ids[0]]})
+    columns = read_block_columns(path, 4)
+    a, b, c, d, e, f = columns.ids.tolist()
+    assert (a, b, a) == (d, e, f)
+    assert len({a, b, c}) == 3
+    assert columns.counts["distinct_blocks"] == columns.num_ids == 3
+
+
+def test_block_trace_row_wins_over_the_option(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.jsonl", {**GOOD, "block_size": 3}, {**GOOD, "block_size": 3})
+    assert read_block_columns(path, 512).block_size == 3
+    assert read_block_columns(path, None).block_size == 3
+
+
+def test_block_trace_may_leave_out_the_last_partial_block(tmp_path: Path) -> None:
+    (only,) = requests(write(tmp_path / "t.jsonl", {**GOOD, "hash_ids": [1, 2]}))
+    tokens = only.prompt_ids.tolist()
+    assert tokens[:8] == [1, 1, 1, 1, 2, 2, 2, 2]
+    assert tokens[8] not in (1, 2)
+
+
+def test_block_trace_groups_chats(tmp_path: Path) -> None:
+    rows = [
+        {**GOOD, "chat_id": 10, "parent_chat_id": -1, "turn": 1},
+        {**GOOD, "chat_id": 11, "parent_chat_id": -1},
+        {**GOOD, "chat_id": 12, "parent_chat_id": 10},
+        {**GOOD, "chat_id": 13, "parent_chat_id": 10},  # 12 has continued it already
+        {**GOOD, "chat_id": 14, "parent_chat_id": 99},  # not in the file
+        {**GOOD, "chat_id": 15, "parent_chat_id": 12},
+    ]
+    loaded = BlockTrace(path=write(tmp_path / "t.jsonl", *rows), block_size=4).load()
+    assert [len(conversation.turns) for conversation in loaded.conversations] == [3, 1, 1, 1]
+    assert (loaded.counts["branches"], loaded.counts["missing_parents"]) == (1, 1)
+    made = MultiTurn().build(loaded.conversations).requests  # type: ignore[arg-type]
+    assert made[2].follows == made[1].id
+
+
+BAD = [
+    ({**GOOD, "input_length": 17}, r"input_length 17 makes 5 blocks of 4 tokens, hash_ids has 3"),
+    ({**GOOD, "input_length": 40, "hash_ids": [1, 2, 3]}, r"block_size 16 would fit: set dataset\.block_size=16"),
+    ({**GOOD, "input_length": -9}, r"input_length is -9"),
+    ({**GOOD, "input_length": 0, "hash_ids": []}, r"input_length is 0"),
+    ({**GOOD, "input_length": "9"}, r"input_length is text"),
+    ({**GOOD, "output_length": None}, r"output_length is null"),
+    ({**GOOD, "output_length": 2**40}, r"output_length is 1099511627776"),
+    ({**GOOD, "hash_ids": [1, -2, 3]}, r"hash_ids\[1\] is -2"),
+    ({**GOOD, "hash_ids": [1, 2.5, 3]}, r"hash_ids\[1\] is 2.5"),
+    ({**GOOD, "hash_ids": [1, None, 3]}, r"hash_ids\[1\] is null"),
+    ({**GOOD, "hash_ids": [1, 2**64, 3]}, r"hash_ids\[1\] is 18446744073709551616"),
+    ({**GOOD, "hash_ids": "1 2 3"}, r"hash_ids is text"),
+    ({"input_length": 9, "output_length": 2}, r"field hash_ids is missing"),
+    ({**GOOD, "timestamp": "now"}, r"timestamp is text"),
+    ({**GOOD, "block_size": 8}, r"block_size is 8, before it was 4"),
+    ({**GOOD, "output_hash_ids": [1, 2, 3]}, r"output_hash_ids has 3"),
+    ({**GOOD, "chat_id": [1]}, r"chat_id"),
+    ("[1, 2]", r"is an array, not an object"),
+    ('{"input_length": 9, "outp', r"cut off"),
+    ("not json", r"not JSON"),
+]
+
+
+@pytest.mark.parametrize(("row", "what"), BAD)
+def test_block_trace_names_the_line_of_a_bad_row(tmp_path: Path, row: Any, what: str) -> None:
+    path = write(tmp_path / "t.jsonl", GOOD, "", row, GOOD)
+    with pytest.raises(DatasetError, match=what) as caught:
+        read_block_columns(path, 4)
+    assert f"{path}: line 3" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("row", "what"), BAD)
+def test_block_trace_skips_and_counts_bad_rows(tmp_path: Path, row: Any, what: str) -> None:
+    columns = read_block_columns(write(tmp_path / "t.jsonl", GOOD, row, GOOD), 4, "skip")
+    assert (columns.counts["bad_rows"], columns.counts["rows"], len(columns.ids)) == (1, 2, 6)
+
+
+def test_block_trace_refuses_two_block_sizes(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.jsonl", {**GOOD, "block_size": 4}, {**GOOD, "block_size": 3})
+    with pytest.raises(DatasetError, match=r"line 2: block_size is 3, before it was 4"):
+        read_block_columns(path)
+
+
+def test_block_trace_without_a_block_size_says_what_to_set(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"line 1: field block_size is missing: set dataset\.block_size"):
+        read_block_columns(write(tmp_path / "t.jsonl", GOOD))
+
+
+def test_block_trace_of_a_bad_file(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("\n \n")
+    packed = gzip.compress("".join(json.dumps(GOOD) + "\n" for _ in range(2000)).encode())
+    (tmp_path / "cut.gz").write_bytes(packed[: len(packed) // 2])
+    (tmp_path / "bad.gz").write_bytes(packed[:30] + b"xxxxxx" + packed[36:])
+    (tmp_path / "latin.jsonl").write_bytes(b'{"input_length": 9, "x": "\xe9"}\n')
+    for name, what in (
+        ("empty.jsonl", "the file is empty"),
+        ("cut.gz", "truncated"),
+        ("bad.gz", "damaged"),
+        ("latin.jsonl", "line 1: not UTF-8"),
+        ("absent.jsonl", "no such file"),
+        (".", "is a directory"),
+    ):
+        with pytest.raises(DatasetError, match=what):
+            read_block_columns(str(tmp_path / name), 4)
+
+
+def test_block_trace_refuses_an_endless_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(block_columns, "CHUNK_BYTES", 1 << 10)
+    monkeypatch.setattr(block_columns, "MAX_LINE_BYTES", 1 << 20)
+    path = tmp_path / "t.jsonl"
+    path.write_text(json.dumps(GOOD) + "\n" + json.dumps(GOOD)[:-2] + ", 4" * (1 << 19))
+    with pytest.raises(DatasetError, match=r"line 2 is longer than 1 MB"):
+        read_block_columns(str(path), 4)
+
+
+def test_block_trace_reads_the_same_in_small_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{**GOOD, "hash_ids": [index, index + 1, index + 2], "timestamp": index} for index in range(50)]
+    path = write(tmp_path / "t.jsonl", *rows)
+    whole = read_block_columns(path, 4)
+    monkeypatch.setattr(block_columns, "CHUNK_BYTES", 100)
+    pieces = read_block_columns(path, 4)
+    assert pieces.ids.tolist() == whole.ids.tolist()
+    assert pieces.timestamps_ms.tolist() == whole.timestamps_ms.tolist()
+    assert pieces.digest == whole.digest
+    with gzip.open(tmp_path / "t.gz", "wb") as file:
+        file.write(Path(path).read_bytes())
+    assert read_block_columns(str(tmp_path / "t.gz"), 4).ids.tolist() == whole.ids.tolist()
+
+
+Rows = st.lists(
+    st.tuples(st.lists(st.integers(0, 3), min_size=1, max_size=5), st.integers(0, 3), st.integers(1, 9), st.booleans()),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(Rows, st.sampled_from([4, 2, 8]), st.integers(0, 12))
+def test_block_trace_replays_as_vllm_runs_it(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[Any], block_size: int, spare: int
+) -> None:
+    # prompts of a few blocks that repeat, replies whose blocks are sometimes known (numbers shared with prompts)
+    documents = []
+    for ids, short, reply, known in rows:
+        prompt = 4 * len(ids) - short
+        row = {"input_length": prompt, "output_length": reply, "hash_ids": ids}
+        if known:
+            row["output_hash_ids"] = [3] * ((prompt + reply) // 4 - prompt // 4)
+        documents.append(row)
+    path = write(tmp_path_factory.mktemp("trace") / "t.jsonl", *documents)
+    schedule = ByArrival().arrange(requests(path))
+    shared = {"block_size": block_size, "max_model_len": 40, "num_blocks": 40 // block_size + 1 + spare}
+    sim = SimEngine(max_num_seqs=1, **shared).run(schedule, lambda ended: None)
+    replay = ReplayEngine(rules="vllm", **shared).run(schedule, lambda ended: None)
+    assert replay.records == sim.records
+    assert replay.counters == sim.counters
+
+
+Number = st.integers(-2, 30) | st.sampled_from([2**62, 2**63, 10**18, 1.5, None, True, "4", []])
+Document = st.fixed_dictionaries(
+    {},
+    optional={
+        "input_length": st.integers(1, 12) | Number,
+        "output_length": st.integers(0, 5) | Number,
+        "hash_ids": st.lists(st.integers(0, 5) | Number, max_size=3) | Number,
+        "timestamp": Number,
+        "block_size": st.just(4) | Number,
+        "chat_id": Number,
+        "parent_chat_id": Number,
+        "turn": Number,
+        "type": st.text(max_size=3),
+        "output_hash_ids": st.lists(st.integers(0, 5), max_size=2) | Number,
+        "other": Number,
+    },
+)
+
+
+@given(st.lists(Document, min_size=1, max_size=3), st.sampled_from([None, (",", ":"), (" , ", " :\t")]), st.data())
+def test_block_trace_fast_reader_reads_as_the_careful_one_or_not_at_all(
+    documents: list[dict[str, Any]], separators: tuple[str, str] | None, data: st.DataObject
+) -> None:
+    text = "\n".join(json.dumps(document, separators=separators) for document in documents)
+    if data.draw(st.booleans()):  # cut or damaged somewhere
+        place = data.draw(st.integers(0, len(text) - 1))
+        text = text[:place] + data.draw(st.sampled_from(["", "}", "0", ",", '"', "\n", "x", "\\"])) + text[place + 1 :]
+    fast = columns_of(text.encode(), 4, None)
+    if fast is None:
+        return
+    rows, size = [], None
+    for line in text.split("\n"):
+        if line.strip():
+            rows.append(BlockRow.of(line.encode(), "a line", 4, size))
+            size = rows[-1].block_size
+    careful = BlockRow.columns(rows, {})
+    assert fast.keys() == careful.keys()
+    for name, column in careful.items():
+        same = column == fast[name] if name in ("block_size", "chats") else column.tolist() == fast[name].tolist()
+        assert same or name == "chats", name
+    if careful["chats"] is not None:
+        assert [chat for chat, _ in careful["chats"]] == [chat for chat, _ in fast["chats"]]
+
+
+def test_block_trace_fast_reader_takes_what_traces_hold() -> None:
+    mooncake = json.dumps(GOOD).encode() + b"\n"
+    bailian = json.dumps({"chat_id": 1, "parent_chat_id": -1, "type": "text", "turn": 1, **GOOD}).encode()
+    for text in (mooncake, bailian, mooncake * 3, b"\r\n" + mooncake):
+        assert columns_of(text, 4, None) is not None
+
+
+def test_block_trace_written_and_read_again_is_the_same(tmp_path: Path) -> None:
+    rows = [
+        {**GOOD, "chat_id": 1, "output_length": 8, "output_hash_ids": [5, 6]},
+        {**GOOD, "chat_id": 2, "parent_chat_id": 1, "input_length": 16, "hash_ids": [1, 2, 5, 6], "timestamp": 700},
+    ]
+    before = requests(write(tmp_path / "t.jsonl", *rows))
+    write_trace(tmp_path / "again.jsonl.gz", block_trace_rows(before))
+    after = requests(str(tmp_path / "again.jsonl.gz"), None)
+    assert [request.follows for request in after] == [None, after[0].id]
+    engine = ReplayEngine(block_size=4, max_model_len=64, num_blocks=40, rules="vllm")
+    hits = [
+        [record.cached_tokens for record in engine.run(ByArrival().arrange(made), lambda ended: None).records]
+        for made in (before, after)
+    ]
+    assert hits[0] == hits[1] == [0, 12]  # 16 tokens of prompt: at most 3 blocks, the third is the reply's first
