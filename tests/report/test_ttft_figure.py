@@ -22,6 +22,10 @@ def test_worth_is_silent_where_the_data_cannot_say() -> None:
     assert worth(PROMPT[:3], CACHED[:3], ttft_s[:3]) == ""
 
 
+def test_worth_in_noise_is_not_claimed() -> None:
+    assert "no worth of a hit" in worth(PROMPT, CACHED, np.array([0.01, 0.002, 0.05, 0.03, 0.001]))
+
+
 def test_ttft_figure_has_a_point_a_completed_request() -> None:
     table = {
         "outcome": ["completed", "rejected", "completed"],

@@ -11,6 +11,8 @@ from cachelab.report.axes import blank_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_LEAST_R2 = 0.5  # below it, noise and queueing decide more than lengths do
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -45,6 +47,8 @@ def worth(prompt_tokens: Floats, cached_tokens: Floats, ttft_s: Floats) -> str:
         return ""
     weights = np.linalg.lstsq(terms, ttft_s, rcond=None)[0]
     explained = 1 - float(((ttft_s - terms @ weights) ** 2).sum()) / spread
+    if explained < _LEAST_R2:
+        return f"prompt and cached tokens do not explain it (R² {explained:.2f}): no worth of a hit to be read off"
     return (
         f"least squares: 1,000 cached tokens save {-1000 * weights[2]:.4g} s (R² {explained:.2f}; queueing counts too)"
     )
