@@ -1,6 +1,7 @@
 """The parts of the command line that are functions."""
 
-from cachelab.cli import config_dir, run_name
+from cachelab.cli import config_dir
+from cachelab.job import run_name
 
 
 def test_config_dir_is_the_repositorys_in_a_checkout() -> None:

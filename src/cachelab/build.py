@@ -63,7 +63,7 @@ def build_part(name: str, group: Group, plugins: Sequence[str]) -> Any:
     try:
         return instantiate(group, _convert_="all", _execution_whitelist_=whitelist)
     except ValidationError as error:
-        raise ConfigError(explain(error, name)) from error
+        raise ConfigError(explain(error, _path_of(error.title, group, name))) from error
     except (InstantiationException, TypeError, ValueError) as error:
         reason = one_line(str(error)).removeprefix("Error instantiating ")
         target = group["_target_"]
@@ -71,6 +71,17 @@ def build_part(name: str, group: Group, plugins: Sequence[str]) -> Any:
         if "whitelist" in reason and package not in ("cachelab", *plugins):
             reason = f"{package} is no plugin: trust it with plugins=[{package}]"
         raise ConfigError(f"{name}: cannot build {target}: {reason}") from error
+
+
+def _path_of(class_name: str, group: Group, prefix: str) -> str:
+    """Where in the group the class is named that refused its arguments: a part may hold another."""
+    for key, value in group.items():
+        if isinstance(value, dict):
+            if str(value.get("_target_", "")).endswith(f".{class_name}"):
+                return f"{prefix}.{key}"
+            if (inner := _path_of(class_name, value, f"{prefix}.{key}")) != f"{prefix}.{key}":
+                return inner
+    return prefix
 
 
 def build_metrics(groups: dict[str, str]) -> list[AnyMetric]:

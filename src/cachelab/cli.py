@@ -1,23 +1,18 @@
-"""The command line: composes the config, builds the parts, runs them, returns the objective."""
+"""The command line: composes the config, hands it to a job, says in one line what went wrong."""
 
-import logging
 import os
-import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cachelab.complaint import complaint
+from cachelab.interrupt import Interrupted, raise_on_signals
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from cachelab.config import Root
     from cachelab.objective import Score, Scores
-    from cachelab.tracking.base import Tracking
-    from cachelab.tracking.description import RunDescription
 
 
 def config_dir() -> Path:
@@ -44,9 +39,12 @@ def main() -> None:
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Hydra then raises instead of printing its own account of an error, which takes many lines.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    raise_on_signals()
     try:
         start = hydra.main(config_path=str(config_dir()), config_name="config", execution_whitelist=["cachelab.*"])
         start(task)()
+    except Interrupted as signal:
+        sys.exit(signal.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
     except SystemExit as exit_:
@@ -67,6 +65,8 @@ def task(config: "DictConfig") -> "Score | Scores | None":
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
+    from cachelab.job import leave_record, run_job, sync
+
     alone = HydraConfig.get().mode == RunMode.RUN
     try:
         if config.sync is not None:
@@ -82,157 +82,6 @@ def task(config: "DictConfig") -> "Score | Scores | None":
         folder = HydraConfig.get().runtime.output_dir
         raise SystemExit(f"cachelab: the run could not be tracked; nothing is lost: python -m cachelab sync={folder}")
     return value
-
-
-def leave_record(config: "DictConfig", error: Exception) -> None:
-    """Leave a sweep's table the reason of a job that failed before it had a record of its own."""
-    from omegaconf import OmegaConf
-
-    from cachelab.tracking.job_record import FILE
-    from cachelab.tracking.kept import failed_record
-
-    plain: Any = OmegaConf.to_container(config)
-    description = describe_job(plain)
-    if not (description.output_dir / FILE).exists():
-        failed_record(description, error).write(description.output_dir)
-
-
-def run_job(config: "DictConfig") -> "Score | Scores":
-    """One job, errors and all. Raises CachelabError."""
-    from omegaconf import OmegaConf
-
-    from cachelab import experiment
-    from cachelab.build import build_part, build_parts, build_root
-    from cachelab.job_digest import job_digest, versions
-    from cachelab.objective import Outcome, bound_of, score, violations
-    from cachelab.report.artifacts import write_artifacts
-    from cachelab.report.console import print_job, print_summary
-    from cachelab.report.progress import progress_bar
-    from cachelab.tracking.kept import KeptRun
-
-    logging.captureWarnings(True)  # into the log, with all else that libraries say
-    plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    root = build_root(plain)
-    for name, constraint in root.objective_constraints.items():
-        bound_of(name, constraint)
-    tracking: Tracking = build_part("tracking", root.tracking, root.plugins)
-    description = describe_job(plain)
-    if description.sweep is not None:
-        description, reused = known_job(root, tracking, description)
-        if reused is not None:
-            return reused
-    with KeptRun(tracking, description) as tracked:
-        parts = build_parts(root)
-        workload = experiment.prepare(parts)
-        tracked.log_dataset(workload.dataset)
-        digest = job_digest(plain, workload.dataset.digest, versions(description.tags.get("cachelab.vllm_version")))
-        tracked.log_tags({"cachelab.job_digest": digest})
-        tracked.log_workload(workload.numbers)
-        if root.export is not None:
-            build_part("export", root.export, root.plugins).write(workload.schedule)
-        with progress_bar(len(workload.schedule)) as progress:
-            result = experiment.run(parts, workload, progress)
-        folder = write_artifacts(result, description, parts.metrics, parts.tokenizer.name, root.artifacts)
-        tracked.log_result(result.numbers, folder)
-        values = result.numbers.values
-        beyond = violations(root.objective_constraints, values)
-        found = score(root.objective, values, Outcome(tracked.run_id, beyond))
-        tracked.log_tags({"cachelab.feasible": str(found.outcome.feasible).lower()} if beyond else {})
-    found.outcome = Outcome(tracked.run_id, beyond, tracked.untracked)
-    if description.sweep is not None:
-        print_job(result, description)
-    else:
-        print_summary(result, description, tracked.where_to_look)
-    return found
-
-
-def known_job(
-    root: "Root", tracking: "Tracking", description: "RunDescription"
-) -> "tuple[RunDescription, Score | Scores | None]":
-    """A sweep's job with its digest and, if it need not be run again, the objectives of the run that finished it.
-
-    A dataset that cannot be read leaves the job without a digest: it is run, and fails with the reason in its log.
-    """
-    from cachelab.build import build_part
-    from cachelab.dataset.loaded_once import LoadedOnce
-    from cachelab.errors import CachelabError, TrackingError
-    from cachelab.job_digest import job_digest, versions
-    from cachelab.objective import Outcome, score, violations
-    from cachelab.report.console import print_reused
-
-    try:
-        dataset = LoadedOnce(build_part("dataset", root.dataset, root.plugins)).load()
-    except CachelabError:
-        return description, None
-    vllm = versions(description.tags.get("cachelab.vllm_version"))
-    description = replace(description, job_digest=job_digest(description.config, dataset.digest, vllm))
-    if root.sweep.skip_finished is False:
-        return description, None
-    try:
-        finished = tracking.finished(description, anywhere=root.sweep.skip_finished is True)
-    except TrackingError:  # the store went away since the sweep began: KeptRun will meet that, and say so
-        return description, None
-    if finished is None:
-        return description, None
-    beyond = violations(root.objective_constraints, finished.values)
-    print_reused(description, finished.run_id)
-    return description, score(root.objective, finished.values, Outcome(finished.run_id, beyond, reused=True))
-
-
-def sync(config: "DictConfig") -> None:
-    """Log what the jobs of a folder could not log while they ran. Raises CachelabError."""
-    from omegaconf import OmegaConf
-
-    from cachelab.build import build_part, build_root
-    from cachelab.errors import ConfigError
-    from cachelab.tracking.mlflow import MlflowTracking
-
-    plain: Any = OmegaConf.to_container(config, resolve=True)
-    root = build_root(plain)
-    tracking = build_part("tracking", root.tracking, root.plugins)
-    if not isinstance(tracking, MlflowTracking):
-        raise ConfigError("sync: tracking=none holds no runs: leave it out, or name a store with tracking.uri=...")
-    from cachelab.tracking.sync import sync_folder
-
-    for line in sync_folder(tracking, Path(str(root.sync))):
-        print(line)
-
-
-def describe_job(plain: dict[str, Any]) -> "RunDescription":
-    """What is known of the job before it runs, from its config and from Hydra's."""
-    import yaml
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
-    from cachelab.engine.vllm_core import installed_vllm
-    from cachelab.tracking.description import SweepMember, describe
-    from cachelab.tracking.sweep import PARENT_VARIABLE, SWEPT_VARIABLE
-
-    job = HydraConfig.get()
-    overrides = list(job.overrides.task)
-    passed = job.job.env_set
-    swept = tuple(passed.get(SWEPT_VARIABLE, "").split(","))
-    member = None if job.mode == RunMode.RUN else SweepMember(passed.get(PARENT_VARIABLE), job.job.num, swept)
-    return describe(
-        run_name=run_name(overrides, job.runtime.choices, swept if any(swept) else None),
-        config=plain,
-        config_yaml=yaml.safe_dump(plain, sort_keys=False, allow_unicode=True),
-        overrides=overrides,
-        command=shlex.join(["python", "-m", "cachelab", *overrides]),
-        engine=job.runtime.choices["engine"],
-        engine_version=installed_vllm(),
-        output_dir=Path(job.runtime.output_dir),
-        sweep=member,
-    )
-
-
-def run_name(overrides: Sequence[str], choices: Mapping[str, str | None], swept: Sequence[str] | None = None) -> str:
-    """What makes this run different: its experiment (else its trace), then what was overridden (in a sweep: swept)."""
-    left_out = ("experiment=", "tracking.", "hydra.", "sweep.", "comparison.", "cache_dir=")
-    differs = [override for override in overrides if not override.startswith(left_out)]
-    if swept is not None:
-        differs = [override for override in differs if override.lstrip("+").partition("=")[0] in swept]
-    return " ".join([choices.get("experiment") or f"trace={choices['trace']}", *differs])
 
 
 def quoted_baseline(arguments: Sequence[str]) -> list[str]:

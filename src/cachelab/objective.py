@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cachelab.errors import ConfigError
+from cachelab.metrics.base import AnyMetric
 
 _CONSTRAINT = re.compile(r"\s*(>=|<=)\s*([-+]?[0-9.]+(?:[eE][-+]?\d+)?)\s*")
 
@@ -45,6 +46,13 @@ def score(names: Sequence[str], values: Mapping[str, float], outcome: Outcome) -
     found = Score(chosen[0]) if len(chosen) == 1 else Scores(chosen)
     found.outcome = outcome
     return found
+
+
+def known_objectives(names: Sequence[str], metrics: Sequence[AnyMetric], numbers: Mapping[str, float]) -> None:
+    """Refuse a name that no run can have, before one is run for it. Raises ConfigError."""
+    known = {metric.name for metric in metrics} | set(numbers)
+    if unknown := next((name for name in names if name not in known), None):
+        raise ConfigError(f"objective: there is no metric {unknown}: see docs/metrics.md")
 
 
 def violations(constraints: Mapping[str, str], values: Mapping[str, float]) -> dict[str, float]:

@@ -36,10 +36,8 @@ def show(config_dir: Path) -> None:
 
     console = Console()
     console.print("[bold]cachelab[/]: how much of a prompt's KV cache can vLLM reuse, and why?\n")
-    commands = Table.grid(padding=(0, 2))
     for command, what in COMMANDS:
-        commands.add_row(f"  {command}", what)
-    console.print(commands)
+        console.print(f"  {command}  [dim]# {what}[/]", no_wrap=True, overflow="ignore", crop=False, highlight=False)
     table = Table(box=None, padding=(0, 1), pad_edge=False)
     for column in ("group", "option", "what it is"):
         table.add_column(column)

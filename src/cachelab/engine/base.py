@@ -61,9 +61,13 @@ Progress = Callable[[int], None]
 """Called with the number of requests that have ended since the last call."""
 
 
-def no_room(prompt_tokens: int, max_model_len: int) -> str:
-    """Why a prompt is rejected that leaves no room for a reply."""
-    return f"prompt of {prompt_tokens} tokens leaves no room in max_model_len {max_model_len}"
+def why_rejected(prompt_tokens: int, max_model_len: int) -> str | None:
+    """Why a prompt cannot run, empty or without room for a token of reply; None if it can."""
+    if not prompt_tokens:
+        return "prompt of 0 tokens: there is nothing to prefill"
+    if prompt_tokens >= max_model_len:
+        return f"prompt of {prompt_tokens} tokens leaves no room in max_model_len {max_model_len}"
+    return None
 
 
 class Engine(Protocol):

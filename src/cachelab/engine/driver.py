@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 import numpy as np
 
 from cachelab.engine import vllm_core
-from cachelab.engine.base import EngineCounters, EngineRun, Progress, no_room
+from cachelab.engine.base import EngineCounters, EngineRun, Progress, why_rejected
 from cachelab.engine.history import Dataset, History, HistoryLost
 from cachelab.errors import EngineError
 from cachelab.request import Request, RequestRecord, Schedule, Stage
@@ -45,6 +45,7 @@ class _InFlight:
     lane: Iterator[Request]
     record: RequestRecord
     prompt_ids: AnyTokens
+    reply_tokens: int
     preemptions: int = 0
     output_ids: list[int] = field(default_factory=list)
 
@@ -110,10 +111,10 @@ class Driver:
             except HistoryLost as lost:
                 self._reject(request, len(request.prompt_ids), str(lost))
                 continue
-            room = self.max_model_len - len(prompt_ids)
-            if room < 1:
-                self._reject(request, len(prompt_ids), no_room(len(prompt_ids), self.max_model_len))
+            if (reason := why_rejected(len(prompt_ids), self.max_model_len)) is not None:
+                self._reject(request, len(prompt_ids), reason)
                 continue
+            room = self.max_model_len - len(prompt_ids)
             # A reply of no tokens cannot be run: the engine generates one, as it must to end a request.
             wanted = max(1, len(request.reply_ids))
             allowed = min(wanted, self.max_output_tokens or wanted)
@@ -127,10 +128,12 @@ class Driver:
                 reply_tokens_cut=allowed - reply_tokens,
                 submitted_ns=self.timeline.now_ns(),
             )
-            self.in_flight[request.id] = _InFlight(request, lane, record, prompt_ids)
+            self.in_flight[request.id] = _InFlight(request, lane, record, prompt_ids, reply_tokens)
             reply = request.reply_ids[:reply_tokens].tolist() or [0]
             self.submitted.append(request.id)
-            vllm_core.submit(self.core, request.id, prompt_ids.tolist(), reply, reply_tokens)
+            vllm_core.submit(
+                self.core, request.id, prompt_ids.tolist(), reply, reply_tokens, number=len(self.submitted)
+            )
             return
 
     def _reject(self, request: Request, prompt_tokens: int, reason: str) -> None:
@@ -157,6 +160,9 @@ class Driver:
             return False
         if str(output.finish_reason) != "length":
             raise EngineError(f"request {output.request_id} ended early: {output.finish_reason} {output.stop_reason}")
+        if len(flight.output_ids) != flight.reply_tokens:
+            came = f"{len(flight.output_ids)} tokens came, {flight.reply_tokens} were asked for"
+            raise EngineError(f"request {output.request_id} ended early: {came}")
         del self.in_flight[output.request_id]
         self.records[output.request_id] = replace(
             flight.record,

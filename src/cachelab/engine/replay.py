@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from cachelab.engine.base import EngineCounters, EngineRun, Progress, no_room
+from cachelab.engine.base import EngineCounters, EngineRun, Progress, why_rejected
+from cachelab.engine.limits import check_blocks
 from cachelab.engine.sim import SimEngine
 from cachelab.engine.step_cost import StepCost
 from cachelab.errors import ConfigError
@@ -105,13 +106,7 @@ class ReplayEngine:
                     "engine.sim_at: vLLM's scheduler does not count by the rules of traces: set engine.rules=vllm"
                 )
             return rules, listed or self.block_size
-        needed = -(-self.max_model_len // self.block_size) + 1
-        if self.num_blocks < needed:
-            raise ConfigError(
-                f"engine.num_blocks: {self.num_blocks} blocks cannot hold one request of max_model_len "
-                f"{self.max_model_len}: set engine.num_blocks >= {needed} (one is vLLM's null block), "
-                f"or engine.max_model_len <= {(self.num_blocks - 1) * self.block_size}"
-            )
+        check_blocks(self.num_blocks, self.block_size, self.max_model_len)
         return rules, self.block_size
 
     def _admit(self, schedule: Schedule, rules: Rules) -> tuple[list["_Admitted"], dict[str, RequestRecord]]:
@@ -121,10 +116,11 @@ class ReplayEngine:
         def next_of(lane: Iterator[Request]) -> Request | None:
             for request in lane:
                 length = len(request.prompt_ids)
-                if rules == "trace" or length < self.max_model_len:
+                reason = None if rules == "trace" else why_rejected(length, self.max_model_len)
+                if reason is None:
                     return request
                 record = RequestRecord(request.id, request.conversation_id, request.turn_index, "rejected", length)
-                rejected[request.id] = replace(record, reason=no_room(length, self.max_model_len))
+                rejected[request.id] = replace(record, reason=reason)
             return None
 
         admitted: list[_Admitted] = []

@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 from cachelab.engine import vllm_core
 from cachelab.engine.base import EngineRun, Progress
 from cachelab.engine.driver import Driver
+from cachelab.engine.extra_args import NOT_SIMULATED, SETTINGS, check_extra_args
 from cachelab.engine.history import SIMULATED, HistoryName, history
 from cachelab.engine.host_tier import check_room_for_a_block, offloading_args
 from cachelab.engine.kv_model import KvModel
@@ -35,8 +36,8 @@ class SimEngine:
     `num_blocks` is vLLM's count, its null block included. `decode`: `token` hands a reply out token by token, `jump`
     in two steps, which is exact with `max_num_seqs=1` and no host tier only (a small host refuses many blocks at once
     that it takes one by one); `auto` jumps there and steps elsewhere. `host_cache_gib` turns on vLLM's KV offloading,
-    whose transfers take no simulated time; `kv_model` says how many blocks a GiB holds. `args` are fields of vLLM's
-    EngineArgs and win over what is set here.
+    whose transfers take no simulated time; `kv_model` says how many blocks a GiB holds. `args` are further fields
+    of vLLM's EngineArgs, such as `scheduling_policy`.
     """
 
     block_size: Positive = 16
@@ -55,6 +56,7 @@ class SimEngine:
     args: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_extra_args(self.args, SETTINGS, NOT_SIMULATED)
         check_blocks(self.num_blocks, self.block_size, self.max_model_len)
         check_batch(self.max_num_batched_tokens, self.max_num_seqs)
         check_room_for_a_block(self.host_cache_gib, self.kv_model.bytes_per_token * self.block_size)

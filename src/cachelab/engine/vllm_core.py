@@ -6,7 +6,9 @@ minor versions, so another minor is refused.
 
 import gc
 import os
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -75,10 +77,25 @@ def build_core(args: Mapping[str, Any], executor_class: "type[Executor] | None" 
     gc.freeze()
     try:
         config = EngineArgs(**args).create_engine_config()
-        return EngineCore(config, executor_class or Executor.get_class(config), log_stats=True)
+        with _llvmlite_out_of_sight():
+            return EngineCore(config, executor_class or Executor.get_class(config), log_stats=True)
     except Exception as error:  # vLLM and the libraries under it raise bare Exceptions and OSErrors too
         gc.unfreeze()
         raise EngineError(f"engine: vLLM {version} refuses these arguments: {first_line(error)}") from error
+
+
+@contextmanager
+def _llvmlite_out_of_sight() -> Iterator[None]:
+    """Hide llvmlite's modules for a while.
+
+    vLLM's CPU worker asks every object in every imported module for its `__dict__` (`vllm/triton_utils/dispatcher.py`),
+    and llvmlite's library handle answers any attribute with a function: with numba imported first, vLLM would fail.
+    """
+    hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.startswith("llvmlite.")}
+    try:
+        yield
+    finally:
+        sys.modules.update(hidden)
 
 
 def first_line(error: BaseException) -> str:
@@ -93,9 +110,16 @@ def first_line(error: BaseException) -> str:
 
 
 def submit(
-    core: "EngineCore", request_id: str, prompt_ids: Sequence[int], reply_ids: Sequence[int], max_tokens: int
+    core: "EngineCore",
+    request_id: str,
+    prompt_ids: Sequence[int],
+    reply_ids: Sequence[int],
+    max_tokens: int,
+    number: int = 0,
 ) -> None:
     """Add one request that generates exactly `max_tokens` tokens, whatever they are.
+
+    `number` counts submissions: it is the arrival time by which a priority scheduler tells equals apart.
 
     `reply_ids` are what an executor or model that follows the recorded reply is to emit.
     """
@@ -119,7 +143,7 @@ def submit(
             mm_features=None,
             sampling_params=params,
             pooling_params=None,
-            arrival_time=0.0,
+            arrival_time=float(number),
             lora_request=None,
             cache_salt=None,
             data_parallel_rank=None,

@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass
 from cachelab.engine import vllm_core
 from cachelab.engine.base import EngineRun, Progress
 from cachelab.engine.driver import Driver
+from cachelab.engine.extra_args import OF_A_MODEL, SETTINGS, check_extra_args
 from cachelab.engine.history import MEANINGS, HistoryName, history
 from cachelab.engine.host_tier import offloading_args
 from cachelab.engine.limits import check_batch, check_blocks
@@ -35,7 +36,7 @@ class VllmEngine:
 
     `model` is `tiny`, a folder or a hub id. `num_blocks` is vLLM's count, its null block included (None: as many as
     the KV memory holds). A reply is `min(recorded length, max_output_tokens)` tokens, end-of-sequence ignored. `args`
-    are fields of vLLM's EngineArgs and win over what is set here.
+    are further fields of vLLM's EngineArgs.
     """
 
     model: Annotated[str, Field(min_length=1)] = TINY
@@ -62,6 +63,7 @@ class VllmEngine:
     memory_key: ClassVar[str]
 
     def __post_init__(self) -> None:
+        check_extra_args(self.args, {**SETTINGS, **OF_A_MODEL})
         if self.block_size % self.block_size_step:
             step = self.block_size_step
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""A progress bar while the engine runs."""
+"""What a person sees while a run goes on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,13 +20,24 @@ class RateColumn(ProgressColumn):
 
 
 @contextmanager
+def doing(what: str, console: Console | None = None) -> Iterator[None]:
+    """Say on stderr what is being done while the context lasts, and nothing where that is no terminal."""
+    console = console or Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(f"{what} ..."):
+        yield
+
+
+@contextmanager
 def progress_bar(total: int, console: Console | None = None) -> Iterator[Progress]:
     """Draw a bar of `total` requests on stderr while the context lasts, and nothing where that is no terminal."""
     console = console or Console(stderr=True)
     if not console.is_terminal:
         yield lambda ended: None
         return
-    columns = (TextColumn("requests"), BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn())
     with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("requests", total=total)
-        yield lambda ended: bar.advance(task, ended)
+        task = bar.add_task("starting the engine", total=total)
+        yield lambda ended: bar.update(task, advance=ended, description="requests")

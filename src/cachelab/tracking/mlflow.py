@@ -83,10 +83,13 @@ class MlflowTracking:
         _silence()
         from mlflow import MlflowClient
 
+        from cachelab.tracking.mlflow_database import make_database
         from cachelab.tracking.mlflow_errors import environment, store_errors
         from cachelab.tracking.mlflow_store import MlflowStore
 
         with store_errors(f"{key}={without_passwords(uri)}", _way_out(uri)), environment(_FIRST_ANSWER):
+            if (path := _sqlite_file(uri)) is not None:
+                make_database(path)
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
             yield MlflowStore(client, uri, self._experiment_id(client, uri))
 
