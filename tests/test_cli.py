@@ -82,7 +82,7 @@ def test_cli_alone_shows_what_can_be_run(cachelab: Cachelab) -> None:
 def test_cli_help_names_groups_and_settings(cachelab: Cachelab) -> None:
     done = cachelab("--help")
     assert done.returncode == 0
-    assert "order: all_at_once, by_conversation, by_turn, sessions" in done.stdout
+    assert "order: all_at_once, by_arrival, by_conversation, by_turn, sessions" in done.stdout
     assert "num_blocks: 10000" in done.stdout
 
 
@@ -152,6 +152,10 @@ def test_cli_run_leaves_every_artifact(cachelab: Cachelab, tmp_path: Path, datab
         "requests.parquet",
         "blocks.parquet",
         "per_turn.csv",
+        "losses_per_turn.csv",
+        "capacity.csv",
+        "figures/capacity.png",
+        "figures/losses.png",
         "summary.md",
         "cachelab.log",
         "figures",

@@ -30,6 +30,7 @@ def losses_figure(observation: Observation) -> "Figure | None":
         return None
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(8.4, 6.4), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
@@ -59,5 +60,6 @@ def losses_figure(observation: Observation) -> "Figure | None":
     lower.set_xlabel(
         "turn index (0 = first)" + (f", the first {_MOST_TURNS}" if len(table["turn_index"]) > _MOST_TURNS else "")
     )
+    lower.xaxis.set_major_locator(MaxNLocator(integer=True))
     lower.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
     return figure
