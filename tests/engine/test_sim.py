@@ -179,7 +179,7 @@ def test_sim_passes_args_to_vllm_and_refuses_unknown_ones() -> None:
 
 def test_sim_refused_by_vllm_says_so_in_one_line() -> None:
     with pytest.raises(EngineError, match="refuses these arguments") as caught:
-        run(sim(args={"kv_cache_dtype": "no such type"}), one_lane([request("a", 0, range(8), [9])]))
+        run(sim(args={"scheduling_policy": "no such policy"}), one_lane([request("a", 0, range(8), [9])]))
     assert "\n" not in str(caught.value)
 
 

@@ -15,18 +15,25 @@ from cachelab.tracking.description import RunDescription
 
 FILES = {
     "blocks.parquet",
+    "capacity.csv",
     "config.yaml",
+    "figures/capacity.png",
     "figures/hit_rate_by_turn.png",
     "figures/hits_per_block.png",
+    "figures/losses.png",
     "figures/prompt_lengths.png",
     "figures/ttft_by_cached_tokens.png",
     "figures/reuse_gaps.png",
+    "losses_per_turn.csv",
     "metrics.json",
     "per_turn.csv",
     "requests.parquet",
     "summary.md",
     "trace.jsonl.gz",
 }
+
+
+NEED_HITS = ("capacity", "hit_rate_by_turn", "hits_per_block", "losses", "reuse_gaps", "ttft_by_cached_tokens")
 
 
 def files(folder: Path) -> set[str]:
@@ -67,7 +74,7 @@ def test_write_artifacts_empty_columns_keep_their_types(
     folder = write_artifacts(all_rejected, description, metrics, "tokens")
 
     assert schemas() == full
-    assert files(folder) == FILES - {f"figures/{n}.png" for n in ("hit_rate_by_turn", "hits_per_block", "reuse_gaps")}
+    assert files(folder) == FILES - {f"figures/{n}.png" for n in NEED_HITS}
     assert "- reuse_gaps: left out" in (folder / "summary.md").read_text()
 
 

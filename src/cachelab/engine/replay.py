@@ -1,7 +1,7 @@
 """The exact prefix cache without vLLM: one request at a time, vLLM's rules for blocks, no scheduler."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Annotated, Literal, NamedTuple
 
@@ -10,6 +10,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.engine.base import EngineCounters, EngineRun, Progress, why_rejected
+from cachelab.engine.history import SIMULATED
 from cachelab.engine.limits import check_blocks
 from cachelab.engine.sim import SimEngine
 from cachelab.engine.step_cost import StepCost
@@ -22,6 +23,13 @@ from cachelab.replay.paths import BlockPaths, Int64s, Rules
 from cachelab.request import Request, RequestRecord, Schedule
 
 Positive = Annotated[int, Field(gt=0)]
+
+
+NOTES: Mapping[Rules, str] = {
+    "vllm": SIMULATED["recorded"],
+    "trace": "history=recorded: as tools for block traces count, replies leave no blocks behind.",
+}
+"""What a reader of the numbers must know of each set of rules."""
 
 
 @dataclass(frozen=True, config=PART)
@@ -79,7 +87,9 @@ class ReplayEngine:
         progress(len(schedule))
         counters = self._counters(blocks.paths, cached, replies)
         beside = [self._sim(num_blocks).run(schedule, lambda ended: None) for num_blocks in self.sim_at]
-        return EngineRun([records[request.id] for request in schedule], counters, blocks=blocks, beside=beside)
+        return EngineRun(
+            [records[request.id] for request in schedule], counters, notes=(NOTES[rules],), blocks=blocks, beside=beside
+        )
 
     def _sim(self, num_blocks: int) -> SimEngine:
         return SimEngine(
