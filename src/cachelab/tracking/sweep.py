@@ -132,8 +132,9 @@ class SweepCallback(Callback):
         if self._tracking is None or self._parent is None:
             return ()
         with self._tracking.open() as store:
-            from cachelab.tracking.sweep_run import jobs_of
+            from cachelab.tracking.sweep_run import close_stale, jobs_of
 
+            close_stale(store, self._parent)
             return jobs_of(store, self._parent)
 
     def _fetch(self, scratch: Path) -> "Callable[[SweepJob], Path | None]":

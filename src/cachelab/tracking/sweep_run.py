@@ -96,6 +96,14 @@ def _take_up(store: MlflowStore, parent: Run, *, take_over: bool) -> str:
     return f"sweep {run_id} is {said}"
 
 
+def close_stale(store: MlflowStore, parent_run_id: str) -> None:
+    """End the jobs that a worker began and died with."""
+    for child in store.children(parent_run_id):
+        process = Process.of(child.data.tags.get(PROCESS))
+        if child.info.status == "RUNNING" and process is not None and process.alive is False:
+            store.close_as_killed(child)
+
+
 def _outlived(store: MlflowStore, child: Run) -> bool:
     """Wait for a job whose worker outlived the sweep's own process; False if it did not, or did not end well."""
     process = Process.of(child.data.tags.get(PROCESS))
