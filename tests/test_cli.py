@@ -192,7 +192,7 @@ def test_cli_bad_file_is_one_line_and_a_failed_run(cachelab: Cachelab, tmp_path:
     kept = {path.name for path in tmp_path.glob("mlartifacts/**/*") if path.is_file()}
     assert {"config.yaml", "cachelab.log"} <= kept
     assert "summary.md" not in kept
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {".hydra", "cachelab.log"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {".hydra", "cachelab.log", "result.json"}
 
 
 @pytest.mark.parametrize(
