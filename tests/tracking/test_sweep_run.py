@@ -13,7 +13,8 @@ from cachelab.metrics.base import Numbers
 from cachelab.tracking.mlflow import MlflowTracking
 from cachelab.tracking.mlflow_store import ATTEMPTS, ERROR, PARENT, PROCESS, MlflowStore
 from cachelab.tracking.process import Process
-from cachelab.tracking.sweep_run import SweepDescription, begin, close_stale, end, jobs_of
+from cachelab.tracking.sweep_description import SweepDescription
+from cachelab.tracking.sweep_run import begin, close_stale, end, jobs_of
 from jobs import described
 
 SWEEP = SweepDescription("sweep a=1,2", "sweep-digest", "python -m cachelab --multirun a=1,2", {}, "a: 1\n")
