@@ -20,7 +20,8 @@ from cachelab.tracking.local_jobs import local_jobs
 from cachelab.tracking.mlflow import MlflowTracking
 from cachelab.tracking.mlflow_store import MlflowStore
 from cachelab.tracking.none import NoTracking
-from cachelab.tracking.sweep_run import SweepDescription, begin, jobs_of
+from cachelab.tracking.sweep_description import SweepDescription
+from cachelab.tracking.sweep_run import begin, jobs_of
 from cachelab.tracking.sync import sync_folder
 from jobs import described
 

@@ -13,7 +13,8 @@ from cachelab.metrics.base import Numbers
 from cachelab.tracking.mlflow import MlflowTracking
 from cachelab.tracking.mlflow_store import ATTEMPTS, ERROR, PARENT, PROCESS, MlflowStore
 from cachelab.tracking.process import Process
-from cachelab.tracking.sweep_run import SweepDescription, begin, end, jobs_of
+from cachelab.tracking.sweep_description import SweepDescription
+from cachelab.tracking.sweep_run import begin, close_stale, end, jobs_of
 from jobs import described
 
 
@@ -161,6 +162,18 @@ def test_jobs_of_tells_settings_numbers_and_reasons(
     assert "division by zero" in (failed.error or "")
     assert finished.settings == {"order": "by_turn", "engine.num_blocks": "1"}
     assert finished.values == {"hit_rate/first_prefill": 0.6}
+
+
+def test_close_stale_ends_jobs_of_dead_workers_only(
+    tracking: MlflowTracking, store: MlflowStore, tmp_path: Path
+) -> None:
+    parent = open_sweep(store)
+    dead, alive = (tracking.start(described(tmp_path, parent, number)).run_id for number in (0, 1))
+    assert dead is not None
+    kill(store, dead)
+    close_stale(store, parent)
+    assert [job.status for job in jobs_of(store, parent)] == ["KILLED", "RUNNING"]
+    assert alive is not None
 
 
 def test_end_gives_the_parent_its_files_and_numbers(store: MlflowStore, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hydra.experimental.callback import Callback
 
 from cachelab.complaint import complaint
 from cachelab.errors import CachelabError, TrackingError
+from cachelab.tracking.sweep_description import describe_sweep, sweep_name, swept_keys
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -57,7 +58,7 @@ class SweepCallback(Callback):
 
         group: Any = OmegaConf.to_container(config.tracking, resolve=True)
         tracking = build_part("tracking", group, list(config.plugins))
-        passed = {SWEPT_VARIABLE: ",".join(_swept(config))}
+        passed = {SWEPT_VARIABLE: ",".join(swept_keys(config))}
         if isinstance(tracking, MlflowTracking):
             passed |= self._open(tracking, config)
         with read_write(config.hydra):
@@ -72,7 +73,7 @@ class SweepCallback(Callback):
         from cachelab.tracking.description import without_passwords
 
         self._tracking = tracking
-        description = _describe(config)
+        description = describe_sweep(config)
         sweeper = config.hydra.sweeper
         with tracking.open() as store:
             from cachelab.tracking.sweep_run import begin
@@ -132,8 +133,9 @@ class SweepCallback(Callback):
         if self._tracking is None or self._parent is None:
             return ()
         with self._tracking.open() as store:
-            from cachelab.tracking.sweep_run import jobs_of
+            from cachelab.tracking.sweep_run import close_stale, jobs_of
 
+            close_stale(store, self._parent)
             return jobs_of(store, self._parent)
 
     def _fetch(self, scratch: Path) -> "Callable[[SweepJob], Path | None]":
@@ -198,54 +200,8 @@ def _report(
     missing = [label for label, path in paths.items() if path is None]
     if missing:
         notes.append(f"not compared: {', '.join(missing)} left no requests.parquet (artifacts=[...,requests])")
-    name = _name(config)
+    name = sweep_name(config)
     return report_sweep(name, jobs, arms, baseline, tables, list(config.objective), study, notes), tables
-
-
-def _describe(config: "DictConfig") -> Any:
-    import shlex
-
-    from omegaconf import OmegaConf
-
-    import cachelab
-    from cachelab.engine.vllm_core import installed_vllm
-    from cachelab.job_digest import digest_of_sweep
-    from cachelab.tracking.description import source_tags, without_passwords
-    from cachelab.tracking.sweep_run import SweepDescription
-
-    overrides = [*config.hydra.overrides.task, *config.hydra.overrides.hydra]
-    overrides = [override for override in overrides if override != "hydra.mode=MULTIRUN"]
-    master = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    tags = {
-        "cachelab.version": cachelab.__version__,
-        "cachelab.vllm_version": installed_vllm() or "none",
-        "cachelab.overrides": without_passwords(" ".join(overrides))[:5000],
-        **source_tags(Path(cachelab.__file__).parent),
-    }
-    return SweepDescription(
-        name=_name(config),
-        digest=digest_of_sweep(config),
-        command=without_passwords(shlex.join(["python", "-m", "cachelab", "--multirun", *overrides])),
-        tags=tags,
-        config_yaml=without_passwords(OmegaConf.to_yaml(master, resolve=True)),
-    )
-
-
-def _swept(config: "DictConfig") -> list[str]:
-    """The keys that the sweep gives more than one value."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    parsed = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
-    keys = [override.get_key_element().lstrip("+") for override in parsed if override.is_sweep_override()]
-    return list(dict.fromkeys([*(config.hydra.sweeper.get("params") or {}), *keys]))
-
-
-def _name(config: "DictConfig") -> str:
-    """What the sweep varies, the experiment first: a list of runs shows some twenty letters."""
-    overrides = dict(override.lstrip("+").split("=", 1) for override in config.hydra.overrides.task if "=" in override)
-    swept = _swept(config)
-    varied = [f"{key}={value}" for key, value in overrides.items() if key in swept and key != "experiment"]
-    return " ".join([*filter(None, [overrides.get("experiment")]), *varied, "(sweep)"])[:250]
 
 
 def _status(report: "SweepReport | None", error: BaseException | None) -> str:

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from shlex import split
 
@@ -13,6 +13,7 @@ from cachelab.errors import TrackingError
 from cachelab.tracking.mlflow_errors import environment
 from cachelab.tracking.mlflow_store import ERROR, PROCESS, REUSED, SWEEP_DIGEST, MlflowStore, machine_tags, tag_is
 from cachelab.tracking.process import Process
+from cachelab.tracking.sweep_description import SweepDescription
 from cachelab.tracking.sweep_job import SweepJob
 
 log = logging.getLogger(__name__)
@@ -20,17 +21,6 @@ log = logging.getLogger(__name__)
 _WAIT_S = 0.5
 _MAX_TAG = 8000
 NOTE = "mlflow.note.content"
-
-
-@dataclass(frozen=True)
-class SweepDescription:
-    """A sweep before it starts."""
-
-    name: str
-    digest: str
-    command: str
-    tags: Mapping[str, str]
-    config_yaml: str
 
 
 def begin(
@@ -94,6 +84,14 @@ def _take_up(store: MlflowStore, parent: Run, *, take_over: bool) -> str:
         store.client.set_tag(run_id, key, value)
     store.client.update_run(run_id, status="RUNNING")
     return f"sweep {run_id} is {said}"
+
+
+def close_stale(store: MlflowStore, parent_run_id: str) -> None:
+    """End the jobs that a worker began and died with."""
+    for child in store.children(parent_run_id):
+        process = Process.of(child.data.tags.get(PROCESS))
+        if child.info.status == "RUNNING" and process is not None and process.alive is False:
+            store.close_as_killed(child)
 
 
 def _outlived(store: MlflowStore, child: Run) -> bool:
