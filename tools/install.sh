@@ -64,7 +64,7 @@ if [[ $extra == cpu && $(uname -s) == Linux ]]; then
 fi
 say "installing cachelab with vLLM ($extra), its tools and tests into $venv: a few minutes, some GB"
 # Python compiles what is used when it is used; compiling the rest too would take half a minute.
-pip install -qq --no-compile ${index:+--extra-index-url "$index"} --editable ".[$extra,hf,joblib,dev]" ||
+pip install -qq --no-compile ${index:+--extra-index-url "$index"} --editable ".[$extra,hf,joblib,ray,dev]" ||
     fail "the packages could not be installed ($hint)"
 
 # --- what would break vLLM --------------------------------------------------------------------------------------------

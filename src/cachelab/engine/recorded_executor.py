@@ -19,8 +19,6 @@ from cachelab.engine.kv_model import KvModel
 from cachelab.engine.step_cost import StepCost
 from cachelab.engine.vllm_core import REPLY
 
-_TORCH_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "fp8": torch.uint8}
-
 PLENTY_OF_BYTES = 1 << 60
 """Memory that the executor claims to have: the number of blocks is set by `num_gpu_blocks_override` alone."""
 
@@ -73,13 +71,12 @@ class RecordedExecutor(Executor):
         return ("generate",)
 
     def get_kv_cache_specs(self) -> list[dict[str, Any]]:
+        num_layers, bytes_per_layer = self.kv_model.layers
+        # Only the size of a token's KV counts here: keys and values as two vectors of bytes.
         spec = FullAttentionSpec(
-            block_size=self.cache_config.block_size,
-            num_kv_heads=self.kv_model.num_kv_heads,
-            head_size=self.kv_model.head_size,
-            dtype=_TORCH_DTYPES[self.kv_model.dtype],
+            block_size=self.cache_config.block_size, num_kv_heads=1, head_size=bytes_per_layer // 2, dtype=torch.uint8
         )
-        return [{f"model.layers.{layer}.self_attn.attn": spec for layer in range(self.kv_model.num_layers)}]
+        return [{f"model.layers.{layer}.self_attn.attn": spec for layer in range(num_layers)}]
 
     def get_kv_connector_handshake_metadata(self) -> list[Any]:
         return []

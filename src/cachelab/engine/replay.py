@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.engine.base import EngineCounters, EngineRun, Progress, why_rejected
 from cachelab.engine.history import SIMULATED
+from cachelab.engine.kv_model import KvModel
 from cachelab.engine.limits import check_blocks
 from cachelab.engine.sim import SimEngine
 from cachelab.engine.step_cost import StepCost
@@ -18,7 +19,6 @@ from cachelab.errors import ConfigError
 from cachelab.part import PART
 from cachelab.replay.cache import replay_cache
 from cachelab.replay.chains import chain_requests, trace_block_size
-from cachelab.replay.kv_model import kv_bytes_per_token
 from cachelab.replay.paths import BlockPaths, Int64s, Rules
 from cachelab.request import Request, RequestRecord, Schedule
 
@@ -42,7 +42,7 @@ class ReplayEngine:
     With `rules` trace, blocks are counted as tools for block traces do (see docs/replay.md): `block_size` is then the
     trace's, and no request is rejected for its length. `auto` takes vllm, and trace for a block trace.
 
-    `kv_model` names a model's config.json, by which blocks are worth so many GiB. `sim_at` are numbers of blocks with
+    `kv_model` says how many GiB blocks are worth. `sim_at` are numbers of blocks with
     which SimEngine runs the same schedule beside; it knows vLLM's rules only.
     """
 
@@ -52,7 +52,7 @@ class ReplayEngine:
     num_blocks: Positive = 10_000
     max_num_batched_tokens: Positive = 8192
     rules: Literal["auto", "vllm", "trace"] = "auto"
-    kv_model: Annotated[str, Field(min_length=1)] | None = None
+    kv_model: KvModel = field(default_factory=KvModel)
     sim_at: list[Positive] = field(default_factory=list)
     cost: StepCost = field(default_factory=StepCost)
 
@@ -99,6 +99,7 @@ class ReplayEngine:
             num_blocks=num_blocks,
             max_num_batched_tokens=self.max_num_batched_tokens,
             cost=self.cost,
+            kv_model=self.kv_model,
         )
 
     def _counting(self, schedule: Schedule) -> tuple[Rules, int]:
@@ -199,7 +200,7 @@ class ReplayEngine:
             preempted_queries_tokens=0,
             preempted_hits_tokens=0,
             rules=paths.rules,
-            kv_bytes_per_token=None if self.kv_model is None else kv_bytes_per_token(self.kv_model),
+            kv_bytes_per_token=self.kv_model.bytes_per_token,
         )
 
 

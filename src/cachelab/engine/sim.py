@@ -97,7 +97,9 @@ class SimEngine:
                 max_output_tokens=self.max_output_tokens,
                 history=history(self.history),
             )
-            return replace(driver.run(schedule), notes=(SIMULATED[self.history],))
+            run = driver.run(schedule)
+            counters = replace(run.counters, kv_bytes_per_token=self.kv_model.bytes_per_token)
+            return replace(run, counters=counters, notes=(SIMULATED[self.history],))
         finally:
             vllm_core.close(core)
 

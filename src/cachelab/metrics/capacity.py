@@ -113,7 +113,7 @@ METRICS = (
     Metric(
         "capacity/knee_gib",
         "GiB",
-        "capacity/knee_blocks in GiB of the model that engine.kv_model names.",
+        "capacity/knee_blocks in GiB of the model that engine.kv_model describes.",
         lambda observation: gib(observation, knee_blocks(observation)),
     ),
     Metric(

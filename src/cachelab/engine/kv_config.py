@@ -23,8 +23,8 @@ _NOT_PER_TOKEN = {
 }
 
 
-def kv_bytes_per_token(path: str) -> int:
-    """Bytes that one token's keys and values take in all layers together.
+def kv_of_config(path: str) -> tuple[int, int]:
+    """The number of layers, and the bytes that one token's keys and values take in each.
 
     `path` is a config.json or the folder that holds one. Multi-head, multi-query and grouped-query attention: two
     vectors a KV head; multi-head latent attention (DeepSeek): one compressed vector and one rotary key a layer. Raises
@@ -35,24 +35,26 @@ def kv_bytes_per_token(path: str) -> int:
     try:
         config: Any = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"engine.kv_model: {file}: {error.strerror or error}: give a model's config.json") from error
+        raise ConfigError(
+            f"engine.kv_model.config: {file}: {error.strerror or error}: give a model's config.json"
+        ) from error
     except ValueError as error:
-        raise ConfigError(f"engine.kv_model: {file}: not JSON ({error}): give a model's config.json") from error
+        raise ConfigError(f"engine.kv_model.config: {file}: not JSON ({error}): give a model's config.json") from error
     if not isinstance(config, dict):
-        raise ConfigError(f"engine.kv_model: {file}: not an object: give a model's config.json")
+        raise ConfigError(f"engine.kv_model.config: {file}: not an object: give a model's config.json")
     inner = config.get("text_config")
     text: dict[str, Any] = inner if isinstance(inner, dict) else config
     if why := _refused({**config, **text}):
         raise ConfigError(
-            f"engine.kv_model: {file}: {why}, so bytes a token are no constant: leave engine.kv_model out"
+            f"engine.kv_model.config: {file}: {why}, so bytes a token are no constant: name another model"
         )
     layers = _whole(text, "num_hidden_layers", file)
     dtype = text.get("dtype") or text.get("torch_dtype") or config.get("dtype") or config.get("torch_dtype")
     size = _BYTES.get(str(dtype).removeprefix("torch."))
     if size is None:
-        raise ConfigError(f"engine.kv_model: {file}: dtype is {dtype!r}: state one of {', '.join(_BYTES)}")
+        raise ConfigError(f"engine.kv_model.config: {file}: dtype is {dtype!r}: state one of {', '.join(_BYTES)}")
     if text.get("kv_lora_rank") is not None:
-        return layers * size * (_whole(text, "kv_lora_rank", file) + _whole(text, "qk_rope_head_dim", file))
+        return layers, size * (_whole(text, "kv_lora_rank", file) + _whole(text, "qk_rope_head_dim", file))
     heads = _whole(text, "num_attention_heads", file)
     kv_heads = heads if text.get("num_key_value_heads") is None else _whole(text, "num_key_value_heads", file)
     if text.get("head_dim") is not None:
@@ -61,10 +63,10 @@ def kv_bytes_per_token(path: str) -> int:
         hidden = _whole(text, "hidden_size", file)
         if hidden % heads:
             raise ConfigError(
-                f"engine.kv_model: {file}: hidden_size {hidden} does not divide by num_attention_heads {heads}"
+                f"engine.kv_model.config: {file}: hidden_size {hidden} does not divide by num_attention_heads {heads}"
             )
         head_size = hidden // heads
-    return layers * size * 2 * kv_heads * head_size
+    return layers, size * 2 * kv_heads * head_size
 
 
 def _refused(config: dict[str, Any]) -> str | None:
@@ -84,6 +86,6 @@ def _whole(config: dict[str, Any], key: str, file: Path) -> int:
     value = config.get(key)
     if type(value) is not int or value < 1:
         raise ConfigError(
-            f"engine.kv_model: {file}: {key} is {value!r}, not a whole number: give a complete config.json"
+            f"engine.kv_model.config: {file}: {key} is {value!r}, not a whole number: give a complete config.json"
         )
     return value

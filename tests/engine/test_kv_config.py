@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from cachelab.engine.kv_model import KvModel
 from cachelab.errors import ConfigError
-from cachelab.replay.kv_model import kv_bytes_per_token
 
 LLAMA = {
     "num_hidden_layers": 32,
@@ -16,6 +16,10 @@ LLAMA = {
     "hidden_size": 4096,
     "torch_dtype": "bfloat16",
 }
+
+
+def bytes_per_token(path: str) -> int:
+    return KvModel(config=path).bytes_per_token
 
 
 def config(tmp_path: Path, **fields: Any) -> str:
@@ -44,14 +48,14 @@ def config(tmp_path: Path, **fields: Any) -> str:
         ({"sliding_window": None}, 131_072),
     ],
 )
-def test_kv_bytes_per_token(tmp_path: Path, changes: dict[str, Any], expected: int) -> None:
-    assert kv_bytes_per_token(config(tmp_path, **(LLAMA | changes))) == expected
-    assert kv_bytes_per_token(str(tmp_path)) == expected  # the folder will do
+def test_kv_config_bytes_per_token(tmp_path: Path, changes: dict[str, Any], expected: int) -> None:
+    assert bytes_per_token(config(tmp_path, **(LLAMA | changes))) == expected
+    assert bytes_per_token(str(tmp_path)) == expected  # the folder will do
 
 
-def test_kv_bytes_per_token_of_the_text_model_of_a_multimodal_one(tmp_path: Path) -> None:
+def test_kv_config_bytes_per_token_of_the_text_model_of_a_multimodal_one(tmp_path: Path) -> None:
     inner = {key: value for key, value in LLAMA.items() if key != "torch_dtype"}
-    assert kv_bytes_per_token(config(tmp_path, text_config=inner, torch_dtype="float16")) == 131_072
+    assert bytes_per_token(config(tmp_path, text_config=inner, torch_dtype="float16")) == 131_072
 
 
 @pytest.mark.parametrize(
@@ -70,17 +74,19 @@ def test_kv_bytes_per_token_of_the_text_model_of_a_multimodal_one(tmp_path: Path
         ({"num_attention_heads": 33, "num_key_value_heads": 8}, "does not divide"),
     ],
 )
-def test_kv_bytes_per_token_is_refused_with_the_reason(tmp_path: Path, changes: dict[str, Any], why: str) -> None:
+def test_kv_config_bytes_per_token_is_refused_with_the_reason(
+    tmp_path: Path, changes: dict[str, Any], why: str
+) -> None:
     with pytest.raises(ConfigError, match=why) as caught:
-        kv_bytes_per_token(config(tmp_path, **(LLAMA | changes)))
+        bytes_per_token(config(tmp_path, **(LLAMA | changes)))
     assert "engine.kv_model" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("text", "why"), [("{", "not JSON"), ("[]", "not an object")])
-def test_kv_bytes_per_token_of_a_bad_file(tmp_path: Path, text: str, why: str) -> None:
+def test_kv_config_bytes_per_token_of_a_bad_file(tmp_path: Path, text: str, why: str) -> None:
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(ConfigError, match=why):
-        kv_bytes_per_token(str(tmp_path))
+        bytes_per_token(str(tmp_path))
     with pytest.raises(ConfigError, match="No such file"):
-        kv_bytes_per_token(str(tmp_path / "absent.json"))
+        bytes_per_token(str(tmp_path / "absent.json"))
