@@ -4,9 +4,11 @@ import json
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -194,11 +196,39 @@ def test_cli_tracking_none_leaves_files_only(cachelab: Cachelab, tmp_path: Path)
     assert next(tmp_path.glob("out/**/metrics.json"))
 
 
-def test_cli_two_objectives_reach_a_sweeper(cachelab: Cachelab, database: Path) -> None:
+def test_cli_objective_that_is_undefined_costs_no_run(cachelab: Cachelab, database: Path) -> None:
+    # there is no host tier: the second one is undefined, which nobody but a sweeper minds
     done = cachelab("experiment=simple", "objective=[hit_rate/first_prefill,hit_rate/vllm_cpu]")
-    # there is no host tier: the second one is undefined, and the run says which
-    assert "hit_rate/vllm_cpu" in one_line(done)
-    assert runs(database)[0][2] == "FAILED"
+    assert done.returncode == 0
+    assert "objective: hit_rate/vllm_cpu is undefined in this run" in done.stderr
+    (run_id, _, status) = runs(database)[0]
+    assert status == "FINISHED"
+    assert metrics(database, run_id)["requests/completed"] == 3
+
+
+def test_cli_objective_that_no_run_has_is_refused_before_the_engine_starts(cachelab: Cachelab) -> None:
+    line = one_line(cachelab("experiment=simple", "objective=[hit_rate/frist_prefill]", "tracking=none"))
+    assert "no metric hit_rate/frist_prefill" in line
+
+
+def test_cli_terminated_run_is_killed_with_its_log(tmp_path: Path, database: Path, repository: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cachelab", "experiment=unfiltered", "hydra.run.dir=out"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(repository / "src")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while not runs(database) and process.poll() is None:
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    finally:
+        process.kill()
+    assert [status for _, _, status in runs(database)] == ["KILLED"]
+    assert {"config.yaml", "cachelab.log"} <= {path.name for path in tmp_path.glob("mlartifacts/**/*")}
+    assert not (tmp_path / "out" / "artifacts").exists()
 
 
 BAD_FILES = {
@@ -247,6 +277,8 @@ def test_cli_bad_file_is_one_line_and_a_failed_run(
         (["metrics.hit_rate=no.such.thing"], ["metrics.hit_rate"]),
         (["engine.args={no_such_field: 1}"], ["+engine.args.no_such_field="]),
         (["+engine.args.no_such_field=1"], ["engine.args.no_such_field", "EngineArgs"]),
+        (["+engine.args.max_num_seqs=8"], ["engine.args.max_num_seqs", "set engine.max_num_seqs"]),
+        (["engine.cost.step_s=0"], ["engine.cost.step_s"]),
         (["dataset=trace"], ["dataset.path"]),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else value,

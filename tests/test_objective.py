@@ -3,7 +3,8 @@
 import pytest
 
 from cachelab.errors import ConfigError
-from cachelab.objective import Outcome, bound_of, score, violations
+from cachelab.metrics.requests import METRICS
+from cachelab.objective import Outcome, bound_of, known_objectives, score, violations
 
 VALUES = {"hit_rate/first_prefill": 0.8, "requests/completed": 40.0}
 
@@ -36,3 +37,12 @@ def test_bound_of_refuses_what_is_no_bound(text: str) -> None:
 def test_bound_of_reads_numbers() -> None:
     assert bound_of("x", ">= 50") == (">=", 50.0)
     assert bound_of("x", "<=-1e-3") == ("<=", -0.001)
+
+
+def test_known_objectives_take_metrics_and_the_stages_numbers() -> None:
+    known_objectives(["requests/completed", "filter/tokens_kept_share"], METRICS, {"filter/tokens_kept_share": 1.0})
+
+
+def test_known_objectives_name_one_that_no_run_has() -> None:
+    with pytest.raises(ConfigError, match="no metric requests/finished"):
+        known_objectives(["requests/completed", "requests/finished"], METRICS, {})

@@ -183,6 +183,21 @@ def test_sim_refused_by_vllm_says_so_in_one_line() -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_sim_serves_equal_priorities_in_order_of_submission() -> None:
+    # vLLM's priority queue tells equals apart by arrival, then by name: the names here run against the order
+    named = [request(name, 0, [*range(8), number], [1, 2]) for number, name in enumerate("zyxw")]
+    engine = sim(max_num_seqs=1, args={"scheduling_policy": "priority"})
+    result = run(engine, AllAtOnce().arrange(named))
+    assert [record.prefill_index for record in result.records] == [0, 1, 2, 3]
+    assert cached(result) == [0, 8, 8, 8]
+
+
+def test_sim_rejects_an_empty_prompt() -> None:
+    result = run(sim(), one_lane([request("a", 0, [], [1]), request("b", 0, range(4), [1])]))
+    assert [record.outcome for record in result.records] == ["rejected", "completed"]
+    assert result.records[0].reason == "prompt of 0 tokens: there is nothing to prefill"
+
+
 def test_sim_answers_same_prefix_requests_of_one_step() -> None:
     # b is scheduled in the step that prefills a: a's block is already in the cache's index, and b shares it
     same: list[Request] = [request("a", 0, range(9), [1, 2]), request("b", 0, range(9), [3, 4])]
