@@ -71,8 +71,8 @@ def run_job(config: "DictConfig") -> "Score | Scores":
         folder = write_artifacts(result, description, parts.metrics, parts.tokenizer.name, root.artifacts)
         tracked.log_result(result.numbers, folder)
         values = result.numbers.values
-        if description.sweep is None and (undefined := [name for name in root.objective if name not in values]):
-            # Nobody reads the objective of a job on its own: the run is sound, and says what it has not.
+        if not searching() and (undefined := [name for name in root.objective if name not in values]):
+            # Only a search reads the objective: the run is sound, and says what it has not.
             log.warning("objective: %s is undefined in this run", ", ".join(undefined))
             root = replace(root, objective=[name for name in root.objective if name in values])
         beyond = violations(root.objective_constraints, values)
@@ -116,7 +116,17 @@ def known_job(
         return description, None
     beyond = violations(root.objective_constraints, finished.values)
     print_reused(description, finished.run_id)
-    return description, score(root.objective, finished.values, Outcome(finished.run_id, beyond, reused=True))
+    names = [name for name in root.objective if searching() or name in finished.values]
+    return description, score(names, finished.values, Outcome(finished.run_id, beyond, reused=True))
+
+
+def searching() -> bool:
+    """Whether a sweeper judges this job by its objective(s)."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    job = HydraConfig.get()
+    return job.mode == RunMode.MULTIRUN and "n_trials" in job.sweeper
 
 
 def sync(config: "DictConfig") -> None:

@@ -90,6 +90,11 @@ class OptunaSweeper(Sweeper):
             if len(failed) / len(batch) > self.max_failure_rate:
                 _ = [ret.return_value for ret in failed]  # raises what the job raised
         self._save(study, folder / "optimization_results.yaml")
+        if study.trials and all(trial.state.name == "FAIL" for trial in study.trials):
+            raise ConfigError(
+                f"hydra.sweeper: all {len(study.trials)} trials of {study.study_name} failed, the table says why: "
+                "mend it, and search under another hydra.sweeper.study_name"
+            )
 
     def _next(self, study: "optuna.Study", space: Mapping[str, Any], width: int) -> "list[optuna.Trial]":
         """The next trials with neighbouring numbers: those that a killed process left, else new ones."""

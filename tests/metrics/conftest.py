@@ -175,7 +175,7 @@ class Observe:
                     finished_ns=index * 10**9,
                 )
             )
-        counters = EngineCounters("wall", block_size, 100, len(prompts), 0.5, 0, 0, 0, 0)
+        counters = EngineCounters("wall", block_size, 100, len(prompts), 0.5, sum(map(len, prompts)), 0, 0, 0)
         return Observation(requests, records, counters)
 
 

@@ -16,7 +16,8 @@ def table(rows: list[tuple[str, int, int, int, int, int]]) -> Table:
     """Rows of (conversation, prompt tokens, cached tokens, full blocks, hit blocks, ideal hit blocks)."""
     names = ("conversation_id", "prompt_tokens", "cached_tokens", "full_blocks", "hit_blocks", "ideal_hit_blocks")
     columns: Table = {name: [row[i] for row in rows] for i, name in enumerate(names)}
-    return columns | {"outcome": ["completed"] * len(rows), "prefill_index": list(range(len(rows)))}
+    host = {"host_hit_blocks": [0] * len(rows)}
+    return columns | host | {"outcome": ["completed"] * len(rows), "prefill_index": list(range(len(rows)))}
 
 
 def arms(rng: np.random.Generator, num: int, effect: int) -> tuple[Table, Table]:
@@ -30,8 +31,9 @@ def arms(rng: np.random.Generator, num: int, effect: int) -> tuple[Table, Table]
 
 def test_arm_of_sums_completed_requests_by_conversation() -> None:
     columns = table([("b", 20, 8, 2, 1, 1), ("a", 10, 0, 1, 0, 0), ("b", 30, 16, 3, 2, 2)])
+    columns["host_hit_blocks"] = [1, 0, 0]
     columns["outcome"][1] = "rejected"
-    for name in ("full_blocks", "hit_blocks", "ideal_hit_blocks", "prefill_index"):
+    for name in ("full_blocks", "hit_blocks", "host_hit_blocks", "ideal_hit_blocks", "prefill_index"):
         columns[name][1] = None
     arm = arm_of("x", columns)
     assert arm.conversations == ["b"]
@@ -40,7 +42,9 @@ def test_arm_of_sums_completed_requests_by_conversation() -> None:
         "cached_tokens": [24.0],
         "full_blocks": [5.0],
         "hit_blocks": [3.0],
+        "host_hit_blocks": [1.0],
         "ideal_hit_blocks": [3.0],
+        "all_tiers_blocks": [4.0],
         "requests": [2.0],
         "cached_share": [8 / 20 + 16 / 30],
         # the last 50 % of two requests: the one with prefill index 2

@@ -31,6 +31,7 @@ def requests(hits: int, conversations: int = 30) -> dict[str, list[Any]]:
         "prefill_index": list(rows),
         "full_blocks": [10 for _ in rows],
         "hit_blocks": [hits for _ in rows],
+        "host_hit_blocks": [0 for _ in rows],
         "ideal_hit_blocks": [9 for _ in rows],
     }
 

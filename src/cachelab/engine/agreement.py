@@ -6,6 +6,7 @@ from dataclasses import replace
 from pydantic.dataclasses import dataclass
 
 from cachelab.engine.base import EngineRun, Progress
+from cachelab.engine.extra_args import NOT_SIMULATED, SETTINGS, check_extra_args
 from cachelab.engine.history import HistoryName
 from cachelab.engine.sim import SimEngine
 from cachelab.engine.vllm_engine import VllmEngine
@@ -30,6 +31,8 @@ class AgreementEngine:
     def __post_init__(self) -> None:
         if self.real.host_cache_gib:
             raise ConfigError("engine.real.host_cache_gib: the agreement is about the engine's own cache: set it to 0")
+        # Further arguments may decide about blocks too: the simulator takes the same, or refuses here what it cannot.
+        check_extra_args(self.real.args, SETTINGS, NOT_SIMULATED)
 
     @property
     def name(self) -> str:
@@ -65,6 +68,7 @@ class AgreementEngine:
             num_blocks=num_blocks,
             max_num_batched_tokens=real.max_num_batched_tokens,
             enable_prefix_caching=real.enable_prefix_caching,
+            args=real.args,
         )
 
 

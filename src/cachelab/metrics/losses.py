@@ -100,7 +100,9 @@ def losses_of(observation: Observation) -> Losses:
 
 
 def lost(observation: Observation, term: str) -> Ratio:
-    """In tokens: a term of all prompt tokens."""
+    """In tokens: a term of all prompt tokens; undefined where the engine was told to keep no prefix cache."""
+    if not observation.counters.queries_tokens:
+        return Ratio(0, 0)
     return Ratio(int(getattr(losses_of(observation), term).sum()), int(observation.prompt_tokens.sum()))
 
 

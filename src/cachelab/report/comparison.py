@@ -24,6 +24,7 @@ _FEW = 20  # conversations, below which a bootstrap interval is known to be too 
 
 RATES: Mapping[str, tuple[str, str]] = {
     HEADLINE: ("hit_blocks", "full_blocks"),
+    "hit_rate/first_prefill_all_tiers": ("all_tiers_blocks", "full_blocks"),
     "hit_rate/first_prefill_tokens": ("cached_tokens", "prompt_tokens"),
     "hit_rate/per_request_mean": ("cached_share", "requests"),
     "hit_rate/steady": ("steady_cached_tokens", "steady_prompt_tokens"),
@@ -108,8 +109,17 @@ class Comparison:
 def arm_of(name: str, table: Mapping[str, Sequence[Any]]) -> Arm:
     """An arm from the columns of a run's requests.parquet."""
     done = [row for row, outcome in enumerate(table["outcome"]) if outcome == "completed"]
-    names = ("prompt_tokens", "cached_tokens", "full_blocks", "hit_blocks", "ideal_hit_blocks", "prefill_index")
+    names = (
+        "prompt_tokens",
+        "cached_tokens",
+        "full_blocks",
+        "hit_blocks",
+        "host_hit_blocks",
+        "ideal_hit_blocks",
+        "prefill_index",
+    )
     columns = {key: np.asarray([table[key][row] for row in done], dtype=np.float64) for key in names}
+    columns["all_tiers_blocks"] = columns["hit_blocks"] + columns["host_hit_blocks"]
     steady = np.zeros(len(done), dtype=bool)
     steady[np.argsort(columns["prefill_index"], kind="stable")[len(done) // 2 :]] = True
     columns["requests"] = np.ones(len(done))

@@ -17,7 +17,7 @@ _HIT_RATES = (
     "vllm_gpu",
     "vllm_gpu_all_prefills",
 )
-_MORE_RATES = ("vllm_cpu", "ideal", "of_ideal")
+_MORE_RATES = ("vllm_cpu", "first_prefill_host", "first_prefill_all_tiers", "ideal", "of_ideal")
 _BLOCKS = {
     "requests/submitted": "requests submitted",
     "requests/completed": "requests completed",

@@ -30,11 +30,9 @@ def stages(values: Mapping[str, float]) -> Section:
 
 
 def _arguments(group: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """A part inside a part (a cost model) stays out: it is in config.yaml."""
-    own = {key: value for key, value in group.items() if key != "_target_" and not _empty(value)}
-    return flatten(
-        {key: value for key, value in own.items() if not (isinstance(value, Mapping) and "_target_" in value)}
-    )
+    """The cost and KV models stay out: they are in config.yaml."""
+    own = {key: value for key, value in group.items() if key not in ("cost", "kv_model") and not _empty(value)}
+    return ((key, value) for key, value in flatten(own) if not key.endswith("_target_") and value not in ("null", "{}"))
 
 
 def _empty(value: object) -> bool:

@@ -54,7 +54,8 @@ def _again(result: Result, description: RunDescription) -> str:
             "",
             f"- source: commit {commit}{changed}; {versions}",
             f"- dataset: {_escaped(dataset.name)} from `{dataset.source}`, SHA-256 {dataset.digest}",
-            "- resolved config: `config.yaml`; requests: `trace.jsonl.gz` (`dataset=trace dataset.path=FILE` reads it)",
+            "- resolved config: `config.yaml`; requests, if kept: `trace.jsonl.gz` (`dataset=trace dataset.path=FILE "
+            "trace=multi_turn` runs them again), of a block trace `block_trace.jsonl.gz` (`dataset=block_trace`)",
         ]
     )
 

@@ -16,6 +16,7 @@ _COLUMNS = (
     "prefill_index",
     "full_blocks",
     "hit_blocks",
+    "host_hit_blocks",
     "ideal_hit_blocks",
 )
 

@@ -1,6 +1,7 @@
 """The Hydra callback of a sweep: one run stands for all of it, and at the end holds the comparison of its jobs."""
 
 import json
+import logging
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from cachelab.report.sweep_report import SweepReport
     from cachelab.tracking.mlflow import MlflowTracking
     from cachelab.tracking.sweep_job import SweepJob
+
+log = logging.getLogger(__name__)
 
 PARENT_VARIABLE = "CACHELAB_SWEEP_RUN_ID"
 SWEPT_VARIABLE = "CACHELAB_SWEPT"
@@ -111,7 +114,7 @@ class SweepCallback(Callback):
                 lost = away
             report, tables = _report(config, stored, self._fetch(Path(scratch)), sweep_dir)
             folder = write_sweep(report, sweep_dir / "sweep", tables)
-            for name in ("multirun.yaml", "optimization_results.yaml"):
+            for name in ("multirun.yaml", "optimization_results.yaml", "capacity_overlay.png"):
                 if (sweep_dir / name).is_file():
                     (folder / name).write_bytes((sweep_dir / name).read_bytes())
             ending = _ending(self._parent, report, error)
@@ -145,10 +148,14 @@ class SweepCallback(Callback):
                 return local
             if self._tracking is None or job.run_id is None:
                 return None
-            with self._tracking.open() as store:
-                from cachelab.tracking.sweep_run import fetch
+            try:
+                with self._tracking.open() as store:
+                    from cachelab.tracking.sweep_run import fetch
 
-                return fetch(store, job, scratch)
+                    return fetch(store, job, scratch)
+            except TrackingError as absent:  # a job that kept none, or a store that went away: the others are reported
+                log.warning("job %d is not compared: %s", job.number, absent)
+                return None
 
         return fetch
 
