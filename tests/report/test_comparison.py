@@ -152,3 +152,15 @@ def test_verdict_says_when_conversations_are_few() -> None:
         "one is higher than two: +40.00 points "
         "(95 % interval +30.00 to +50.00; 5 conversations, few: the interval is rough)"
     )
+
+
+def test_compare_of_a_host_tier_is_about_all_tiers() -> None:
+    # nothing differs in the engines' own caches; the host gave arm one a block in every conversation
+    bare = table([(f"c{i}", 80, 32, 10, 4, 10) for i in range(30)])
+    tiered = bare | {"host_hit_blocks": [1] * 30}
+    found = compare(arm_of("tiered", tiered), arm_of("bare", bare))
+    assert found.differences[HEADLINE].verdict == "no difference shown"
+    assert found.verdict == (
+        "tiered is higher than bare: +10.00 points (all tiers) (95 % interval +10.00 to +10.00; 30 conversations)"
+    )
+    assert "all tiers" not in compare(arm_of("bare", bare), arm_of("again", bare)).verdict

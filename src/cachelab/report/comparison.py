@@ -19,12 +19,13 @@ Sums = tuple[Floats, Floats]
 CONFIDENCE = 0.95
 DRAWS = 10_000
 HEADLINE = "hit_rate/first_prefill"
+ALL_TIERS = "hit_rate/first_prefill_all_tiers"
 _BATCH_CELLS = 4_000_000  # draws x conversations that are held at once
 _FEW = 20  # conversations, below which a bootstrap interval is known to be too narrow
 
 RATES: Mapping[str, tuple[str, str]] = {
     HEADLINE: ("hit_blocks", "full_blocks"),
-    "hit_rate/first_prefill_all_tiers": ("all_tiers_blocks", "full_blocks"),
+    ALL_TIERS: ("all_tiers_blocks", "full_blocks"),
     "hit_rate/first_prefill_tokens": ("cached_tokens", "prompt_tokens"),
     "hit_rate/per_request_mean": ("cached_share", "requests"),
     "hit_rate/steady": ("steady_cached_tokens", "steady_prompt_tokens"),
@@ -87,15 +88,20 @@ class Comparison:
     differences: Mapping[str, Difference]
 
     @property
+    def headline(self) -> Difference | None:
+        """The difference that the verdict is about: of all tiers together where one arm was given blocks by a host."""
+        return self.differences.get(ALL_TIERS) or self.differences.get(HEADLINE)
+
+    @property
     def verdict(self) -> str:
         """One line that follows from the headline's interval."""
         names = f"{self.arm} and {self.baseline}"
         if not self.num_conversations:
             return f"not comparable: {names} have no conversation in common"
-        headline = self.differences.get(HEADLINE)
+        headline = self.headline
         if headline is None:
             return f"not comparable: {names} have no full prompt block in their common conversations"
-        points = f"{100 * headline.difference:+.2f} points"
+        points = f"{100 * headline.difference:+.2f} points" + (" (all tiers)" if headline.metric == ALL_TIERS else "")
         if headline.low is None or headline.high is None:
             return f"no verdict: {names} share one conversation only, their hit rates differ by {points}"
         interval = f"{100 * CONFIDENCE:g} % interval {100 * headline.low:+.2f} to {100 * headline.high:+.2f}"
@@ -149,6 +155,8 @@ def compare(arm: Arm, baseline: Arm, seed: int = 0) -> Comparison:
         own = (arm.columns[numerator][in_arm], arm.columns[denominator][in_arm])
         other = (baseline.columns[numerator][in_baseline], baseline.columns[denominator][in_baseline])
         if not own[1].sum() or not other[1].sum():
+            continue
+        if metric == ALL_TIERS and not any(side.columns["host_hit_blocks"].sum() for side in (arm, baseline)):
             continue
         low, high = interval(own, other, seed) if len(common) > 1 else (None, None)
         differences[metric] = Difference(metric, rate(*own), rate(*other), low, high)

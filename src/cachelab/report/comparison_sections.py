@@ -57,7 +57,7 @@ def comparison_sections(
             list(_GAPS.items()),
             jobs,
             names,
-            "Seconds are the engine's clock (simulated for engine=sim).",
+            "Seconds are the engine's clock (simulated for engine=sim and engine=replay).",
         ),
         *(section for section in against if section.rows),
     ]
@@ -65,9 +65,11 @@ def comparison_sections(
 
 def headlines(comparisons: Sequence[Comparison]) -> Section:
     """The headline of each job against the one baseline."""
-    found = [(comparison, comparison.differences.get(HEADLINE)) for comparison in comparisons]
+    found = [(comparison, comparison.headline) for comparison in comparisons]
     rows = [(comparison.arm, *_row(difference)) for comparison, difference in found if difference is not None]
-    title = f"first_prefill against {comparisons[0].baseline}" if comparisons else "first_prefill"
+    rate = next((difference.metric for _, difference in found if difference is not None), HEADLINE)
+    rate = rate.removeprefix("hit_rate/")
+    title = f"{rate} against {comparisons[0].baseline}" if comparisons else rate
     columns = ("job", "rate", "baseline", "points", _INTERVAL, "ratio", "verdict")
     return Section(title, columns, rows, _METHOD, frozenset({0, 6}))
 
