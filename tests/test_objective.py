@@ -40,7 +40,10 @@ def test_bound_of_reads_numbers() -> None:
 
 
 def test_known_objectives_take_metrics_and_the_stages_numbers() -> None:
-    known_objectives(["requests/completed", "filter/tokens_kept_share"], METRICS, {"filter/tokens_kept_share": 1.0})
+    names, numbers = ["requests/completed", "filter/tokens_kept_share"], {"filter/tokens_kept_share": 1.0}
+    known_objectives(names, METRICS, numbers)
+    with pytest.raises(ConfigError, match="filter/tokens_kept_share"):
+        known_objectives(names, METRICS, {})
 
 
 def test_known_objectives_name_one_that_no_run_has() -> None:

@@ -3,17 +3,16 @@
 from collections.abc import Callable, Mapping
 
 from cachelab.experiment import Result
-from cachelab.metrics.agreement import differences
 from cachelab.metrics.capacity import gib
 from cachelab.metrics.hit_rate import RATIOS
 from cachelab.metrics.ideal import ideal, ideal_steady, ideal_tokens, of_ideal
 from cachelab.metrics.losses import TERMS, lost
 from cachelab.metrics.observation import Observation
-from cachelab.metrics.published import CLAIMS
 from cachelab.metrics.ratio import Ratio
 from cachelab.metrics.turn import turn_table
 from cachelab.report.losses_figure import LABELS
-from cachelab.report.section import ABSENT, Section, count, decimal, grouped, percent, plain, seconds
+from cachelab.report.proof_sections import agreement, published
+from cachelab.report.section import Section, count, decimal, grouped, percent, plain, seconds
 from cachelab.report.settings import settings, stages
 from cachelab.tracking.description import RunDescription
 
@@ -117,22 +116,9 @@ def capacity(result: Result) -> Section:
     return Section(f"Size of the cache (LRU, {_RULES[counters.rules]})", ("", "blocks", "tokens", "GiB"), rows, note)
 
 
-def published(result: Result) -> Section:
-    """Published numbers beside those of this run; no rows unless the run has them."""
-    values, rows = result.numbers.values, []
-    for claim in CLAIMS:
-        if (value := values.get(claim.metric.name)) is None:
-            continue
-        show = percent if claim.unit == "ratio" else count
-        verdict = {True: "pass", False: "FAIL", None: ABSENT}[claim.holds(result.observation, value)]
-        rows.append((claim.what, show(claim.published), show(value), verdict))
-    note = "Hit rates in tokens; why the two LRUs differ is in docs/replay.md." if rows else ""
-    return Section("Published numbers", ("number", "published", "here", ""), rows, note, frozenset({0, 3}))
-
-
 def losses(observation: Observation) -> Section:
     """Where each prompt token went."""
-    if not observation.completed:
+    if not observation.completed or not observation.counters.queries_tokens:  # no prefix cache was kept
         return Section("Where the prompt tokens went", (), ())
     ratios = [(LABELS[term], lost(observation, term)) for term in TERMS]
     rows = [(label, percent(ratio.value), count(ratio.numerator)) for label, ratio in ratios]
@@ -211,20 +197,6 @@ def timing(result: Result) -> Section:
         rate = values.get(f"throughput/{kind}_tokens_per_s")
         rows.append((f"{kind} tokens per s", plain(None if rate is None else round(rate)), "", ""))
     return Section(f"Time{_clock(result)}", ("", *statistics), rows)
-
-
-def agreement(observation: Observation) -> Section:
-    """The first and the worst request that a second engine answered otherwise; no rows where there was none."""
-    found = differences(observation)
-    if found is None:
-        return Section("Agreement", (), [])
-    compared = len(observation.completed)
-    rows = [("requests compared", "", count(compared), ""), ("mismatches", "", count(len(found)), "")]
-    named = [("first", found[0]), ("worst", max(found, key=lambda pair: pair.tokens))] if found else []
-    for label, pair in named:
-        rows.append((f"{label} mismatch", pair.request_id, count(pair.cached_tokens), count(pair.twin_cached_tokens)))
-    columns = ("", "request", "cached tokens", "the second engine's")
-    return Section("Agreement with a second engine", columns, rows, left=frozenset({0, 1}))
 
 
 def _turn(label: str, requests: int, hit_blocks: int, prompt_blocks: int) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from cachelab.engine.base import EngineCounters
 from cachelab.metrics.observation import Observation
-from cachelab.report.sections import agreement
+from cachelab.report.proof_sections import agreement
 from cachelab.request import RequestRecord
 from workloads import request
 
