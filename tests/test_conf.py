@@ -109,3 +109,9 @@ def test_tokenizer_follows_the_engines_model() -> None:
     assert plain(of_cpu)["tokenizer"]["model"] == plain(of_agreement)["tokenizer"]["model"] == "some/model"
     with pytest.raises(ConfigError, match=r"tokenizer\.model: give a model's folder or its id"):
         build_part("tokenizer", plain(composed("tokenizer=huggingface"))["tokenizer"], [])
+
+
+def test_agreement_takes_another_real_engine_by_override() -> None:
+    config = plain(composed("experiment=agreement", "engine@engine.real=cuda"))
+    assert config["engine"]["real"]["_target_"] == "cachelab.engine.vllm.CudaEngine"
+    assert config["engine"]["real"]["max_num_seqs"] == 1

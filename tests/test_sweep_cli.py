@@ -136,3 +136,20 @@ def log_one(job: tuple[str, int]) -> str | None:
             Numbers({"hit_rate/first_prefill": 0.5}, {"turn/hit_rate": {0: 0.1, 1: 0.9}}), description.output_dir
         )
     return run.untracked
+
+
+def test_sweep_whose_jobs_keep_no_files_is_reported_without_a_comparison(repository: Path, tmp_path: Path) -> None:
+    out, _ = finished(start(repository, tmp_path, *GRID, "engine=replay", "artifacts=[]"))
+    assert "2 jobs: 2 finished" in out
+    assert "left no requests.parquet" in out
+    assert len(table(tmp_path)) == 2
+    assert query(tmp_path / "mlflow.db", "select distinct status from runs") == [("FINISHED",)]
+
+
+def test_search_whose_trials_all_fail_says_so_and_fails(repository: Path, tmp_path: Path) -> None:
+    nowhere = ("engine=replay", "dataset=sharegpt", "dataset.path=nowhere.json", "hydra.sweeper.n_trials=2")
+    process = start(repository, tmp_path, "--multirun", "experiment=tune_filter", *nowhere)
+    _, err = process.communicate(timeout=200)
+    assert process.returncode == 1
+    assert err.strip().splitlines()[-1].startswith("cachelab: hydra.sweeper: all 2 trials of tune_filter failed")
+    assert [row["status"] for row in table(tmp_path)] == ["FAILED", "FAILED"]
