@@ -60,7 +60,7 @@ def test_build_root_of_a_wrong_key_names_it(change: dict[str, object], words: st
 
 def test_build_metrics_of_something_else_names_the_key() -> None:
     with pytest.raises(ConfigError, match=r"metrics\.mine: 'json\.dumps' is not a tuple"):
-        build_metrics({"mine": "json.dumps"})
+        build_metrics({"mine": "json.dumps"}, ["json"])
 
 
 def test_build_metrics_defined_twice_names_the_metric() -> None:

@@ -1,13 +1,18 @@
 """From plain config to parts: the only place where `_target_` becomes an object."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
-from cachelab.complaint import one_line
+from cachelab.complaint import one_line, shown
 from cachelab.config import Comparison, Group, Root, Sweep
 from cachelab.errors import ConfigError
 from cachelab.experiment import Parts
 from cachelab.metrics.base import AnyMetric, Metric, Series
+from cachelab.trust import refuse_untrusted, refuse_untrusted_group
+
+_UNION_MEMBER = re.compile(r"(str|int|float|bool)|(constrained|nullable|function)-.*|\[key\]|list\[.*|dict\[.*")
+"""Steps that pydantic adds to the place of a finding and that are no keys of the config."""
 
 
 def build_root(config: dict[str, Any]) -> Root:
@@ -21,11 +26,31 @@ def build_root(config: dict[str, Any]) -> Root:
             if prefix in config:
                 nested[prefix] = kind(**config[prefix])
         prefix = ""
-        return Root(**config | nested)
+        root = Root(**config | nested)
     except (ValidationError, TypeError) as error:
         raise ConfigError(
-            explain(error, prefix) if isinstance(error, ValidationError) else f"{prefix}: {error}"
+            explain(error, prefix) if isinstance(error, ValidationError) else _not_a_group(prefix, config)
         ) from error
+    for plugin in root.plugins:
+        _refuse_missing_plugin(plugin)
+    return root
+
+
+def _not_a_group(key: str, config: dict[str, Any]) -> str:
+    """What is wrong with a config whose keys are no keyword arguments."""
+    value = config.get(key, config)
+    return f"{key}: it has settings of its own ({key}.NAME=...), got {shown(value)}"
+
+
+def _refuse_missing_plugin(plugin: str) -> None:
+    from importlib.util import find_spec
+
+    try:
+        found = find_spec(plugin)
+    except Exception as error:  # a package that holds the plugin is imported, and may raise anything
+        raise ConfigError(f"plugins: {plugin} cannot be imported ({one_line(f'{type(error).__name__}: {error}')})") from error
+    if found is None:
+        raise ConfigError(f"plugins: there is no package {plugin}: install it, or run where Python finds it")
 
 
 def build_parts(root: Root) -> Parts:
@@ -47,7 +72,7 @@ def build_parts(root: Root) -> Parts:
         trace=part("trace"),
         order=part("order"),
         engine=engine,
-        metrics=build_metrics(root.metrics),
+        metrics=build_metrics(root.metrics, root.plugins),
     )
 
 
@@ -59,18 +84,15 @@ def build_part(name: str, group: Group, plugins: Sequence[str]) -> Any:
 
     if "_target_" not in group:
         raise ConfigError(f"{name}: names no class (_target_ is missing): choose an option, {name}=...")
-    whitelist = [f"{package}.*" for package in ("cachelab", *plugins)]
+    targets = refuse_untrusted_group(name, group, plugins)
+    whitelist = [*targets, *(f"{package}.*" for package in plugins)]
     try:
         return instantiate(group, _convert_="all", _execution_whitelist_=whitelist)
     except ValidationError as error:
         raise ConfigError(explain(error, _path_of(error.title, group, name))) from error
     except (InstantiationException, TypeError, ValueError) as error:
         reason = one_line(str(error)).removeprefix("Error instantiating ")
-        target = group["_target_"]
-        package = str(target).split(".")[0]
-        if "whitelist" in reason and package not in ("cachelab", *plugins):
-            reason = f"{package} is no plugin: trust it with plugins=[{package}]"
-        raise ConfigError(f"{name}: cannot build {target}: {reason}") from error
+        raise ConfigError(f"{name}: cannot build {group['_target_']}: {reason}") from error
 
 
 def _path_of(class_name: str, group: Group, prefix: str) -> str:
@@ -84,20 +106,23 @@ def _path_of(class_name: str, group: Group, prefix: str) -> str:
     return prefix
 
 
-def build_metrics(groups: dict[str, str]) -> list[AnyMetric]:
+def build_metrics(groups: dict[str, str], plugins: Sequence[str] = ()) -> list[AnyMetric]:
     """The metrics that the config names, each a dotted path to a tuple of them. Raises ConfigError."""
-    from hydra.utils import get_object
+    from pkgutil import resolve_name
 
     metrics: list[AnyMetric] = []
     for key, path in groups.items():
+        refuse_untrusted(f"metrics.{key}", path, plugins)
         try:
-            found = get_object(path)
-        except (ImportError, AttributeError, ValueError) as error:
+            found = resolve_name(path)
+        except Exception as error:  # a plugin is imported, and may raise anything
             raise ConfigError(
-                f"metrics.{key}: {path!r} cannot be imported ({error}): give package.module.NAME"
+                f"metrics.{key}: {shown(path)} cannot be imported ({one_line(str(error))}): give package.module.NAME"
             ) from error
         if not isinstance(found, (tuple, list)) or not all(isinstance(metric, (Metric, Series)) for metric in found):
-            raise ConfigError(f"metrics.{key}: {path!r} is not a tuple of cachelab.metrics.base.Metric or Series")
+            raise ConfigError(
+                f"metrics.{key}: {shown(path)} is not a tuple of cachelab.metrics.base.Metric or Series"
+            )
         metrics.extend(found)
     names = [metric.name for metric in metrics]
     if twice := next((name for name in names if names.count(name) > 1), None):
@@ -108,7 +133,8 @@ def build_metrics(groups: dict[str, str]) -> list[AnyMetric]:
 def explain(error: Any, prefix: str) -> str:
     """One line for the first finding of a pydantic ValidationError: the key, what is wrong, what was given."""
     first = error.errors()[0]
-    key = ".".join(str(step) for step in ((prefix,) if prefix else ()) + tuple(first["loc"]))
+    steps = [str(step) for step in first["loc"] if not _UNION_MEMBER.fullmatch(str(step))]
+    key = ".".join([*([prefix] if prefix else []), *steps])
     wrong = first["msg"].removeprefix("Value error, ")
     if first["type"] in ("missing", "missing_argument"):
         return f"{key}: a value is needed and none was given"
@@ -116,4 +142,4 @@ def explain(error: Any, prefix: str) -> str:
         return f"{key}: there is no such setting"
     if first["type"] == "value_error" and not first["loc"]:
         return f"{prefix}: {wrong}"
-    return f"{key}: {wrong[0].lower()}{wrong[1:]}, got {first['input']!r}"
+    return one_line(f"{key}: {wrong[0].lower()}{wrong[1:]}, got {shown(first['input'])}")

@@ -4,9 +4,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from cachelab.complaint import complaint
+from cachelab.complaint import RUN_FAILED, leave
+from cachelab.errors import ConfigError
 from cachelab.interrupt import Interrupted, raise_on_signals
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ def config_dir() -> Path:
 
 
 def main() -> None:
-    """Entry point of `cachelab` and `python -m cachelab`. Exits with 1, and one line, on any error."""
+    """Entry point of `cachelab` and `python -m cachelab`.
+
+    Any error is one line on stderr. Exit codes: 0 done, 1 the run failed, 2 wrong usage or config, 128 + N signal N.
+    """
     if len(sys.argv) == 1:
         from cachelab.overview import show
 
@@ -33,6 +37,7 @@ def main() -> None:
     from hydra.core.plugins import Plugins
 
     from cachelab.optuna_sweeper import OptunaSweeper
+    from cachelab.trust import CALLBACKS
 
     Plugins.instance().register(OptunaSweeper)
     sys.argv[1:] = quoted_baseline(sys.argv[1:])
@@ -41,7 +46,8 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     raise_on_signals()
     try:
-        start = hydra.main(config_path=str(config_dir()), config_name="config", execution_whitelist=["cachelab.*"])
+        _refuse_arguments(sys.argv[1:])
+        start = hydra.main(config_path=str(config_dir()), config_name="config", execution_whitelist=list(CALLBACKS))
         start(task)()
     except Interrupted as signal:
         sys.exit(signal.exit_code)
@@ -54,7 +60,24 @@ def main() -> None:
     except Exception as error:
         if full_error:
             raise
-        sys.exit(f"cachelab: {complaint(error)}")
+        leave(error)
+
+
+def _refuse_arguments(arguments: Sequence[str]) -> None:
+    """Refuse what Hydra would take, or explain badly. Raises ConfigError.
+
+    A primary config that somebody else wrote may add packages to Hydra's search path, which imports them.
+    """
+    from hydra._internal.utils import get_args_parser
+
+    given, _ = get_args_parser().parse_known_args(arguments)
+    for name, value in (("--config-path", given.config_path), ("--config-name", given.config_name)):
+        if value is not None:
+            raise ConfigError(f"{name}: cachelab always starts from its own config: add a folder with --config-dir")
+    for argument in arguments:
+        group, _, option = argument.partition("=")
+        if option == "null" and (config_dir() / group).is_dir() and "." not in group:
+            raise ConfigError(f"{argument}: this names no option: choose one ({group}=OPTION), or leave it out")
 
 
 def task(config: "DictConfig") -> "Score | Scores | None":
@@ -64,10 +87,19 @@ def task(config: "DictConfig") -> "Score | Scores | None":
     """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
+    from omegaconf import OmegaConf
 
     from cachelab.job import leave_record, run_job, sync
+    from cachelab.trust import refuse_what_a_file_decides
 
     alone = HydraConfig.get().mode == RunMode.RUN
+    plain: Any = OmegaConf.to_container(config)
+    try:
+        refuse_what_a_file_decides(plain, HydraConfig.get())
+    except ConfigError as error:
+        if alone:
+            leave(error)
+        raise  # without a record: what is set now is not trusted, and making one runs git
     try:
         if config.sync is not None:
             sync(config)
@@ -75,12 +107,15 @@ def task(config: "DictConfig") -> "Score | Scores | None":
         value = run_job(config)
     except Exception as error:
         if alone:
-            raise SystemExit(f"cachelab: {complaint(error)}") from error
+            leave(error)
         leave_record(config, error)
         raise
     if alone and value.outcome.untracked is not None:
         folder = HydraConfig.get().runtime.output_dir
-        raise SystemExit(f"cachelab: the run could not be tracked; nothing is lost: python -m cachelab sync={folder}")
+        print(
+            f"cachelab: the run could not be tracked; nothing is lost: python -m cachelab sync={folder}", file=sys.stderr
+        )
+        raise SystemExit(RUN_FAILED)
     return value
 
 

@@ -1,8 +1,26 @@
-"""One line for a person, from whatever went wrong."""
+"""One line for a person, from whatever went wrong, and the exit code that goes with it."""
 
 import re
+import sys
+import traceback
+from typing import NoReturn
 
-from cachelab.errors import CachelabError
+from cachelab.errors import CachelabError, ConfigError
+
+RUN_FAILED, WRONG_USAGE = 1, 2
+"""Exit codes of an error; 0 is success and 128 + N the end by signal N."""
+
+
+def leave(error: BaseException) -> NoReturn:
+    """End the process: one line on stderr, and the error's exit code. Raises SystemExit, with the error as its cause."""
+    print(f"cachelab: {complaint(error)}", file=sys.stderr)
+    raise SystemExit(exit_code(error)) from error
+
+
+def exit_code(error: BaseException) -> int:
+    """WRONG_USAGE if the command line or the config is at fault, else RUN_FAILED."""
+    of_config = isinstance(error, ConfigError) or type(error).__module__.split(".")[0] == "omegaconf"
+    return WRONG_USAGE if of_config or _is_hydras(error) else RUN_FAILED
 
 
 def complaint(error: BaseException) -> str:
@@ -20,9 +38,19 @@ def complaint(error: BaseException) -> str:
         return f"{key}: there is no such setting: see python -m cachelab --cfg job (+{key}=... adds one)"
     if missing := re.search(r"Missing mandatory value[\s\S]*full_key: (\S+)", text):
         return f"{missing[1]}: a value is needed: add {missing[1]}=..."
+    if (folder := _unwritable(error)) is not None:
+        return folder
     if type(error).__module__.split(".")[0] in ("hydra", "omegaconf"):
-        return one_line(text)
+        return one_line(_with_key(text))
+    if _is_hydras(error):
+        return one_line(f"command line: {error}: see python -m cachelab --help")
     return one_line(f"{type(error).__name__}: {error} (HYDRA_FULL_ERROR=1 shows where)")
+
+
+def shown(value: object, length: int = 80) -> str:
+    """The value as code, cut to `length` characters."""
+    text = repr(value)
+    return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 def one_line(text: str) -> str:
@@ -35,3 +63,37 @@ def _available(text: str) -> str:
     _, _, rest = text.partition("Available options in")
     names = [line.strip() for line in rest.splitlines()[1:] if line.strip() and ":" not in line and "/" not in line]
     return f" (there are: {', '.join(names)})" if names else ""
+
+
+def _with_key(text: str) -> str:
+    """OmegaConf's account of a value, the key first."""
+    key = re.search(r"^\s*full_key: (\S+)", text, re.MULTILINE)
+    account = re.sub(r"^\s*(full_key|object_type): ?.*$", "", text, flags=re.MULTILINE)
+    return f"{key[1]}: {account}" if key else account
+
+
+def _unwritable(error: BaseException) -> str | None:
+    """The line for a folder of Hydra's that cannot be written; None if that is not what happened."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    if not isinstance(cause, OSError) or not _is_hydras(error):
+        return None
+    where = cause.filename or cause
+    return one_line(
+        f"hydra.run.dir (in a sweep: hydra.sweep.dir): {where}: {cause.strerror or type(cause).__name__}: "
+        "name a folder that can be written"
+    )
+
+
+def _is_hydras(error: BaseException) -> bool:
+    """Whether Hydra raised it while it composed the config or made its folders, not a job of a sweep.
+
+    A job's error is raised again by the property of Hydra's JobReturn that holds it.
+    """
+    modules: list[str] = []
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__", ""))
+        if module == "hydra.core.utils" and frame.f_code.co_name == "return_value":
+            return False
+        modules.append(module)
+    ours = [module for module in modules if module.split(".")[0] in ("hydra", "omegaconf", "cachelab")]
+    return bool(ours) and ours[-1].split(".")[0] != "cachelab"

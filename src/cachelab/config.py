@@ -2,14 +2,26 @@
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
-from cachelab.part import PART
+from cachelab.part import PART, FilePath, Text
 
 Group = dict[str, Any]
 Artifact = Literal["trace", "requests", "blocks", "per_turn", "capacity", "figures"]
 """The files that a run may leave out; config.yaml, metrics.json and summary.md it always writes."""
+
+
+
+
+def _each_once(names: list[str]) -> list[str]:
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"{twice} is named twice: leave one of the two out")
+    return names
+
+
+Package = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$", max_length=255)]
+EachOnce = AfterValidator(_each_once)
 
 
 @dataclass(frozen=True, config=PART)
@@ -29,7 +41,7 @@ class Sweep:
 class Comparison:
     """How the jobs of a sweep are compared; `baseline` names one of them (None: the last)."""
 
-    baseline: str | int | None = None
+    baseline: Text | Annotated[int, Field(ge=0)] | None = None
 
 
 @dataclass(frozen=True, config=PART)
@@ -42,15 +54,15 @@ class Root:
     trace: Group
     order: Group
     engine: Group
-    metrics: dict[str, str]
+    metrics: dict[Text, Text]
     tracking: Group
-    objective: Annotated[list[str], Field(min_length=1)]
+    objective: Annotated[list[Text], Field(min_length=1), EachOnce]
     history: Literal["recorded", "forced", "generated"] = "recorded"
-    artifacts: list[Artifact] = Field(default_factory=lambda: list(get_args(Artifact)))
-    objective_constraints: dict[str, str] = Field(default_factory=dict)
+    artifacts: Annotated[list[Artifact], EachOnce] = Field(default_factory=lambda: list(get_args(Artifact)))
+    objective_constraints: dict[Text, Text] = Field(default_factory=dict)
     comparison: Comparison = Field(default_factory=Comparison)
     sweep: Sweep = Field(default_factory=Sweep)
-    sync: str | None = None
+    sync: FilePath | None = None
     export: Group | None = None
-    cache_dir: str | None = None
-    plugins: list[str] = Field(default_factory=list)
+    cache_dir: FilePath | None = None
+    plugins: Annotated[list[Package], EachOnce] = Field(default_factory=list)

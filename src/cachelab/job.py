@@ -153,13 +153,14 @@ def describe_job(plain: dict[str, Any]) -> "RunDescription":
     import yaml
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
+    from omegaconf import OmegaConf
 
     from cachelab.engine.vllm_core import installed_vllm
     from cachelab.tracking.description import SweepMember, describe
     from cachelab.tracking.sweep import PARENT_VARIABLE, SWEPT_VARIABLE
 
     job = HydraConfig.get()
-    overrides = list(job.overrides.task)
+    overrides: Any = OmegaConf.to_container(job.overrides.task)
     passed = job.job.env_set
     swept = tuple(passed.get(SWEPT_VARIABLE, "").split(","))
     member = None if job.mode == RunMode.RUN else SweepMember(passed.get(PARENT_VARIABLE), job.job.num, swept)

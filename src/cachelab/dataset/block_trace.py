@@ -1,16 +1,14 @@
 """A block trace: what a cache sees of production requests, without their text (Mooncake, Qwen-Bailian)."""
 
 from collections.abc import Iterator
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import TokenizedConversation, TokenizedTurn
 from cachelab.dataset.base import LoadedDataset
 from cachelab.dataset.block_columns import BlockColumns, OnBadRow, read_block_columns
-from cachelab.part import PART
+from cachelab.part import PART, Count, FilePath
 from cachelab.tokens import BlockTokens
 
 _NO_PARENT = (None, -1, "-1", "")
@@ -25,8 +23,8 @@ class BlockTrace:
     whose blocks the trace does not list has tokens that occur nowhere else.
     """
 
-    path: Annotated[str, Field(min_length=1)]
-    block_size: Annotated[int, Field(gt=0)] | None = None
+    path: FilePath
+    block_size: Count | None = None
     on_bad_row: OnBadRow = "error"
 
     def load(self) -> LoadedDataset:

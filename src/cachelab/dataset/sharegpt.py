@@ -1,27 +1,22 @@
 """ShareGPT: a local file in its schema, or the file of a Hugging Face hub dataset."""
 
 import logging
-from typing import Annotated
 
-from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.dataset.base import LoadedDataset
 from cachelab.dataset.messages import RULES, parse_messages
 from cachelab.dataset.source_file import SourceFile
 from cachelab.errors import DatasetError
-from cachelab.part import PART
+from cachelab.part import PART, FilePath, Text
 
 log = logging.getLogger(__name__)
-
-Text = Annotated[str, Field(min_length=1)]
-
 
 @dataclass(frozen=True, config=PART)
 class ShareGPT:
     """Real chats. `path` is a local .json or .json.gz; null takes the hub's file, from its cache if it is there."""
 
-    path: Text | None = None
+    path: FilePath | None = None
     repo_id: Text = "anon8231489123/ShareGPT_Vicuna_unfiltered"
     filename: Text = "ShareGPT_V3_unfiltered_cleaned_split.json"
     revision: Text | None = None

@@ -7,10 +7,8 @@ prompt are then (prompt ids + response ids of the turn before)[:prompt_kept_toke
 
 from collections.abc import Iterator
 from dataclasses import dataclass as plain_dataclass
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import RecordedConversation, RecordedTurn, TokenIds
@@ -19,7 +17,7 @@ from cachelab.dataset.json_text import decode_json
 from cachelab.dataset.source_file import SourceFile
 from cachelab.dataset.trace_row import EXACT_FIELDS, FIELDS, TraceRow
 from cachelab.errors import DatasetError
-from cachelab.part import PART
+from cachelab.part import PART, FilePath
 
 RULES = "trace-1"
 """Version of the rules that read the format: a digest over it changes when they do."""
@@ -29,7 +27,7 @@ RULES = "trace-1"
 class TraceFile:
     """Recorded requests: the prompts are taken as they are, as the trace artifact of an earlier run has them."""
 
-    path: Annotated[str, Field(min_length=1)]
+    path: FilePath
 
     def load(self) -> LoadedDataset:
         """Read the file. Raises DatasetError naming the file, the line and the field."""

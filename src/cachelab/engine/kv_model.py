@@ -7,9 +7,8 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.engine.kv_config import kv_of_config
-from cachelab.part import PART
+from cachelab.part import PART, FilePath
 
-Positive = Annotated[int, Field(gt=0)]
 Dtype = Literal["float32", "bfloat16", "float16", "fp8"]
 
 _BYTES: dict[Dtype, int] = {"float32": 4, "bfloat16": 2, "float16": 2, "fp8": 1}
@@ -23,11 +22,11 @@ class KvModel:
     Raises ConfigError if it cannot be read, or if the model's cache does not grow by the same for each token.
     """
 
-    num_layers: Positive = 16
-    num_kv_heads: Positive = 8
-    head_size: Positive = 64
+    num_layers: Annotated[int, Field(gt=0, le=10_000)] = 16
+    num_kv_heads: Annotated[int, Field(gt=0, le=65_536)] = 8
+    head_size: Annotated[int, Field(gt=0, le=65_536)] = 64
     dtype: Dtype = "bfloat16"
-    config: Annotated[str, Field(min_length=1)] | None = None
+    config: FilePath | None = None
 
     @cached_property
     def layers(self) -> tuple[int, int]:

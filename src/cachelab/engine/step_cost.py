@@ -5,11 +5,12 @@ from typing import Annotated
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from cachelab.errors import ConfigError
 from cachelab.part import PART
 
 NS_PER_S = 1_000_000_000
 
-Seconds = Annotated[float, Field(ge=1e-9, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=1e-9, le=3600, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, config=PART)
@@ -28,6 +29,15 @@ class StepCost:
         """Nanoseconds of `passes` equal decode passes (one of which also takes the prefill tokens)."""
         per_pass = _ns(self.step_s) + _ns(self.decode_sequence_s) * decode_sequences
         return per_pass * passes + _ns(self.prefill_token_s) * prefill_tokens
+
+
+def check_clock(last_ns: float) -> None:
+    """Refuse a run that lasts longer than whole nanoseconds can count, 292 years. Raises ConfigError."""
+    if last_ns >= 2**63:
+        raise ConfigError(
+            f"engine.cost: the simulated run lasts {last_ns / NS_PER_S:.3g} s, whole nanoseconds count to "
+            f"{2**63 / NS_PER_S:.3g} s: lower engine.cost.*"
+        )
 
 
 def _ns(seconds: float) -> int:

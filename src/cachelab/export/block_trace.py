@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.dataset.trace_writer import write_trace
 from cachelab.errors import ConfigError
-from cachelab.part import PART
+from cachelab.part import PART, Count, FilePath
 from cachelab.replay.chains import ROOT, chain_requests
 from cachelab.request import Schedule
 
@@ -31,8 +31,8 @@ class BlockTraceExport:
     nobody can look for a known text; exports with one salt have the same ids for the same blocks.
     """
 
-    path: Annotated[str, Field(min_length=1)]
-    block_size: Annotated[int, Field(gt=0)] = 16
+    path: FilePath
+    block_size: Count = 16
     salt: Annotated[str, Field(min_length=16, max_length=64)] | None = None
 
     def write(self, schedule: Schedule) -> None:

@@ -2,20 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import TokenizedConversation
 from cachelab.errors import ConfigError
 from cachelab.filter.base import Filtered
-from cachelab.part import PART
+from cachelab.part import PART, Count
 
 Reason = Literal["min_turns", "max_turns", "max_prompt_tokens", "max_conversations", "max_requests"]
 REASONS: tuple[Reason, ...] = ("min_turns", "max_turns", "max_prompt_tokens", "max_conversations", "max_requests")
 
-Limit = Annotated[int, Field(gt=0)] | None
+Limit = Count | None
 
 
 @dataclass(frozen=True, config=PART)

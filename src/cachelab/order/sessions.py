@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Annotated
 
-from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.order.conversations import by_conversation
-from cachelab.part import PART
+from cachelab.part import PART, Count
 from cachelab.request import Lane, Request, Schedule
 
 
@@ -20,13 +18,15 @@ class Sessions:
     that the lanes end at about the same time and the arrangement depends on nothing but the requests.
     """
 
-    num_users: Annotated[int, Field(gt=0)] = 4
+    num_users: Count = 4
 
     def arrange(self, requests: Sequence[Request]) -> Schedule:
         """At most `num_users` lanes; users without a conversation have none."""
-        users: list[list[Lane]] = [[] for _ in range(self.num_users)]
-        tokens = [0] * self.num_users
-        for conversation in by_conversation(requests):
+        conversations = by_conversation(requests)
+        num_users = min(self.num_users, len(conversations))
+        users: list[list[Lane]] = [[] for _ in range(num_users)]
+        tokens = [0] * num_users
+        for conversation in conversations:
             user = tokens.index(min(tokens))
             users[user].append(conversation)
             tokens[user] += sum(len(request.prompt_ids) + len(request.reply_ids) for request in conversation)

@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 from cachelab.conversation import TokenIds, TokenizedTurn, Turn, common_prefix
 from cachelab.errors import TokenizerError
 from cachelab.hub import is_path, shortened, why_refused
-from cachelab.part import PART
+from cachelab.part import PART, FilePath, Text
 
 TEMPLATE_DATE = datetime(2024, 7, 26)
 """What a template that asks for the date is told: a prompt must not depend on the day on which it was made."""
@@ -38,7 +38,7 @@ class HuggingFace:
     """
 
     model: Annotated[str, BeforeValidator(_given)]
-    chat_template: str | None = None
+    chat_template: FilePath | None = None
     trust_remote_code: bool = False
 
     @cached_property

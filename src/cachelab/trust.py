@@ -1,0 +1,167 @@
+"""What a config may run: cachelab's own parts, and code of packages that the command line trusts with `plugins`.
+
+Some strings of a config become an import. Each of them passes one of the functions here before it does, so that a
+config that somebody else wrote runs no code of its own. docs/reliability.md lists them.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cachelab.complaint import shown
+from cachelab.errors import ConfigError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+CALLBACKS = ("cachelab.tracking.sweep.SweepCallback", "cachelab.report.overlay.CapacityOverlay")
+"""What `hydra.callbacks` may name."""
+
+COMMAND_LINE_ONLY = (
+    "plugins",
+    "tokenizer.trust_remote_code",
+    "engine.args.trust_remote_code",
+    "engine.real.args.trust_remote_code",
+)
+"""Settings that decide which code runs: a config file may not."""
+
+NAMES_CODE = (
+    "additional_config",
+    "compilation_config",
+    "ec_manager_config",
+    "ec_transfer_config",
+    "io_processor_plugin",
+    "log_config_file",
+    "logging_config",
+    "logits_processors",
+    "model_class_overrides",
+    "reasoning_parser_plugin",
+    "spec_model",
+    "speculative_config",
+    "structured_outputs_config",
+    "worker_cls",
+    "worker_extension_cls",
+)
+"""Fields of vLLM's EngineArgs in which a string may be imported; those that cachelab sets itself are refused anyway."""
+
+_FILES_OF_CODE = ("io_processor_plugin", "log_config_file", "reasoning_parser_plugin")
+_DOTTED = re.compile(r"[^/]*[.:][^/]*")
+
+
+def package_of(dotted: str) -> str:
+    """The package that importing `a.b.C` (or `a.b:C`) runs first."""
+    return re.split("[.:]", dotted, maxsplit=1)[0]
+
+
+def refuse_untrusted(key: str, dotted: str, plugins: Sequence[str]) -> None:
+    """Refuse a dotted path into a package that is neither cachelab nor a plugin. Raises ConfigError."""
+    if (package := package_of(dotted)) not in ("cachelab", *(package_of(plugin) for plugin in plugins)):
+        raise ConfigError(f"{key}: {package} is not a plugin: trust its code with plugins=[{package}]")
+
+
+def refuse_untrusted_group(name: str, group: Mapping[str, Any], plugins: Sequence[str]) -> list[str]:
+    """Refuse a `_target_` that is neither a part of cachelab nor a plugin's, at any depth, and other keywords of Hydra.
+
+    Returns the targets, which Hydra may then call. Raises ConfigError.
+    """
+    targets = []
+    for key, node in _nodes(name, group):
+        for keyword in node:
+            if str(keyword).startswith("_") and keyword != "_target_":
+                raise ConfigError(f"{key}.{keyword}: there is no such setting")
+        if "_target_" in node:
+            target = node["_target_"]
+            if not isinstance(target, str) or not re.fullmatch(r"\w+(\.\w+)+", target):
+                raise ConfigError(f"{key}._target_: {shown(target)} is not a class: write package.module.Class")
+            refuse_untrusted(f"{key}: cannot build {target}", target, plugins)
+            if package_of(target) == "cachelab":
+                _refuse_other_than_a_part(key, target)
+            targets.append(target)
+        if isinstance(args := node.get("args"), Mapping):
+            _refuse_untrusted_args(f"{key}.args", args, plugins)
+    return targets
+
+
+def refuse_what_a_file_decides(config: Mapping[str, Any], hydra: "DictConfig") -> None:
+    """Refuse trust that a config file gives: only the command line may. Raises ConfigError.
+
+    `hydra` is the `hydra` node of the job or of the sweep.
+    """
+    from omegaconf import OmegaConf
+
+    # As they were typed: reading them one by one would resolve their interpolations.
+    overrides: Any = OmegaConf.to_container(hydra.overrides)
+    said = {_key(override) for override in (*overrides["task"], *overrides["hydra"])}
+    params: Any = hydra.sweeper.get("params") or {}
+    varied = {str(key) for key in params}
+    for key in COMMAND_LINE_ONLY:
+        if key in varied or (_select(config, key) and key not in said):
+            raise ConfigError(f"{key}: a config file may not decide which code runs: say it on the command line")
+    for variable in hydra.job.env_set:
+        if f"hydra.job.env_set.{variable}" not in said:
+            raise ConfigError(
+                f"hydra.job.env_set.{variable}: a config file may not set what programs read: set it in your shell"
+            )
+    launcher: Any = OmegaConf.to_container(hydra.launcher, resolve=False) or {}
+    runtime = _select(launcher, "ray.init.runtime_env") or _select(launcher, "ray.remote.runtime_env")
+    if runtime and not any(key.startswith("hydra.launcher.ray") for key in said):
+        raise ConfigError(
+            "hydra.launcher.ray: a config file may not choose what workers install and run: say it on the command line"
+        )
+
+
+def _nodes(key: str, node: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every mapping at or under a node, with its dotted key."""
+    if isinstance(node, Mapping):
+        yield key, node
+        for name, value in node.items():
+            yield from _nodes(f"{key}.{name}", value)
+    elif isinstance(node, list | tuple):
+        for value in node:
+            yield from _nodes(key, value)
+
+
+def _refuse_other_than_a_part(key: str, target: str) -> None:
+    """cachelab's functions would build what they are told, so that they are no targets; its parts only hold values."""
+    from pkgutil import resolve_name
+
+    from pydantic.dataclasses import is_pydantic_dataclass
+
+    try:
+        found = resolve_name(target)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"{key}: cannot build {target}: there is no such class") from error
+    if not isinstance(found, type) or not is_pydantic_dataclass(found) or not found.__module__.startswith("cachelab."):
+        raise ConfigError(f"{key}: cannot build {target}: it is not a part of cachelab: choose an option instead")
+
+
+def _refuse_untrusted_args(key: str, args: Mapping[str, Any], plugins: Sequence[str]) -> None:
+    for field in NAMES_CODE:
+        for name, text in _texts(field, args.get(field)):
+            if field in _FILES_OF_CODE or name.endswith("_module_path") or _DOTTED.fullmatch(text):
+                refuse_untrusted(f"{key}.{name}: names code, {shown(text)}", text, plugins)
+
+
+def _texts(key: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Every text in a value, with its dotted key; the keys of mappings are texts too."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _texts(f"{key}.{name}", inner)
+    elif isinstance(value, Iterable):
+        for inner in value:
+            yield from _texts(key, inner)
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").partition("=")[0].partition("@")[0]
+
+
+def _select(config: Mapping[str, Any], key: str) -> Any:
+    found: Any = config
+    for name in key.split("."):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
+
+
