@@ -9,6 +9,7 @@ from cachelab.config import Comparison, Group, Root, Sweep
 from cachelab.errors import ConfigError
 from cachelab.experiment import Parts
 from cachelab.metrics.base import AnyMetric, Metric, Series
+from cachelab.objective import known_objectives
 from cachelab.trust import refuse_untrusted, refuse_untrusted_group
 
 _UNION_MEMBER = re.compile(r"(str|int|float|bool)|(constrained|nullable|function)-.*|\[key\]|list\[.*|dict\[.*")
@@ -48,9 +49,21 @@ def _refuse_missing_plugin(plugin: str) -> None:
     try:
         found = find_spec(plugin)
     except Exception as error:  # a package that holds the plugin is imported, and may raise anything
-        raise ConfigError(f"plugins: {plugin} cannot be imported ({one_line(f'{type(error).__name__}: {error}')})") from error
+        raise ConfigError(
+            f"plugins: {plugin} cannot be imported ({one_line(f'{type(error).__name__}: {error}')})"
+        ) from error
     if found is None:
         raise ConfigError(f"plugins: there is no package {plugin}: install it, or run where Python finds it")
+
+
+GROUPS = ("dataset", "tokenizer", "filter", "trace", "order", "engine", "metrics", "tracking", "export")
+"""The keys of the root that are groups of options."""
+
+
+def build_settings(config: dict[str, Any]) -> None:
+    """Check what belongs to no group, which a sweep's jobs share. Raises ConfigError that names the key."""
+    nothing: dict[str, Any] = {group: None if group == "export" else {} for group in GROUPS}
+    build_root(nothing | {key: value for key, value in config.items() if key not in GROUPS})
 
 
 def build_parts(root: Root) -> Parts:
@@ -74,6 +87,19 @@ def build_parts(root: Root) -> Parts:
         engine=engine,
         metrics=build_metrics(root.metrics, root.plugins),
     )
+
+
+def build_job(root: Root) -> tuple[Parts, Any]:
+    """Every part of a run, and what exports its workload (None: nothing does). Raises ConfigError that names the key.
+
+    An objective or a constraint that no metric can give is refused here; one of a count of the dataset, the filter or
+    the trace can only be refused when these have run.
+    """
+    parts = build_parts(root)
+    counted = ("dataset/", "filter/", "trace/")
+    names = [*root.objective, *root.objective_constraints]
+    known_objectives([name for name in names if not name.startswith(counted)], parts.metrics, {})
+    return parts, None if root.export is None else build_part("export", root.export, root.plugins)
 
 
 def build_part(name: str, group: Group, plugins: Sequence[str]) -> Any:
@@ -120,9 +146,7 @@ def build_metrics(groups: dict[str, str], plugins: Sequence[str] = ()) -> list[A
                 f"metrics.{key}: {shown(path)} cannot be imported ({one_line(str(error))}): give package.module.NAME"
             ) from error
         if not isinstance(found, (tuple, list)) or not all(isinstance(metric, (Metric, Series)) for metric in found):
-            raise ConfigError(
-                f"metrics.{key}: {shown(path)} is not a tuple of cachelab.metrics.base.Metric or Series"
-            )
+            raise ConfigError(f"metrics.{key}: {shown(path)} is not a tuple of cachelab.metrics.base.Metric or Series")
         metrics.extend(found)
     names = [metric.name for metric in metrics]
     if twice := next((name for name in names if names.count(name) > 1), None):

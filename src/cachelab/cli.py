@@ -113,7 +113,8 @@ def task(config: "DictConfig") -> "Score | Scores | None":
     if alone and value.outcome.untracked is not None:
         folder = HydraConfig.get().runtime.output_dir
         print(
-            f"cachelab: the run could not be tracked; nothing is lost: python -m cachelab sync={folder}", file=sys.stderr
+            f"cachelab: the run could not be tracked; nothing is lost: python -m cachelab sync={folder}",
+            file=sys.stderr,
         )
         raise SystemExit(RUN_FAILED)
     return value

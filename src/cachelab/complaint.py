@@ -12,7 +12,7 @@ RUN_FAILED, WRONG_USAGE = 1, 2
 
 
 def leave(error: BaseException) -> NoReturn:
-    """End the process: one line on stderr, and the error's exit code. Raises SystemExit, with the error as its cause."""
+    """End the process with one line on stderr and the error's exit code. Raises SystemExit, caused by the error."""
     print(f"cachelab: {complaint(error)}", file=sys.stderr)
     raise SystemExit(exit_code(error)) from error
 

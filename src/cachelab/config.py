@@ -12,8 +12,6 @@ Artifact = Literal["trace", "requests", "blocks", "per_turn", "capacity", "figur
 """The files that a run may leave out; config.yaml, metrics.json and summary.md it always writes."""
 
 
-
-
 def _each_once(names: list[str]) -> list[str]:
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise ValueError(f"{twice} is named twice: leave one of the two out")

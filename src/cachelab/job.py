@@ -36,7 +36,7 @@ def run_job(config: "DictConfig") -> "Score | Scores":
     from omegaconf import OmegaConf
 
     from cachelab import experiment
-    from cachelab.build import build_part, build_parts, build_root
+    from cachelab.build import build_job, build_part, build_root
     from cachelab.job_digest import job_digest, versions
     from cachelab.objective import Outcome, bound_of, known_objectives, score, violations
     from cachelab.report.artifacts import write_artifacts
@@ -51,12 +51,14 @@ def run_job(config: "DictConfig") -> "Score | Scores":
         bound_of(name, constraint)
     tracking: Tracking = build_part("tracking", root.tracking, root.plugins)
     description = describe_job(plain)
+    # A wrong setting ends a run before a store hears of it. In a sweep it is a failed job, which the store holds too.
+    built = build_job(root) if description.sweep is None else None
     if description.sweep is not None:
         description, reused = known_job(root, tracking, description)
         if reused is not None:
             return reused
     with KeptRun(tracking, description) as tracked:
-        parts = build_parts(root)
+        parts, export = built or build_job(root)
         with doing("reading and tokenising the dataset"):
             workload = experiment.prepare(parts)
         known_objectives([*root.objective, *root.objective_constraints], parts.metrics, workload.numbers)
@@ -64,8 +66,8 @@ def run_job(config: "DictConfig") -> "Score | Scores":
         digest = job_digest(plain, workload.dataset.digest, versions(description.tags.get("cachelab.vllm_version")))
         tracked.log_tags({"cachelab.job_digest": digest})
         tracked.log_workload(workload.numbers)
-        if root.export is not None:
-            build_part("export", root.export, root.plugins).write(workload.schedule)
+        if export is not None:
+            export.write(workload.schedule)
         with progress_bar(len(workload.schedule)) as progress:
             result = experiment.run(parts, workload, progress)
         folder = write_artifacts(result, description, parts.metrics, parts.tokenizer.name, root.artifacts)

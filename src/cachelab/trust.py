@@ -122,7 +122,7 @@ def _nodes(key: str, node: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _refuse_other_than_a_part(key: str, target: str) -> None:
-    """cachelab's functions would build what they are told, so that they are no targets; its parts only hold values."""
+    """Refuse functions of cachelab, which would import what they are told to; its parts only hold values."""
     from pkgutil import resolve_name
 
     from pydantic.dataclasses import is_pydantic_dataclass
@@ -163,5 +163,3 @@ def _select(config: Mapping[str, Any], key: str) -> Any:
     for name in key.split("."):
         found = found.get(name) if isinstance(found, Mapping) else None
     return found
-
-

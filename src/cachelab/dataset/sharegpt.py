@@ -12,6 +12,7 @@ from cachelab.part import PART, FilePath, Text
 
 log = logging.getLogger(__name__)
 
+
 @dataclass(frozen=True, config=PART)
 class ShareGPT:
     """Real chats. `path` is a local .json or .json.gz; null takes the hub's file, from its cache if it is there."""

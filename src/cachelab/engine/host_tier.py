@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from cachelab.engine.limits import MOST_BLOCKS
 from cachelab.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,12 +22,17 @@ def offloading_args(host_cache_gib: float, offload_prompt_only: bool) -> dict[st
     return {"kv_offloading_size": host_cache_gib, "kv_transfer_config": transfer}
 
 
-def check_room_for_a_block(host_cache_gib: float, bytes_per_block: int) -> None:
-    """Refuse a host tier that holds nothing. Raises ConfigError."""
+def check_host_blocks(host_cache_gib: float, bytes_per_block: int) -> None:
+    """Refuse a host tier that holds nothing, or more blocks than vLLM can keep account of. Raises ConfigError."""
     if host_cache_gib and host_cache_gib * GIB < bytes_per_block:
         raise ConfigError(
             f"engine.host_cache_gib: {host_cache_gib} GiB is less than one block ({bytes_per_block:,} bytes): "
             "set more, or 0 to turn the host tier off"
+        )
+    if host_cache_gib * GIB / bytes_per_block > MOST_BLOCKS:
+        raise ConfigError(
+            f"engine.host_cache_gib: {host_cache_gib} GiB are more than {MOST_BLOCKS:,} blocks of {bytes_per_block:,} "
+            f"bytes: set at most {MOST_BLOCKS * bytes_per_block / GIB:g}"
         )
 
 

@@ -5,7 +5,6 @@ from typing import Annotated
 from pydantic import Field
 
 from cachelab.errors import ConfigError
-from cachelab.part import Count
 
 MOST_BLOCKS = 1 << 24
 """The most blocks of an engine on vLLM, which holds a Python object for each: 3 GB of them."""
@@ -15,7 +14,6 @@ BlockSize = Annotated[int, Field(gt=0, le=1 << 20)]
 ModelLength = Annotated[int, Field(gt=0, le=1 << 30)]
 Sequences = Annotated[int, Field(gt=0, le=1 << 20)]
 GiB = Annotated[float, Field(ge=0, le=1 << 20, allow_inf_nan=False)]
-__all__ = ["MOST_BLOCKS", "BlockSize", "Count", "GiB", "ModelLength", "Sequences", "VllmBlocks"]
 
 
 def check_blocks(num_blocks: int, block_size: int, max_model_len: int) -> None:

@@ -6,24 +6,22 @@ from dataclasses import field, replace
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic.dataclasses import dataclass
 
 from cachelab.engine.base import EngineCounters, EngineRun, Progress, why_rejected
 from cachelab.engine.history import SIMULATED
 from cachelab.engine.kv_model import KvModel
-from cachelab.engine.limits import check_blocks
+from cachelab.engine.limits import BlockSize, ModelLength, check_blocks
 from cachelab.engine.sim import SimEngine
-from cachelab.engine.step_cost import StepCost
+from cachelab.engine.step_cost import StepCost, check_clock
+from cachelab.engine.vllm_core import first_line
 from cachelab.errors import ConfigError
-from cachelab.part import PART
+from cachelab.part import PART, Count
 from cachelab.replay.cache import replay_cache
 from cachelab.replay.chains import chain_requests, trace_block_size
 from cachelab.replay.paths import BlockPaths, Int64s, Rules
 from cachelab.request import Request, RequestRecord, Schedule
-
-Positive = Annotated[int, Field(gt=0)]
-
 
 NOTES: Mapping[Rules, str] = {
     "vllm": SIMULATED["recorded"],
@@ -46,14 +44,14 @@ class ReplayEngine:
     which SimEngine runs the same schedule beside; it knows vLLM's rules only.
     """
 
-    block_size: Positive = 16
-    max_model_len: Positive = 8192
-    max_num_seqs: Positive = 1
-    num_blocks: Positive = 10_000
-    max_num_batched_tokens: Positive = 8192
+    block_size: BlockSize = 16
+    max_model_len: ModelLength = 8192
+    max_num_seqs: Count = 1
+    num_blocks: Count = 10_000
+    max_num_batched_tokens: Count = 8192
     rules: Literal["auto", "vllm", "trace"] = "auto"
     kv_model: KvModel = field(default_factory=KvModel)
-    sim_at: list[Positive] = field(default_factory=list)
+    sim_at: Annotated[list[Count], Field(max_length=100)] = field(default_factory=list)
     cost: StepCost = field(default_factory=StepCost)
 
     def __post_init__(self) -> None:
@@ -64,6 +62,13 @@ class ReplayEngine:
             )
         if self.num_blocks < 2:
             raise ConfigError("engine.num_blocks: 1 block is vLLM's null block and holds nothing: set 2 or more")
+        for num_blocks in self.sim_at:
+            try:
+                self._sim(num_blocks)
+            except (ConfigError, ValidationError) as error:
+                raise ConfigError(
+                    f"engine.sim_at: engine=sim cannot run with {num_blocks} blocks: {first_line(error)}"
+                ) from error
 
     @property
     def name(self) -> str:
@@ -153,7 +158,10 @@ class ReplayEngine:
         step_ns, decode_ns = self.cost.step_ns(0, 0), self.cost.step_ns(0, 1)
         token_ns = self.cost.step_ns(1, 0) - step_ns
         prefill = prompts - cached
-        to_first_token = self._chunks(prefill) * step_ns + prefill * token_ns
+        chunks = self._chunks(prefill)
+        # Python's integers do not wrap round, as numpy's would.
+        check_clock(int(chunks.sum()) * step_ns + int(prefill.sum()) * token_ns + int((replies - 1).sum()) * decode_ns)
+        to_first_token = chunks * step_ns + prefill * token_ns
         ends = np.cumsum(to_first_token + (replies - 1) * decode_ns)
         ends_from_start = np.concatenate([np.zeros(1, np.int64), ends])
         starts = ends_from_start[:-1]

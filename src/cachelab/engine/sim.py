@@ -3,9 +3,8 @@
 from dataclasses import field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.engine import vllm_core
@@ -13,20 +12,18 @@ from cachelab.engine.base import EngineRun, Progress
 from cachelab.engine.driver import Driver
 from cachelab.engine.extra_args import NOT_SIMULATED, SETTINGS, check_extra_args
 from cachelab.engine.history import SIMULATED, HistoryName, history
-from cachelab.engine.host_tier import check_room_for_a_block, offloading_args
+from cachelab.engine.host_tier import check_host_blocks, offloading_args
 from cachelab.engine.kv_model import KvModel
-from cachelab.engine.limits import check_batch, check_blocks
-from cachelab.engine.step_cost import StepCost
+from cachelab.engine.limits import BlockSize, GiB, ModelLength, Sequences, VllmBlocks, check_batch, check_blocks
+from cachelab.engine.step_cost import StepCost, check_clock
 from cachelab.errors import ConfigError
-from cachelab.part import PART
+from cachelab.part import PART, Count
 from cachelab.request import Schedule
 
 if TYPE_CHECKING:
     from vllm.v1.engine import EngineCoreOutput
 
     from cachelab.engine.recorded_executor import RecordedExecutor
-
-Positive = Annotated[int, Field(gt=0)]
 
 
 @dataclass(frozen=True, config=PART)
@@ -40,16 +37,16 @@ class SimEngine:
     of vLLM's EngineArgs, such as `scheduling_policy`.
     """
 
-    block_size: Positive = 16
-    max_model_len: Positive = 8192
-    max_num_seqs: Positive = 8
-    num_blocks: Positive = 10_000
-    max_num_batched_tokens: Positive = 8192
+    block_size: BlockSize = 16
+    max_model_len: ModelLength = 8192
+    max_num_seqs: Sequences = 8
+    num_blocks: VllmBlocks = 10_000
+    max_num_batched_tokens: Count = 8192
     enable_prefix_caching: bool = True
-    max_output_tokens: Positive | None = None
+    max_output_tokens: Count | None = None
     history: HistoryName = "recorded"
     decode: Literal["auto", "token", "jump"] = "auto"
-    host_cache_gib: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    host_cache_gib: GiB = 0.0
     offload_prompt_only: bool = True
     kv_model: KvModel = field(default_factory=KvModel)
     cost: StepCost = field(default_factory=StepCost)
@@ -59,7 +56,7 @@ class SimEngine:
         check_extra_args(self.args, SETTINGS, NOT_SIMULATED)
         check_blocks(self.num_blocks, self.block_size, self.max_model_len)
         check_batch(self.max_num_batched_tokens, self.max_num_seqs)
-        check_room_for_a_block(self.host_cache_gib, self.kv_model.bytes_per_token * self.block_size)
+        check_host_blocks(self.host_cache_gib, self.kv_model.bytes_per_token * self.block_size)
         if self.decode == "jump" and not self.may_jump:
             raise ConfigError(
                 "engine.decode: jump is exact with engine.max_num_seqs=1 and without a host tier only: use auto"
@@ -98,6 +95,7 @@ class SimEngine:
                 history=history(self.history),
             )
             run = driver.run(schedule)
+            check_clock(executor.now_ns)
             counters = replace(run.counters, kv_bytes_per_token=self.kv_model.bytes_per_token)
             return replace(run, counters=counters, notes=(SIMULATED[self.history],))
         finally:

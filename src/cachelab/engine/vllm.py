@@ -2,14 +2,16 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.engine import vllm_core
 from cachelab.engine.host_tier import GIB
+from cachelab.engine.limits import BlockSize
 from cachelab.engine.model_source import TINY
-from cachelab.engine.vllm_engine import Positive, VllmEngine
+from cachelab.engine.vllm_engine import MemoryBytes, VllmEngine
 from cachelab.errors import ConfigError, EngineError
 from cachelab.part import PART
 
@@ -23,10 +25,10 @@ class CpuEngine(VllmEngine):
     vLLM's CPU backend has no host tier.
     """
 
-    block_size: Positive = 32
-    kv_cache_memory_bytes: Positive | None = GIB
+    block_size: BlockSize = 32
+    kv_cache_memory_bytes: MemoryBytes | None = GIB
     enforce_eager: bool = True
-    num_threads: Positive | None = None
+    num_threads: Annotated[int, Field(gt=0, le=4096)] | None = None
 
     backend: ClassVar[str] = "cpu"
     block_size_step: ClassVar[int] = 32

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -16,18 +16,19 @@ from cachelab.engine.driver import Driver
 from cachelab.engine.extra_args import OF_A_MODEL, SETTINGS, check_extra_args
 from cachelab.engine.history import MEANINGS, HistoryName, history
 from cachelab.engine.host_tier import offloading_args
-from cachelab.engine.limits import check_batch, check_blocks
+from cachelab.engine.limits import BlockSize, GiB, ModelLength, Sequences, VllmBlocks, check_batch, check_blocks
 from cachelab.engine.model_source import TINY, find_model
 from cachelab.engine.wall_clock import WallClock
 from cachelab.errors import ConfigError, EngineError
-from cachelab.part import PART
+from cachelab.part import PART, Count, FilePath, Text
 from cachelab.request import Schedule
 
 if TYPE_CHECKING:
     from vllm.v1.engine.core import EngineCore
 
-Positive = Annotated[int, Field(gt=0)]
-GiB = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+Dtype = Literal["auto", "bfloat16", "float16", "float32"]
+MemoryBytes = Annotated[int, Field(gt=0, le=1 << 50)]
 
 
 @dataclass(frozen=True, config=PART)
@@ -39,23 +40,23 @@ class VllmEngine:
     are further fields of vLLM's EngineArgs.
     """
 
-    model: Annotated[str, Field(min_length=1)] = TINY
-    block_size: Positive = 16
-    max_model_len: Positive = 8192
-    max_num_seqs: Positive = 8
-    num_blocks: Positive | None = None
-    max_num_batched_tokens: Positive = 8192
+    model: Text = TINY
+    block_size: BlockSize = 16
+    max_model_len: ModelLength = 8192
+    max_num_seqs: Sequences = 8
+    num_blocks: VllmBlocks | None = None
+    max_num_batched_tokens: Count = 8192
     enable_prefix_caching: bool = True
-    dtype: str = "auto"
-    tensor_parallel_size: Positive = 1
+    dtype: Dtype = "auto"
+    tensor_parallel_size: Annotated[int, Field(gt=0, le=1024)] = 1
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.9
-    kv_cache_memory_bytes: Positive | None = None
+    kv_cache_memory_bytes: MemoryBytes | None = None
     enforce_eager: bool = False
-    max_output_tokens: Positive | None = None
+    max_output_tokens: Count | None = None
     history: HistoryName = "recorded"
     host_cache_gib: GiB = 0.0
     offload_prompt_only: bool = True
-    model_cache_dir: str | None = None
+    model_cache_dir: FilePath | None = None
     args: dict[str, Any] = field(default_factory=dict)
 
     backend: ClassVar[str]

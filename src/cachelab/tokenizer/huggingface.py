@@ -37,7 +37,7 @@ class HuggingFace:
     Face cache, and downloaded if it is not there.
     """
 
-    model: Annotated[str, BeforeValidator(_given)]
+    model: Annotated[Text, BeforeValidator(_given)]
     chat_template: FilePath | None = None
     trust_remote_code: bool = False
 

@@ -13,7 +13,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.errors import TrackingError
-from cachelab.part import PART
+from cachelab.part import PART, Text
 from cachelab.tracking.base import FinishedRun
 from cachelab.tracking.description import RunDescription, without_passwords
 
@@ -27,15 +27,18 @@ DEFAULT_URI = "sqlite:///mlflow.db"
 # An absent server is noticed in seconds: MLflow itself would try for minutes.
 _FIRST_ANSWER = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 
+TagKey = Annotated[str, Field(pattern=r"^[\w.\- /:]+$", max_length=250)]
+"""What MLflow takes for the key of a tag."""
+
 
 @dataclass(frozen=True, config=PART)
 class MlflowTracking:
     """An MLflow experiment; `uri` None means $MLFLOW_TRACKING_URI, or else `mlflow.db` in the working directory."""
 
-    uri: str | None
-    experiment: Annotated[str, Field(min_length=1, max_length=500)]
-    run_name: str | None
-    tags: dict[str, str | int | float | bool]
+    uri: Text | None
+    experiment: Annotated[Text, Field(max_length=500)]
+    run_name: Annotated[Text, Field(max_length=500)] | None
+    tags: dict[TagKey, Annotated[str, Field(max_length=5000)] | int | float | bool]
 
     def start(self, description: RunDescription) -> "MlflowRun":
         """Create the run and log its config. Raises TrackingError if the store cannot be reached or written."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
 
-from cachelab.complaint import complaint
+from cachelab.complaint import complaint, leave
 from cachelab.errors import CachelabError, TrackingError
 from cachelab.tracking.sweep_description import describe_sweep, sweep_name, swept_keys
 
@@ -56,9 +56,15 @@ class SweepCallback(Callback):
     def _begin(self, config: "DictConfig") -> None:
         from omegaconf import OmegaConf, read_write
 
-        from cachelab.build import build_part
+        from cachelab.build import build_part, build_settings
         from cachelab.tracking.mlflow import MlflowTracking
+        from cachelab.trust import refuse_what_a_file_decides
 
+        plain: Any = OmegaConf.to_container(
+            OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+        )
+        refuse_what_a_file_decides(plain, config.hydra)
+        build_settings(plain)
         group: Any = OmegaConf.to_container(config.tracking, resolve=True)
         tracking = build_part("tracking", group, list(config.plugins))
         passed = {SWEPT_VARIABLE: ",".join(swept_keys(config))}
@@ -228,4 +234,4 @@ def _or_exit(what: Callable[[], None]) -> None:
     try:
         what()
     except Exception as error:
-        raise SystemExit(f"cachelab: {complaint(error)}") from error
+        leave(error)
