@@ -22,8 +22,8 @@ def test_build_part_gives_the_object_that_target_names() -> None:
         (SESSIONS | {"num_users": "3"}, "order.num_users: input should be a valid integer, got '3'"),
         (SESSIONS | {"users": 3}, "order.users: there is no such setting"),
         ({"num_users": 3}, "order: .*_target_"),
-        ({"_target_": "cachelab.order.nothing.Nothing"}, "order: cannot build cachelab.order.nothing.Nothing"),
-        ({"_target_": "os.system"}, "order: cannot build os.system"),
+        ({"_target_": "cachelab.order.nothing.Nothing"}, "order._target_: cannot build cachelab.order.nothing.Nothing"),
+        ({"_target_": "os.system"}, "order._target_: cannot build os.system"),
     ],
 )
 def test_build_part_of_a_wrong_group_names_the_key(group: dict[str, object], words: str) -> None:

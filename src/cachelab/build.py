@@ -116,9 +116,20 @@ def build_part(name: str, group: Group, plugins: Sequence[str]) -> Any:
         return instantiate(group, _convert_="all", _execution_whitelist_=whitelist)
     except ValidationError as error:
         raise ConfigError(explain(error, _path_of(error.title, group, name))) from error
+    except ConfigError as error:
+        raise ConfigError(_of_inner_part(str(error), name, error)) from error
     except (InstantiationException, TypeError, ValueError) as error:
         reason = one_line(str(error)).removeprefix("Error instantiating ")
         raise ConfigError(f"{name}: cannot build {group['_target_']}: {reason}") from error
+
+
+def _of_inner_part(text: str, name: str, error: ConfigError) -> str:
+    """The text with the key of the part inside another that raised it: engine.block_size is engine.real.block_size.
+
+    A part does not know where it stands; Hydra leaves a note that says it.
+    """
+    inner = re.search(r"full_key: (\w+)", " ".join(getattr(error, "__notes__", ())))
+    return re.sub(rf"\b{name}\.(?!{inner[1]}\b)", f"{name}.{inner[1]}.", text) if inner else text
 
 
 def _path_of(class_name: str, group: Group, prefix: str) -> str:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cachelab.complaint import complaint
 from cachelab.errors import ConfigError
+from cachelab.search_settings import check_search
 
 if TYPE_CHECKING:
     import optuna
@@ -40,13 +41,24 @@ class OptunaSweeper(Sweeper):
         max_failure_rate: float,
         params: DictConfig | None,
     ) -> None:
+        settings = check_search(
+            {
+                "direction": OmegaConf.to_container(direction) if OmegaConf.is_list(direction) else direction,
+                "storage": storage,
+                "study_name": study_name,
+                "n_trials": n_trials,
+                "n_jobs": n_jobs,
+                "max_failure_rate": max_failure_rate,
+                "seed": sampler.get("seed"),
+            }
+        )
         self.sampler = sampler
-        self.directions = list(direction) if OmegaConf.is_list(direction) else [str(direction)]
-        self.storage = storage
-        self.study_name = study_name
-        self.n_trials = n_trials
-        self.n_jobs = n_jobs
-        self.max_failure_rate = max_failure_rate
+        self.directions = [str(one) for one in settings.direction]
+        self.storage = settings.storage
+        self.study_name = settings.study_name
+        self.n_trials = settings.n_trials
+        self.n_jobs = settings.n_jobs
+        self.max_failure_rate = settings.max_failure_rate
         self.params: Mapping[Any, Any] = params or {}
 
     def setup(self, *, hydra_context: "HydraContext", task_function: "TaskFunction", config: DictConfig) -> None:

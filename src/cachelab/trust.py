@@ -73,9 +73,9 @@ def refuse_untrusted_group(name: str, group: Mapping[str, Any], plugins: Sequenc
             target = node["_target_"]
             if not isinstance(target, str) or not re.fullmatch(r"\w+(\.\w+)+", target):
                 raise ConfigError(f"{key}._target_: {shown(target)} is not a class: write package.module.Class")
-            refuse_untrusted(f"{key}: cannot build {target}", target, plugins)
+            refuse_untrusted(f"{key}._target_: cannot build {target}", target, plugins)
             if package_of(target) == "cachelab":
-                _refuse_other_than_a_part(key, target)
+                _refuse_other_than_a_part(f"{key}._target_", target)
             targets.append(target)
         if isinstance(args := node.get("args"), Mapping):
             _refuse_untrusted_args(f"{key}.args", args, plugins)

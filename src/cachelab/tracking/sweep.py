@@ -60,9 +60,8 @@ class SweepCallback(Callback):
         from cachelab.tracking.mlflow import MlflowTracking
         from cachelab.trust import refuse_what_a_file_decides
 
-        plain: Any = OmegaConf.to_container(
-            OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-        )
+        of_jobs = [str(key) for key in config if key != "hydra"]
+        plain: Any = OmegaConf.to_container(OmegaConf.masked_copy(config, of_jobs))
         refuse_what_a_file_decides(plain, config.hydra)
         build_settings(plain)
         group: Any = OmegaConf.to_container(config.tracking, resolve=True)
