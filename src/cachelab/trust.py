@@ -44,7 +44,8 @@ NAMES_CODE = (
 )
 """Fields of vLLM's EngineArgs in which a string may be imported; those that cachelab sets itself are refused anyway."""
 
-_FILES_OF_CODE = ("io_processor_plugin", "log_config_file", "reasoning_parser_plugin")
+_WHOLE_MODULES = ("_module_path", "_plugin", "log_config_file")
+"""Endings of keys whose text is a module or a file, whatever it looks like."""
 _DOTTED = re.compile(r"[^/]*[.:][^/]*")
 
 
@@ -138,7 +139,7 @@ def _refuse_other_than_a_part(key: str, target: str) -> None:
 def _refuse_untrusted_args(key: str, args: Mapping[str, Any], plugins: Sequence[str]) -> None:
     for field in NAMES_CODE:
         for name, text in _texts(field, args.get(field)):
-            if field in _FILES_OF_CODE or name.endswith("_module_path") or _DOTTED.fullmatch(text):
+            if name.endswith(_WHOLE_MODULES) or _DOTTED.fullmatch(text):
                 refuse_untrusted(f"{key}.{name}: names code, {shown(text)}", text, plugins)
 
 
