@@ -141,17 +141,6 @@ def test_engine_arguments_of_the_installed_vllm_have_no_other_names_of_code() ->
     from cachelab.engine.extra_args import DRIVEN, OF_A_MODEL, SETTINGS
 
     suspicious = ("cls", "class", "plugin", "processors", "module", "logging", "log_config", "hook", "loader")
-        "cls",
-        "class",
-        "plugin",
-        "processors",
-        "module",
-        "logging",
-        "log_config",
-        "hook",
-        "callback",
-        "loader",
-    )
     found = {name for name in EngineArgs.__dataclass_fields__ if any(word in name for word in suspicious)}
     known = {*NAMES_CODE, *DRIVEN, *OF_A_MODEL, *SETTINGS, *READ_AND_HARMLESS, "max_lora_cls_labels"}
     assert found - known == set()
