@@ -65,9 +65,9 @@ def metrics(database: Path, run_id: str) -> dict[str, float]:
         return dict(connection.execute("select key, value from latest_metrics where run_uuid = ?", [run_id]))
 
 
-def one_line(done: "subprocess.CompletedProcess[str]") -> str:
-    """The complaint of a failed command: exactly one line, exit code not 0, no traceback."""
-    assert done.returncode != 0
+def one_line(done: "subprocess.CompletedProcess[str]", exit_code: int = 1) -> str:
+    """The complaint of a failed command: exactly one line, its exit code, no traceback."""
+    assert done.returncode == exit_code
     assert "Traceback" not in done.stderr + done.stdout
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1, done.stderr
@@ -207,7 +207,7 @@ def test_cli_objective_that_is_undefined_costs_no_run(cachelab: Cachelab, databa
 
 
 def test_cli_objective_that_no_run_has_is_refused_before_the_engine_starts(cachelab: Cachelab) -> None:
-    line = one_line(cachelab("experiment=simple", "objective=[hit_rate/frist_prefill]", "tracking=none"))
+    line = one_line(cachelab("experiment=simple", "objective=[hit_rate/frist_prefill]", "tracking=none"), 2)
     assert "no metric hit_rate/frist_prefill" in line
 
 
@@ -274,17 +274,29 @@ def test_cli_bad_file_is_one_line_and_a_failed_run(
         (["nonsense=1"], ["nonsense"]),
         (["order._target_=os.system"], ["order"]),
         (["objective=[]"], ["objective"]),
-        (["metrics.hit_rate=no.such.thing"], ["metrics.hit_rate"]),
+        (["metrics.hit_rate=no.such.thing"], ["metrics.hit_rate", "plugins=[no]"]),
         (["engine.args={no_such_field: 1}"], ["+engine.args.no_such_field="]),
         (["+engine.args.no_such_field=1"], ["engine.args.no_such_field", "EngineArgs"]),
         (["+engine.args.max_num_seqs=8"], ["engine.args.max_num_seqs", "set engine.max_num_seqs"]),
         (["engine.cost.step_s=0"], ["engine.cost.step_s"]),
         (["dataset=trace"], ["dataset.path"]),
+        (["dataset=null"], ["dataset"]),
+        (["engine.num_blocks=100000000000000000000"], ["engine.num_blocks", "less than or equal to"]),
+        (["engine.cost.step_s=1e300"], ["engine.cost.step_s", "3600"]),
+        (["dataset=sharegpt", "dataset.path=~nosuchuser/x"], ["dataset.path", "home directory"]),
+        (["hydra.run.dir=/proc/no/such"], ["hydra.run.dir", "/proc/no"]),
+        (["engine.block_size=${oops}"], ["engine.block_size", "oops"]),
+        (["plugins=[nope]"], ["plugins", "nope"]),
+        (["sweep.skip_finished=maybe"], ["sweep.skip_finished", "maybe"]),
+        (["artifacts=[trace,trace]"], ["artifacts", "twice"]),
+        (["--config-name=other"], ["--config-name"]),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else value,
 )
 def test_cli_bad_argument_is_one_line(cachelab: Cachelab, arguments: list[str], words: list[str]) -> None:
-    line = one_line(cachelab("experiment=multi_turn", "tracking=none", *arguments))
+    # a file that is not there, and a field that only vLLM knows, are found when the run has begun
+    exit_code = 1 if arguments[-1] in ("dataset.path=nowhere.json", "+engine.args.no_such_field=1") else 2
+    line = one_line(cachelab("experiment=multi_turn", "tracking=none", *arguments), exit_code)
     assert all(word in line for word in words), line
 
 

@@ -113,5 +113,5 @@ def test_parts_from_outside_need_to_be_named_as_plugins(tmp_path: Path, reposito
         timeout=120,
         check=False,
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "plugins=[my_parts]" in done.stderr

@@ -18,7 +18,9 @@ def leave(error: BaseException) -> NoReturn:
 
 
 def exit_code(error: BaseException) -> int:
-    """WRONG_USAGE if the command line or the config is at fault, else RUN_FAILED."""
+    """WRONG_USAGE if the command line or the config is at fault, else RUN_FAILED; the latter for a job of a sweep."""
+    if _is_a_jobs(error):
+        return RUN_FAILED
     of_config = isinstance(error, ConfigError) or type(error).__module__.split(".")[0] == "omegaconf"
     return WRONG_USAGE if of_config or _is_hydras(error) else RUN_FAILED
 
@@ -85,15 +87,18 @@ def _unwritable(error: BaseException) -> str | None:
 
 
 def _is_hydras(error: BaseException) -> bool:
-    """Whether Hydra raised it while it composed the config or made its folders, not a job of a sweep.
+    """Whether Hydra raised it while it composed the config or made its folders."""
+    packages = [module.split(".")[0] for module, _ in _raised_through(error)]
+    known = [package for package in packages if package in ("hydra", "omegaconf", "cachelab")]
+    return bool(known) and known[-1] != "cachelab" and not _is_a_jobs(error)
 
-    A job's error is raised again by the property of Hydra's JobReturn that holds it.
-    """
-    modules: list[str] = []
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        module = str(frame.f_globals.get("__name__", ""))
-        if module == "hydra.core.utils" and frame.f_code.co_name == "return_value":
-            return False
-        modules.append(module)
-    ours = [module for module in modules if module.split(".")[0] in ("hydra", "omegaconf", "cachelab")]
-    return bool(ours) and ours[-1].split(".")[0] != "cachelab"
+
+def _is_a_jobs(error: BaseException) -> bool:
+    """Whether a job of a sweep raised it: the property of Hydra's JobReturn that holds the error raised it again."""
+    return ("hydra.core.utils", "return_value") in _raised_through(error)
+
+
+def _raised_through(error: BaseException) -> list[tuple[str, str]]:
+    """(module, function) of each frame that the error passed, the one that raised it last."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return [(str(frame.f_globals.get("__name__", "")), frame.f_code.co_name) for frame in frames]

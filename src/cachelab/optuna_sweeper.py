@@ -10,7 +10,7 @@ from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig, OmegaConf
 
 from cachelab.complaint import complaint
-from cachelab.errors import ConfigError
+from cachelab.errors import CachelabError, ConfigError
 from cachelab.search_settings import check_search
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class OptunaSweeper(Sweeper):
                 _ = [ret.return_value for ret in failed]  # raises what the job raised
         self._save(study, folder / "optimization_results.yaml")
         if study.trials and all(trial.state.name == "FAIL" for trial in study.trials):
-            raise ConfigError(
+            raise CachelabError(
                 f"hydra.sweeper: all {len(study.trials)} trials of {study.study_name} failed, the table says why: "
                 "mend it, and search under another hydra.sweeper.study_name"
             )

@@ -1,7 +1,7 @@
 """What a config may run: cachelab's own parts, and code of packages that the command line trusts with `plugins`.
 
 Some strings of a config become an import. Each of them passes one of the functions here before it does, so that a
-config that somebody else wrote runs no code of its own. docs/reliability.md lists them.
+config that somebody else wrote runs no code of its own. docs/architecture.md lists them.
 """
 
 import re
