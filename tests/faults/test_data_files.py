@@ -394,24 +394,31 @@ class Tally:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
 
+@pytest.fixture(scope="module")
+def tallies() -> Iterator[list[Tally]]:
+    """The tally of each test; at the end the ledger, if there is one, gets a line with their sum."""
+    counted: list[Tally] = []
+    yield counted
+    if ledger := os.environ.get("CACHELAB_FAULTS_LEDGER"):
+        tried, lost = sum(one.tried for one in counted), sum(len(one.lost) for one in counted)
+        line = {"attack": "broken data files", "tried": tried, "held": tried - lost, "lost": lost}
+        with open(ledger, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
 @pytest.fixture
-def tally() -> Iterator[Tally]:
-    """Counts cases, each held to SECONDS; at the end the ledger, if there is one, gets a line."""
+def tally(tallies: list[Tally]) -> Iterator[Tally]:
+    """Counts the cases of a test, each held to SECONDS."""
 
     def stop(*_: object) -> None:
         raise TooLong(f"more than {SECONDS} s")
 
+    tallies.append(Tally())
     before = signal.signal(signal.SIGALRM, stop)
-    counted = Tally()
     try:
-        yield counted
+        yield tallies[-1]
     finally:
         signal.signal(signal.SIGALRM, before)
-    if ledger := os.environ.get("CACHELAB_FAULTS_LEDGER"):
-        lost = len(counted.lost)
-        line = {"attack": "broken data files", "tried": counted.tried, "held": counted.tried - lost, "lost": lost}
-        with open(ledger, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
 
 
 def nothing_to_check(loaded: LoadedDataset) -> None:
