@@ -2,12 +2,15 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from cachelab.complaint import complaint
 from cachelab.interrupt import Interrupted, raise_on_signals
+from cachelab.secret import hide, without_secrets
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -35,12 +38,13 @@ def main() -> None:
     from cachelab.optuna_sweeper import OptunaSweeper
 
     Plugins.instance().register(OptunaSweeper)
-    sys.argv[1:] = quoted_baseline(sys.argv[1:])
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    sys.excepthook = _show_error
     # Hydra then raises instead of printing its own account of an error, which takes many lines.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     raise_on_signals()
     try:
+        sys.argv[1:] = hide(quoted_baseline(sys.argv[1:]))
         start = hydra.main(config_path=str(config_dir()), config_name="config", execution_whitelist=["cachelab.*"])
         start(task)()
     except Interrupted as signal:
@@ -55,6 +59,11 @@ def main() -> None:
         if full_error:
             raise
         sys.exit(f"cachelab: {complaint(error)}")
+
+
+def _show_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """The whole trace, which HYDRA_FULL_ERROR=1 asks for, without passwords."""
+    sys.stderr.write(without_secrets("".join(traceback.format_exception(kind, error, trace))))
 
 
 def task(config: "DictConfig") -> "Score | Scores | None":
@@ -79,8 +88,11 @@ def task(config: "DictConfig") -> "Score | Scores | None":
         leave_record(config, error)
         raise
     if alone and value.outcome.untracked is not None:
-        folder = HydraConfig.get().runtime.output_dir
-        raise SystemExit(f"cachelab: the run could not be tracked; nothing is lost: python -m cachelab sync={folder}")
+        from cachelab.tracking.kept import sync_command
+
+        job = HydraConfig.get()
+        command = sync_command(Path(job.runtime.output_dir), job.overrides.task)
+        raise SystemExit(f"cachelab: the run could not be tracked; nothing is lost: {command}")
     return value
 
 

@@ -3,10 +3,15 @@
 import re
 
 from cachelab.errors import CachelabError
+from cachelab.secret import without_secrets
 
 
 def complaint(error: BaseException) -> str:
     """What is wrong, where, what to do: one line. HYDRA_FULL_ERROR=1 shows the whole trace instead."""
+    return without_secrets(_complaint(error))
+
+
+def _complaint(error: BaseException) -> str:
     if isinstance(error, CachelabError):
         return one_line(str(error))
     text = f"{error}\n{error.__cause__ or ''}"
