@@ -56,7 +56,7 @@ def asking(uri: str, what: str, way_out: str = "") -> Iterator[None]:
     if since is not None and (ago_s := time.monotonic() - since) < _REST_S:
         raise StoreSilentError(f"{what}: it did not answer {ago_s:.0f} s ago and is left alone for {_REST_S:.0f} s")
     try:
-        with _store_errors(what, way_out), environment(CLIENT):
+        with environment(CLIENT), _store_errors(what, way_out):
             yield
     except StoreSilentError:
         _silent_since[uri] = time.monotonic()
@@ -77,6 +77,8 @@ def _store_errors(what: str, way_out: str) -> Iterator[None]:
         kind, why = TrackingError, without_secrets(reason(_root(error)))
         if any(isinstance(inner, (requests.Timeout, TimeoutError)) for inner in _chain(error)):
             kind, why = StoreSilentError, f"no answer within {os.environ['MLFLOW_HTTP_REQUEST_TIMEOUT']} s"
+        elif "database is locked" in why:
+            kind = StoreSilentError  # SQLite has waited for 20 s already
         elif any(isinstance(inner, (ConnectionError, requests.exceptions.RetryError)) for inner in _chain(error)):
             kind = StoreAwayError
         raise kind(f"{what}: {why}{way_out and ': '}{way_out}") from error
