@@ -110,8 +110,6 @@ def test_hide_in_config_masks_in_place_and_says_how_a_job_does() -> None:
 
 # What a word of an address may hold, once the shell and Hydra have had their quotes.
 UNQUOTED = st.characters(min_codepoint=33, max_codepoint=0x17F, exclude_characters="'\"\\$\xa0\x85")
-    st.characters(min_codepoint=33, max_codepoint=0x17F, exclude_characters="'\"\\$\xa0\x85"), min_size=3
-)
 
 
 @given(st.text(UNQUOTED, min_size=3))
