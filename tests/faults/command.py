@@ -12,9 +12,24 @@ from typing import Any
 
 CONTEXT = get_context("forkserver")
 CONTEXT.set_forkserver_preload(
-    ["cachelab.job", "cachelab.experiment", "cachelab.report.artifacts", "cachelab.tracking.sweep_run", "mlflow"]
-    + ["cachelab.tracking.mlflow_run", "cachelab.tracking.sync", "cachelab.replay.curve", "numba", "pyarrow.parquet"]
-    + ["cachelab.report.sweep_report", "cachelab.optuna_sweeper", "hydra", "datasets", "scipy.stats", "optuna"]
+    [
+        "cachelab.job",
+        "cachelab.experiment",
+        "cachelab.report.artifacts",
+        "cachelab.report.sweep_report",
+        "cachelab.optuna_sweeper",
+        "cachelab.tracking.mlflow_run",
+        "cachelab.tracking.sweep_run",
+        "cachelab.tracking.sync",
+        "cachelab.replay.curve",
+        "mlflow",
+        "numba",
+        "pyarrow.parquet",
+        "hydra",
+        "datasets",
+        "scipy.stats",
+        "optuna",
+    ]
 )
 NOBODY = 65534
 

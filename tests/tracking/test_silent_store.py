@@ -181,7 +181,7 @@ def test_database_of_another_program_is_refused_and_left_alone(tmp_path: Path, d
     assert path.read_bytes() == before
 
 
-def test_database_of_another_mlflow_is_refused(
+def test_database_of_a_later_mlflow_is_refused(
     empty_database: Path, tmp_path: Path, description: RunDescription
 ) -> None:
     path = tmp_path / "later.db"

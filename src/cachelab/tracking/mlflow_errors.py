@@ -20,6 +20,7 @@ CLIENT = {
 }
 """How MLflow's client behaves unless its variables are set already."""
 
+_AWAY = (ConnectionError, requests.ConnectionError, requests.exceptions.RetryError)
 _REST_S = 300.0
 _silent_since: dict[str, float] = {}
 """Address of a store -> when (monotonic) it left a request of this process without an answer."""
@@ -79,7 +80,7 @@ def _store_errors(what: str, way_out: str) -> Iterator[None]:
             kind, why = StoreSilentError, f"no answer within {os.environ['MLFLOW_HTTP_REQUEST_TIMEOUT']} s"
         elif "database is locked" in why:
             kind = StoreSilentError  # SQLite has waited for 20 s already
-        elif any(isinstance(inner, (ConnectionError, requests.exceptions.RetryError)) for inner in _chain(error)):
+        elif any(isinstance(inner, _AWAY) for inner in _chain(error)):
             kind = StoreAwayError
         raise kind(f"{what}: {why}{way_out and ': '}{way_out}") from error
 
@@ -110,6 +111,8 @@ def reason(error: BaseException) -> str:
         return f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
     lines = str(error).strip().splitlines()
     text = re.sub(r"^\([\w.]+\) ", "", lines[0]) if lines else ""  # SQLAlchemy puts its driver's class in front
+    if caused := re.search(r"\(Caused by .*['\"]([^'\"]+)['\"]\)+$", text):
+        text = caused[1]  # what urllib3 says after the path of its request
     speaks = isinstance(error, (CachelabError, OSError, MlflowException, sqlite3.Error))
     return cut(text if speaks and text else f"{type(error).__name__}{text and ': '}{text}", 300)
 
