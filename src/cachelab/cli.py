@@ -2,13 +2,16 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from cachelab.complaint import RUN_FAILED, leave
 from cachelab.errors import ConfigError
 from cachelab.interrupt import Interrupted, raise_on_signals
+from cachelab.secret import hide, without_secrets
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -40,12 +43,13 @@ def main() -> None:
     from cachelab.trust import CALLBACKS
 
     Plugins.instance().register(OptunaSweeper)
-    sys.argv[1:] = quoted_baseline(sys.argv[1:])
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    sys.excepthook = _show_error
     # Hydra then raises instead of printing its own account of an error, which takes many lines.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     raise_on_signals()
     try:
+        sys.argv[1:] = hide(quoted_baseline(sys.argv[1:]))
         _refuse_arguments(sys.argv[1:])
         start = hydra.main(config_path=str(config_dir()), config_name="config", execution_whitelist=list(CALLBACKS))
         start(task)()
@@ -80,6 +84,11 @@ def _refuse_arguments(arguments: Sequence[str]) -> None:
             raise ConfigError(f"{argument}: this names no option: choose one ({group}=OPTION), or leave it out")
 
 
+def _show_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """The whole trace, which HYDRA_FULL_ERROR=1 asks for, without passwords."""
+    sys.stderr.write(without_secrets("".join(traceback.format_exception(kind, error, trace))))
+
+
 def task(config: "DictConfig") -> "Score | Scores | None":
     """One job: run it, track it, report it. Returns the objective(s).
 
@@ -111,11 +120,11 @@ def task(config: "DictConfig") -> "Score | Scores | None":
         leave_record(config, error)
         raise
     if alone and value.outcome.untracked is not None:
-        folder = HydraConfig.get().runtime.output_dir
-        print(
-            f"cachelab: the run could not be tracked; nothing is lost: python -m cachelab sync={folder}",
-            file=sys.stderr,
-        )
+        from cachelab.tracking.kept import sync_command
+
+        job = HydraConfig.get()
+        command = sync_command(Path(job.runtime.output_dir), job.overrides.task)
+        print(f"cachelab: the run could not be tracked; nothing is lost: {command}", file=sys.stderr)
         raise SystemExit(RUN_FAILED)
     return value
 

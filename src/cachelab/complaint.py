@@ -6,6 +6,7 @@ import traceback
 from typing import NoReturn
 
 from cachelab.errors import CachelabError, ConfigError
+from cachelab.secret import without_secrets
 
 RUN_FAILED, WRONG_USAGE = 1, 2
 """Exit codes of an error; 0 is success and 128 + N the end by signal N."""
@@ -27,6 +28,10 @@ def exit_code(error: BaseException) -> int:
 
 def complaint(error: BaseException) -> str:
     """What is wrong, where, what to do: one line. HYDRA_FULL_ERROR=1 shows the whole trace instead."""
+    return without_secrets(_complaint(error))
+
+
+def _complaint(error: BaseException) -> str:
     if isinstance(error, CachelabError):
         return one_line(str(error))
     text = f"{error}\n{error.__cause__ or ''}"

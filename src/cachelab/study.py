@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from cachelab.errors import ConfigError
 from cachelab.report.study import StudyReport, Trial
+from cachelab.secret import revealed
 
 if TYPE_CHECKING:
     import optuna
@@ -29,7 +30,10 @@ def open_study(
     where = f"study {name} in {storage}"
     try:
         study = optuna.create_study(
-            storage=storage, study_name=name, directions=cast(Any, list(directions)), load_if_exists=True
+            storage=storage and revealed(storage),
+            study_name=name,
+            directions=cast(Any, list(directions)),
+            load_if_exists=True,
         )
     except ValueError as error:
         raise ConfigError(f"hydra.sweeper.storage={storage}: {str(error).splitlines()[0]}") from error
@@ -88,7 +92,7 @@ def _load(storage: str | None, name: str | None) -> "optuna.Study | None":
     if storage.startswith("sqlite:///") and not _exists(storage):
         return None
     try:
-        return optuna.load_study(study_name=name, storage=storage)
+        return optuna.load_study(study_name=name, storage=revealed(storage))
     except KeyError:
         return None
 

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import cachelab
+from cachelab.secret import masked
 
 log = logging.getLogger(__name__)
-
-_PASSWORD = re.compile(r"(://[^:/@\s]*):[^@/\s]+@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +61,19 @@ def describe(
     tags = {
         "cachelab.version": cachelab.__version__,
         "cachelab.engine": engine,
-        "cachelab.overrides": without_passwords(" ".join(overrides)),
+        "cachelab.overrides": masked(" ".join(overrides)),
     }
     if engine_version is not None:
         tags["cachelab.vllm_version"] = engine_version
     return RunDescription(
         run_name=run_name,
         config=config,
-        config_yaml=without_passwords(config_yaml),
-        parameters={key: without_passwords(value) for key, value in flatten(config)},
+        config_yaml=masked(config_yaml),
+        parameters={key: masked(value) for key, value in flatten(config)},
         tags=tags | source_tags(Path(cachelab.__file__).parent),
-        command=without_passwords(command),
+        command=masked(command),
         output_dir=output_dir,
-        overrides=[without_passwords(override) for override in overrides],
+        overrides=[masked(override) for override in overrides],
         sweep=sweep,
     )
 
@@ -87,11 +85,6 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def without_passwords(text: str) -> str:
-    """The text with `://user:password@` made `://user:***@`."""
-    return _PASSWORD.sub(r"\1:***@", text)
 
 
 def source_tags(folder: Path) -> dict[str, str]:

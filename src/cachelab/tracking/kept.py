@@ -1,8 +1,9 @@
 """A tracked run whose numbers are never lost: each job leaves its result.json, and outlives a store that goes away."""
 
 import logging
+import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -43,7 +44,7 @@ class KeptRun:
     @property
     def where_to_look(self) -> Mapping[str, str]:
         if self.untracked is not None:
-            return {"to track it": sync_command(self._description.output_dir)}
+            return {"to track it": sync_command(self._description.output_dir, self._description.overrides)}
         return self._run.where_to_look if self._run is not None else {}
 
     def log_dataset(self, dataset: LoadedDataset) -> None:
@@ -97,7 +98,7 @@ class KeptRun:
     def _lose(self, error: TrackingError) -> None:
         if self.untracked is None:
             self.untracked = complaint(error)
-            command = sync_command(self._description.output_dir)
+            command = sync_command(self._description.output_dir, self._description.overrides)
             log.warning("not tracked: %s; the job goes on, its results stay in its folder: %s", self.untracked, command)
 
     def _record(self, error: BaseException | None) -> JobRecord:
@@ -133,9 +134,10 @@ def failed_record(description: RunDescription, error: BaseException | None) -> J
     )
 
 
-def sync_command(folder: Path) -> str:
-    """The command that logs what a folder holds and the store does not."""
-    return f"python -m cachelab sync={folder}"
+def sync_command(folder: Path, overrides: Sequence[str]) -> str:
+    """The command that logs what a folder holds to the store that the overrides of its run name."""
+    store = [override for override in overrides if override.lstrip("+").startswith("tracking.")]
+    return shlex.join(["python", "-m", "cachelab", f"sync={folder}", *store])
 
 
 def _now_ms() -> int:

@@ -14,8 +14,9 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.errors import TrackingError
 from cachelab.part import PART, Text
+from cachelab.secret import MASK, masked, revealed
 from cachelab.tracking.base import FinishedRun
-from cachelab.tracking.description import RunDescription, without_passwords
+from cachelab.tracking.description import RunDescription
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from cachelab.tracking.mlflow_store import MlflowStore
 
 DEFAULT_URI = "sqlite:///mlflow.db"
-# An absent server is noticed in seconds: MLflow itself would try for minutes.
-_FIRST_ANSWER = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+_LOCK_S = 20.0  # how long another process may write before SQLite counts as locked
+_TABLES = {"experiments", "runs"}  # of each MLflow database, whatever its version
 
 TagKey = Annotated[str, Field(pattern=r"^[\w.\- /:]+$", max_length=250)]
 """What MLflow takes for the key of a tag."""
@@ -45,8 +46,10 @@ class MlflowTracking:
         with self.open() as store:
             from cachelab.tracking.mlflow_run import MlflowRun
 
-            run = store.start(self.run_name or description.run_name, description)
-        tracked = MlflowRun(store.client, store.uri, store.experiment_id, run.info.run_id, description.output_dir)
+            run, begun = store.start(self.run_name or description.run_name, description)
+        tracked = MlflowRun(
+            store.client, store.uri, store.experiment_id, run.info.run_id, description.output_dir, begun=begun
+        )
         try:
             tracked.log_config(description, {key: str(value) for key, value in self.tags.items()})
         except BaseException as error:
@@ -81,16 +84,17 @@ class MlflowTracking:
         Raises TrackingError if the store cannot be reached or used, within seconds if it is away.
         """
         key, uri = self._address()
-        _refuse_file_store(key, uri)
-        _try_sqlite(key, uri)
+        where = f"{key}={masked(uri, is_address=True)}"
+        _refuse_what_cannot_keep(where, uri)
+        _try_sqlite(where, uri)
         _silence()
         from mlflow import MlflowClient
 
         from cachelab.tracking.mlflow_database import make_database
-        from cachelab.tracking.mlflow_errors import environment, store_errors
+        from cachelab.tracking.mlflow_errors import asking
         from cachelab.tracking.mlflow_store import MlflowStore
 
-        with store_errors(f"{key}={without_passwords(uri)}", _way_out(uri)), environment(_FIRST_ANSWER):
+        with asking(uri, where, _way_out(uri)):
             if (path := _sqlite_file(uri)) is not None:
                 make_database(path)
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
@@ -103,11 +107,19 @@ class MlflowTracking:
         return uri if path is None else f"{uri.split(':')[0]}:///{path}"
 
     def _address(self) -> tuple[str, str]:
+        """(what names the address, the address itself, its password in place)."""
         if self.uri:
-            return "tracking.uri", self.uri
-        if from_environment := os.environ.get("MLFLOW_TRACKING_URI", "").strip():
-            return "MLFLOW_TRACKING_URI", from_environment
-        return "tracking.uri", DEFAULT_URI
+            key, uri = "tracking.uri", self.uri
+        elif from_environment := os.environ.get("MLFLOW_TRACKING_URI", "").strip():
+            key, uri = "MLFLOW_TRACKING_URI", from_environment
+        else:
+            key, uri = "tracking.uri", DEFAULT_URI
+        address = revealed(uri)
+        if MASK in address:
+            raise TrackingError(
+                f"{key}={address}: passwords are not kept in files: set MLFLOW_TRACKING_URI to the whole address"
+            )
+        return key, address
 
     def _experiment_id(self, client: "MlflowClient", uri: str) -> str:
         from mlflow.exceptions import MlflowException
@@ -124,6 +136,8 @@ class MlflowTracking:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
                 found = client.get_experiment_by_name(self.experiment)  # another process was faster
+        if found is not None and not found.experiment_id:
+            raise MlflowException("what answers is no MLflow server")  # to which `asking` adds the address
         if found is None or found.lifecycle_stage != "active":
             raise TrackingError(
                 f"tracking.experiment={self.experiment}: this MLflow experiment was deleted: "
@@ -132,32 +146,45 @@ class MlflowTracking:
         return str(found.experiment_id)
 
 
-def _refuse_file_store(key: str, uri: str) -> None:
-    """MLflow still reads folders if its MLFLOW_ALLOW_FILE_STORE says so; by default it refuses them."""
+def _refuse_what_cannot_keep(where: str, uri: str) -> None:
+    """Raises TrackingError for SQLite in memory, and for folders.
+
+    MLflow still reads folders if its MLFLOW_ALLOW_FILE_STORE says so; by default it refuses them.
+    """
+    if re.match(r"sqlite\b", uri) and (_in_memory(uri) or "uri=true" in uri.lower()):
+        why = "this database is in memory and is lost with the process" if _in_memory(uri) else "SQLite's own URIs"
+        raise TrackingError(f"{where}: {why}: write sqlite:///FILE")
     allowed = os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("1", "true")
     if not allowed and ("://" not in uri or uri.startswith("file:")):
         if re.search(r"\.(db|sqlite3?)$", uri):
-            raise TrackingError(f"{key}={uri}: this is no address: write sqlite:///{re.sub('^[a-z]+:/*', '', uri)}")
-        raise TrackingError(
-            f"{key}={uri}: MLflow no longer writes its file store: use {DEFAULT_URI} or another database"
-        )
+            raise TrackingError(f"{where}: this is no address: write sqlite:///{re.sub('^[a-z]+:/*', '', uri)}")
+        raise TrackingError(f"{where}: MLflow no longer writes its file store: use {DEFAULT_URI} or another database")
 
 
-def _try_sqlite(key: str, uri: str) -> None:
+def _in_memory(uri: str) -> bool:
+    database, _, query = re.sub(r"^sqlite(\+\w+)?:(///?)?", "", uri).partition("?")
+    return database.strip("/ ") == "" or ":memory:" in database or "mode=memory" in query.lower()
+
+
+def _try_sqlite(where: str, uri: str) -> None:
     """Find out at once whether an SQLite file can be written: MLflow itself would try for minutes."""
     path = _sqlite_file(uri)
     if path is None:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as database:
+        with closing(sqlite3.connect(path, timeout=_LOCK_S, isolation_level=None)) as database:
             database.execute("BEGIN IMMEDIATE")  # waits for another writer, but takes a read-only file as it is
             (version,) = database.execute("PRAGMA user_version").fetchone()
             database.execute(f"PRAGMA user_version = {version}")
+            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             database.execute("ROLLBACK")
     except (OSError, sqlite3.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise TrackingError(f"{key}={uri}: {reason} ({path}): {_way_out(uri)}") from error
+        raise TrackingError(f"{where}: {reason} ({path}): {_way_out(uri)}") from error
+    if tables and not tables >= _TABLES:  # MLflow would add its own tables to it, or stop halfway
+        some = ", ".join(sorted(tables)[:5])
+        raise TrackingError(f"{where}: this database is not MLflow's (its tables: {some}): {_way_out(uri)}")
 
 
 def _way_out(uri: str) -> str:

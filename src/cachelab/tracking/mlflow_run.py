@@ -5,8 +5,7 @@ import logging
 import re
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -17,8 +16,10 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from cachelab.dataset.base import LoadedDataset
 from cachelab.errors import TrackingError
 from cachelab.metrics.base import Numbers
-from cachelab.tracking.description import RunDescription, without_passwords
-from cachelab.tracking.mlflow_errors import cut, environment, reason, store_errors
+from cachelab.secret import masked, without_secrets
+from cachelab.tracking.description import RunDescription
+from cachelab.tracking.mlflow_errors import StoreAwayError, asking, cut
+from cachelab.tracking.mlflow_errors import reason as reason_of
 
 log = logging.getLogger(__name__)
 Item = TypeVar("Item")
@@ -26,22 +27,27 @@ Item = TypeVar("Item")
 # MLflow's limits: characters of a value, items of a batch
 _MAX_PARAM, _MAX_TAG, _MAX_DIGEST = 6000, 8000, 36
 _PARAMS_A_BATCH, _METRICS_A_BATCH = 100, 1000
-# A server may restart: half a minute, not MLflow's four, until a job goes on without it.
-_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4"}
-_NO_ADDRESSES = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}  # the summary says where to look
+# A server may restart: so long, until a run goes on without it. With one silent request (12 s) that is below 30 s.
+_PATIENCE_S = 16.0
+_PAUSE_S = 2.0
 
 
 class MlflowRun:
     """A run that was created in the store; see TrackedRun. Changes the store with every call."""
 
-    def __init__(self, client: MlflowClient, uri: str, experiment_id: str, run_id: str, output_dir: Path) -> None:
+    def __init__(
+        self, client: MlflowClient, uri: str, experiment_id: str, run_id: str, output_dir: Path, *, begun: bool
+    ) -> None:
+        """`begun`: an earlier process may have logged numbers to the run."""
         self._client = client
         self._uri = uri
         self._experiment_id = experiment_id
         self.run_id: str | None = run_id
         self._id = run_id
         self._output_dir = output_dir
+        self._begun = begun
         self._logged: dict[str, float] = {}
+        self._points: dict[str, set[tuple[int, float]]] = {}
 
     @property
     def where_to_look(self) -> Mapping[str, str]:
@@ -49,12 +55,15 @@ class MlflowRun:
 
     def log_config(self, description: RunDescription, tags: Mapping[str, str]) -> None:
         """Keep the config before anything else, then the parameters and tags (the user's own win)."""
-        with self._stored("cannot log the config"):
+        params = [Param(_key(key), cut(value, _MAX_PARAM)) for key, value in description.parameters.items()]
+
+        def log() -> None:
             self._client.log_text(self._id, description.config_yaml, "config.yaml")
-            params = [Param(_key(key), cut(value, _MAX_PARAM)) for key, value in description.parameters.items()]
             for batch in _batches(params, _PARAMS_A_BATCH):
                 self._client.log_batch(self._id, params=batch)
             self._set_tags({**description.tags, "cachelab.command": description.command, **tags})
+
+        self._ask("cannot log the config", log)
 
     def log_dataset(self, dataset: LoadedDataset) -> None:
         """Log the dataset as an input of the run, its counts as the input's profile."""
@@ -65,13 +74,15 @@ class MlflowRun:
             source=json.dumps({"uri" if "://" not in dataset.source else "url": dataset.source}),
             profile=json.dumps(dict(dataset.counts)),
         )
-        with self._stored("cannot log the dataset"):
+
+        def log_input() -> None:
             self._client.log_inputs(self._id, [DatasetInput(entity, [InputTag("mlflow.data.context", "workload")])])
             self._set_tags({"cachelab.dataset_digest": dataset.digest})
 
+        self._ask("cannot log the dataset", log_input)
+
     def log_tags(self, tags: Mapping[str, str]) -> None:
-        with self._stored("cannot log the tags"):
-            self._set_tags(tags)
+        self._ask("cannot log the tags", lambda: self._set_tags(tags))
 
     def log_workload(self, numbers: Mapping[str, float]) -> None:
         self._log(Numbers(numbers, {}))
@@ -80,11 +91,7 @@ class MlflowRun:
         """Log what is new in the numbers, upload the folder, and show its summary.md on the run's page."""
         try:
             self._log(numbers)
-            with self._stored("cannot upload the files"):
-                self._client.log_artifacts(self._id, str(folder))
-                summary = folder / "summary.md"
-                if summary.is_file():
-                    self._set_tags({"mlflow.note.content": _cut_lines(summary.read_text(encoding="utf-8"), _MAX_TAG)})
+            self._ask("cannot upload the files", lambda: self._upload(folder))
         except TrackingError as error:
             raise TrackingError(f"{error}; the results are in {folder}") from error
 
@@ -92,15 +99,7 @@ class MlflowRun:
         """Upload the logs and end the run as the error says. Raises TrackingError, but never in place of the error."""
         status = "FINISHED" if error is None else "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
         try:
-            with self._stored(f"cannot set the run {status}"), environment(_NO_ADDRESSES):
-                try:
-                    if error is not None:
-                        self._set_tags({"cachelab.error": without_passwords(reason(error))})
-                        text = without_passwords("".join(traceback.format_exception(error)))
-                        self._client.log_text(self._id, text, "error.txt")
-                    self._upload_logs()
-                finally:
-                    self._client.set_terminated(self._id, status)
+            self._end(status, error=error)
         except TrackingError as lost:
             if error is None:
                 raise
@@ -108,11 +107,37 @@ class MlflowRun:
 
     def end_as(self, status: str, reason: str | None, *, ended_ms: int) -> None:
         """Upload the logs and end a run that ended elsewhere, earlier. Raises TrackingError."""
-        with self._stored(f"cannot set the run {status}"), environment(_NO_ADDRESSES):
+        self._end(status, reason=reason, ended_ms=ended_ms)
+
+    def _end(
+        self,
+        status: str,
+        *,
+        error: BaseException | None = None,
+        reason: str | None = None,
+        ended_ms: int | None = None,
+    ) -> None:
+        """Upload the logs and set the status, with one more try if the store is away: the results are in the folder."""
+        if error is not None:
+            reason = reason_of(error)
+
+        def log_end() -> None:
             if reason is not None:
-                self._set_tags({"cachelab.error": without_passwords(reason)})
+                self._set_tags({"cachelab.error": without_secrets(reason)})
+            if error is not None:
+                text = without_secrets("".join(traceback.format_exception(error)))
+                self._client.log_text(self._id, text, "error.txt")
             self._upload_logs()
+
+        def terminate() -> None:
             self._client.set_terminated(self._id, status, end_time=ended_ms)
+            if (found := self._client.get_run(self._id).info.status) != status:
+                raise TrackingError(f"MLflow run {self._id}: set {status}, but the store says {found or 'nothing'}")
+
+        try:
+            self._ask(f"cannot set the run {status}", log_end, patience_s=_PAUSE_S)
+        finally:
+            self._ask(f"cannot set the run {status}", terminate, patience_s=_PAUSE_S)
 
     def __enter__(self) -> Self:
         return self
@@ -123,20 +148,44 @@ class MlflowRun:
         self.end(error)
 
     def _log(self, numbers: Numbers) -> None:
-        now_ms = int(time.time() * 1000)
-        new = {key: value for key, value in numbers.values.items() if self._logged.get(key) != value}
-        metrics = [Metric(_key(key), float(value), now_ms, 0) for key, value in new.items()]
-        for key, steps in numbers.series.items():
-            metrics += [Metric(_key(key), float(value), now_ms, step) for step, value in sorted(steps.items())]
-        with self._stored("cannot log the metrics"):
+        """Log what the store does not hold yet; what it already has, from a killed process or before a loss, stays."""
+        now_ms = int(time.time() * 1000)  # the same in each try, so that the store knows a point that comes again
+        values = {_key(key): float(value) for key, value in numbers.values.items()}
+        series = {_key(key): steps for key, steps in numbers.series.items()}
+
+        def log() -> None:
+            if self._begun:
+                self._read_logged(series)
+            new = {key: value for key, value in values.items() if self._logged.get(key) != value}
+            metrics = [Metric(key, value, now_ms, 0) for key, value in new.items()]
+            for key, steps in series.items():
+                known = self._points.get(key, set())
+                points = [(step, float(value)) for step, value in sorted(steps.items())]
+                metrics += [Metric(key, value, now_ms, step) for step, value in points if (step, value) not in known]
             for batch in _batches(metrics, _METRICS_A_BATCH):
                 self._client.log_batch(self._id, metrics=batch)
-        self._logged |= new
+            self._logged |= new
+
+        self._ask("cannot log the metrics", log)
+
+    def _read_logged(self, series: Iterable[str]) -> None:
+        """Find out what the run of an earlier process already holds."""
+        held = self._client.get_run(self._id).data.metrics
+        self._logged = {key: value for key, value in held.items() if key not in series}
+        for key in held.keys() & set(series):
+            history = self._client.get_metric_history(self._id, key)
+            self._points[key] = {(point.step, point.value) for point in history}
 
     def _set_tags(self, tags: Mapping[str, str]) -> None:
         tagged = [RunTag(_key(key), cut(value, _MAX_TAG)) for key, value in tags.items()]
         for batch in _batches(tagged, _PARAMS_A_BATCH):
             self._client.log_batch(self._id, tags=batch)
+
+    def _upload(self, folder: Path) -> None:
+        self._client.log_artifacts(self._id, str(folder))
+        summary = folder / "summary.md"
+        if summary.is_file():
+            self._set_tags({"mlflow.note.content": _cut_lines(summary.read_text(encoding="utf-8"), _MAX_TAG)})
 
     def _upload_logs(self) -> None:
         for handler in logging.getLogger().handlers:
@@ -144,15 +193,22 @@ class MlflowRun:
         for path in sorted(self._output_dir.glob("*.log")):
             self._client.log_artifact(self._id, str(path))
 
-    @contextmanager
-    def _stored(self, what: str) -> Iterator[None]:
-        with store_errors(f"MLflow run {self._id}: {what}"), environment(_PATIENCE):
-            yield
+    def _ask(self, what: str, call: Callable[[], None], *, patience_s: float | None = None) -> None:
+        """Make a call that may be made again; again and again for some seconds while the store is away."""
+        until = time.monotonic() + (_PATIENCE_S if patience_s is None else patience_s)
+        while True:
+            try:
+                with asking(self._uri, f"MLflow run {self._id}: {what}"):
+                    return call()
+            except StoreAwayError:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(_PAUSE_S)
 
 
 def where_to_look(uri: str, experiment_id: str, run_id: str) -> dict[str, str]:
     """See TrackedRun."""
-    uri = without_passwords(uri)
+    uri = masked(uri, is_address=True)
     if uri.startswith("http"):
         return {"MLflow": f"{uri.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"}
     page = f"http://127.0.0.1:5000/#/experiments/{experiment_id}/runs/{run_id}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mlflow import MlflowClient
 from mlflow.entities import Run, RunStatus, ViewType
+from mlflow.exceptions import MlflowException
 
 from cachelab.tracking.description import RunDescription, SweepMember
 from cachelab.tracking.process import Process
@@ -63,14 +64,20 @@ class MlflowStore:
         """The latest finished run of this job in the experiment, whichever sweep it was part of."""
         return next(self.search(tag_is(DIGEST, job_digest), "attributes.status = 'FINISHED'"), None)
 
-    def start(self, run_name: str, description: RunDescription) -> Run:
-        """A new run or, if the sweep's job was begun before and not finished, that run taken up again."""
+    def start(self, run_name: str, description: RunDescription) -> tuple[Run, bool]:
+        """A new run or, if the sweep's job was begun before and not finished, that run resumed; whether it was begun.
+
+        Raises MlflowException if what answers is not MLflow.
+        """
         tags = identity(description)
         if description.sweep is not None and (earlier := self.child(description.sweep)) is not None:
             if earlier.data.tags.get(DIGEST) == description.job_digest and earlier.info.status != "FINISHED":
-                return self._take_up(earlier, tags)
+                return self._take_up(earlier, tags), True
             self._let_go(earlier)
-        return self.client.create_run(self.experiment_id, tags=machine_tags() | tags, run_name=run_name)
+        run = self.client.create_run(self.experiment_id, tags=machine_tags() | tags, run_name=run_name)
+        if not run.info.run_id:
+            raise MlflowException("what answers is no MLflow server: it made a run without an id")
+        return run, False
 
     def close_as_killed(self, run: Run) -> None:
         """End a run whose process is gone."""

@@ -77,8 +77,8 @@ class SweepCallback(Callback):
 
     def _open(self, tracking: "MlflowTracking", config: "DictConfig") -> dict[str, str]:
         """Open the sweep's run; what its jobs must know to find it."""
+        from cachelab.secret import masked
         from cachelab.study import holds_trials
-        from cachelab.tracking.description import without_passwords
 
         self._tracking = tracking
         description = describe_sweep(config)
@@ -97,7 +97,7 @@ class SweepCallback(Callback):
             print(f"cachelab: {said}", file=sys.stderr)
         passed = {PARENT_VARIABLE: self._parent}
         uri = tracking.absolute_uri()
-        if not tracking.uri and without_passwords(uri) == uri:  # each job's folder holds what is passed
+        if not tracking.uri and masked(uri, is_address=True) == uri:  # each job's folder holds what is passed
             passed["MLFLOW_TRACKING_URI"] = uri
         return passed
 
@@ -134,8 +134,9 @@ class SweepCallback(Callback):
             from cachelab.tracking.kept import sync_command
 
             what = f"{untracked} of {len(report.jobs)} jobs" if untracked else "the comparison"
+            command = sync_command(sweep_dir, list(config.hydra.overrides.task))
             why = f" ({complaint(lost)})" if lost else ""
-            raise TrackingError(f"{what} could not be tracked{why}; nothing is lost: {sync_command(sweep_dir)}")
+            raise TrackingError(f"{what} could not be tracked{why}; nothing is lost: {command}")
 
     def _stored(self) -> "Sequence[SweepJob]":
         if self._tracking is None or self._parent is None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cachelab
-from cachelab.tracking.description import source_tags, without_passwords
+from cachelab.secret import masked
+from cachelab.tracking.description import source_tags
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -37,15 +38,15 @@ def describe_sweep(config: "DictConfig") -> SweepDescription:
     tags = {
         "cachelab.version": cachelab.__version__,
         "cachelab.vllm_version": installed_vllm() or "none",
-        "cachelab.overrides": without_passwords(" ".join(overrides))[:5000],
+        "cachelab.overrides": masked(" ".join(overrides))[:5000],
         **source_tags(Path(cachelab.__file__).parent),
     }
     return SweepDescription(
         name=sweep_name(config),
         digest=digest_of_sweep(config),
-        command=without_passwords(shlex.join(["python", "-m", "cachelab", "--multirun", *overrides])),
+        command=masked(shlex.join(["python", "-m", "cachelab", "--multirun", *overrides])),
         tags=tags,
-        config_yaml=without_passwords(OmegaConf.to_yaml(master, resolve=True)),
+        config_yaml=masked(OmegaConf.to_yaml(master, resolve=True)),
     )
 
 

@@ -53,8 +53,11 @@ def _log(tracking: "MlflowTracking", folder: Path, record: JobRecord) -> str:
     with tracking.open() as store:
         from cachelab.tracking.mlflow_run import MlflowRun
 
-        run_id = record.run_id or store.start(tracking.run_name or record.run_name, description).info.run_id
-    run = MlflowRun(store.client, store.uri, store.experiment_id, run_id, folder)
+        run_id, begun = record.run_id, True
+        if run_id is None:
+            made, begun = store.start(tracking.run_name or record.run_name, description)
+            run_id = made.info.run_id
+    run = MlflowRun(store.client, store.uri, store.experiment_id, run_id, folder, begun=begun)
     run.log_config(description, {key: str(value) for key, value in tracking.tags.items()})
     if record.dataset is not None:
         known = record.dataset
