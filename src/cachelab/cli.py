@@ -1,13 +1,15 @@
 """The command line: composes the config, hands it to a job, says in one line what went wrong."""
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from cachelab.complaint import complaint
-from cachelab.interrupt import Interrupted, raise_on_signals
+from cachelab.interrupt import check, default_signals, hold_signals, raise_on_signals, received
+from cachelab.output import Output
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -24,6 +26,27 @@ def config_dir() -> Path:
 
 def main() -> None:
     """Entry point of `cachelab` and `python -m cachelab`. Exits with 1, and one line, on any error."""
+    raise_on_signals()
+    output = Output.install()
+    full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    try:
+        start()
+        hold_signals()
+    except KeyboardInterrupt:
+        leave(output, 130)
+    except SystemExit as exit_:
+        if full_error and exit_.__cause__ is not None and received() is None:
+            raise exit_.__cause__ from None
+        leave(output, exit_.code)
+    except Exception as error:
+        if full_error and received() is None:
+            raise
+        leave(output, f"cachelab: {complaint(error)}")
+    leave(output, None)
+
+
+def start() -> None:
+    """What the command line asks for."""
     if len(sys.argv) == 1:
         from cachelab.overview import show
 
@@ -36,25 +59,25 @@ def main() -> None:
 
     Plugins.instance().register(OptunaSweeper)
     sys.argv[1:] = quoted_baseline(sys.argv[1:])
-    full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Hydra then raises instead of printing its own account of an error, which takes many lines.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    raise_on_signals()
-    try:
-        start = hydra.main(config_path=str(config_dir()), config_name="config", execution_whitelist=["cachelab.*"])
-        start(task)()
-    except Interrupted as signal:
-        sys.exit(signal.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except SystemExit as exit_:
-        if full_error and exit_.__cause__ is not None:
-            raise exit_.__cause__ from None
-        raise
-    except Exception as error:
-        if full_error:
-            raise
-        sys.exit(f"cachelab: {complaint(error)}")
+    logging.raiseExceptions = False  # a log file on a full disk: the error that ends the run says it in one line
+    run = hydra.main(config_path=str(config_dir()), config_name="config", execution_whitelist=["cachelab.*"])
+    run(task)()
+
+
+def leave(output: Output, code: str | int | None) -> NoReturn:
+    """End the process: by the signal that came, else with the code (a text goes to stderr), else 1 if stdout failed."""
+    output.flush()
+    default_signals()
+    if (signal := received()) is not None:
+        code = signal.exit_code
+    if output.error is not None and not code:
+        code = (
+            f"cachelab: standard output could not be written ({output.error.strerror}): what was run is not affected, "
+            "its files and its tracked run hold everything"
+        )
+    sys.exit(code)
 
 
 def task(config: "DictConfig") -> "Score | Scores | None":
@@ -67,6 +90,7 @@ def task(config: "DictConfig") -> "Score | Scores | None":
 
     from cachelab.job import leave_record, run_job, sync
 
+    check()  # a signal that got lost in one job must not let the next one run
     alone = HydraConfig.get().mode == RunMode.RUN
     try:
         if config.sync is not None:

@@ -1,14 +1,21 @@
 """One line for a person, from whatever went wrong."""
 
 import re
+import tempfile
+from pathlib import Path
 
+from cachelab.disk import free_bytes, full_folders, no_room, size
 from cachelab.errors import CachelabError
+
+_A_RUN = "5 MiB or more"  # 80 requests of the sample: 0.6 MiB of files, a copy of them in MLflow, its database
 
 
 def complaint(error: BaseException) -> str:
     """What is wrong, where, what to do: one line. HYDRA_FULL_ERROR=1 shows the whole trace instead."""
     if isinstance(error, CachelabError):
         return one_line(str(error))
+    if (reason := no_room(error)) is not None:
+        return one_line(f"{_full(error)}: {reason}: free some space, or work in a folder of another disk")
     text = f"{error}\n{error.__cause__ or ''}"
     if missing := re.search(r"Could not find '([\w/]+)/([^']+)'", text):
         return one_line(f"{missing[1]}={missing[2]}: there is no such option{_available(text)}")
@@ -35,3 +42,10 @@ def _available(text: str) -> str:
     _, _, rest = text.partition("Available options in")
     names = [line.strip() for line in rest.splitlines()[1:] if line.strip() and ":" not in line and "/" not in line]
     return f" (there are: {', '.join(names)})" if names else ""
+
+
+def _full(error: BaseException) -> str:
+    """The folders without room, as far as they are known, with what is free there."""
+    named = [Path(error.filename).parent] if isinstance(error, OSError) and isinstance(error.filename, str) else []
+    full = full_folders([*named, Path.cwd(), Path(tempfile.gettempdir())]) or named or [Path.cwd()]
+    return ", ".join(f"{folder} ({size(free_bytes(folder))} free, a run needs {_A_RUN})" for folder in full)

@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
 from cachelab.dataset.base import LoadedDataset
+from cachelab.disk import no_room, size, written_bytes
 from cachelab.errors import TrackingError
 from cachelab.metrics.base import Numbers
 from cachelab.tracking.description import RunDescription, without_passwords
@@ -42,6 +43,7 @@ class MlflowRun:
         self._id = run_id
         self._output_dir = output_dir
         self._logged: dict[str, float] = {}
+        self._no_room: TrackingError | None = None  # what could not be stored for want of room
 
     @property
     def where_to_look(self) -> Mapping[str, str]:
@@ -86,19 +88,38 @@ class MlflowRun:
                 if summary.is_file():
                     self._set_tags({"mlflow.note.content": _cut_lines(summary.read_text(encoding="utf-8"), _MAX_TAG)})
         except TrackingError as error:
-            raise TrackingError(f"{error}; the results are in {folder}") from error
+            needed = ""
+            if no_room(error) is not None:
+                self._no_room = error
+                self._remove_copies(folder)
+                needed = f" ({size(written_bytes(folder))} are needed)"
+            raise TrackingError(f"{error}{needed}; the results are in {folder}") from error
+
+    def _remove_copies(self, folder: Path) -> None:
+        """Remove what a full disk let the store's artifact folder have of the folder's files: some, one cut short."""
+        with self._stored("cannot find the uploaded files"):
+            copies = Path(self._client.get_run(self._id).info.artifact_uri.removeprefix("file://"))
+        for path in folder.rglob("*"):
+            if path.is_file() and path.name != "config.yaml":  # which was there before
+                (copies / path.relative_to(folder)).unlink(missing_ok=True)
 
     def end(self, error: BaseException | None) -> None:
-        """Upload the logs and end the run as the error says. Raises TrackingError, but never in place of the error."""
+        """Upload the logs and end the run as the error says. Raises TrackingError, but never in place of the error.
+
+        A run whose files found no room is FAILED, and what is left of the room goes to saying so.
+        """
+        error = error or self._no_room
         status = "FINISHED" if error is None else "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
         try:
             with self._stored(f"cannot set the run {status}"), environment(_NO_ADDRESSES):
                 try:
                     if error is not None:
                         self._set_tags({"cachelab.error": without_passwords(reason(error))})
+                    if error is not None and self._no_room is None:
                         text = without_passwords("".join(traceback.format_exception(error)))
                         self._client.log_text(self._id, text, "error.txt")
-                    self._upload_logs()
+                    if self._no_room is None:
+                        self._upload_logs()
                 finally:
                     self._client.set_terminated(self._id, status)
         except TrackingError as lost:
