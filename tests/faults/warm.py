@@ -18,9 +18,9 @@ def preload() -> None:
     import hydra_plugins.hydra_optuna_sweeper._impl  # noqa: F401
     import matplotlib.pyplot  # noqa: F401
     import mistral_common.tokens.tokenizers.mistral  # noqa: F401
-    import mlflow.store.tracking.sqlalchemy_store
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
     import numba  # noqa: F401
-    import optuna.storages
+    import optuna.storages  # noqa: F401
     import pyarrow.parquet  # noqa: F401
     import scipy.stats  # noqa: F401
 
