@@ -1,11 +1,13 @@
 """What the attacked processes run, and how an attack is judged."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from faults.ledger import record
 
+LONG = "CACHELAB_FAULTS_MOMENTS" in os.environ
 RUN = ("experiment=multi_turn", "engine=replay", "filter.max_conversations=3", "artifacts=[requests,per_turn]")
 SWEEP = ("--multirun", *RUN, "engine.num_blocks=257,300")
 SEARCH = (

@@ -9,10 +9,9 @@ from random import Random
 
 import pytest
 
-from faults.attacks import RUN
+from faults.attacks import LONG, RUN
 from faults.processes import Warm, wait
 
-LONG = "CACHELAB_FAULTS_MOMENTS" in os.environ
 MOMENTS = int(os.environ.get("CACHELAB_FAULTS_MOMENTS", "3"))
 
 

@@ -31,9 +31,10 @@ class Fresh:
         folder.mkdir(parents=True, exist_ok=True)
         env = options.pop("env", environment())
         out = options.pop("stdout", None)
+        prefix = options.pop("prefix", ())
         with (folder / "out").open("ab") as stdout, (folder / "err").open("ab") as stderr:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "cachelab", *arguments],
+                [*prefix, sys.executable, "-m", "cachelab", *arguments],
                 cwd=folder,
                 env=env,
                 stdin=subprocess.DEVNULL,
