@@ -6,13 +6,15 @@ ifndef EXTRA
 EXTRA := $(shell nvidia-smi -L >/dev/null 2>&1 && echo cuda || echo cpu)
 endif
 ARGS ?=
+MOMENTS ?= 50
+LEDGER := $(CURDIR)/build/faults.jsonl
 
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed-$(EXTRA)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench clean
+.PHONY: help install demo test faults check format bench clean
 
 help: ## show this list
 	@echo "make TARGET [PYTHON=python3.12] [EXTRA=cpu|cuda] [ARGS='...']"
@@ -23,6 +25,10 @@ demo: $(INSTALLED) ## run experiment=multi_turn on the bundled sample (ARGS: ove
 
 test: $(INSTALLED) ## run the tests (ARGS: pytest's, e.g. "-m 'not slow'")
 	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 $(ARGS)
+
+faults: $(INSTALLED) ## attack cachelab for an hour and print what held (MOMENTS=50 of each attack)
+	@mkdir -p $(dir $(LEDGER)) && rm -f $(LEDGER)
+	CACHELAB_FAULTS_LEDGER=$(LEDGER) CACHELAB_FAULTS_MOMENTS=$(MOMENTS) $(BIN)/python -m pytest tests/faults $(ARGS)
 
 check: $(INSTALLED) ## lint, formatting, types
 	$(BIN)/ruff check .

@@ -1,16 +1,18 @@
 """The command line: composes the config, hands it to a job, says in one line what went wrong."""
 
+import logging
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from cachelab.complaint import RUN_FAILED, leave
+from cachelab.complaint import RUN_FAILED, complaint, exit_code, leave
 from cachelab.errors import ConfigError
-from cachelab.interrupt import Interrupted, raise_on_signals
+from cachelab.interrupt import check, default_signals, hold_signals, raise_on_signals, received
+from cachelab.output import Output
 from cachelab.secret import hide, without_secrets
 
 if TYPE_CHECKING:
@@ -31,6 +33,30 @@ def main() -> None:
 
     Any error is one line on stderr. Exit codes: 0 done, 1 the run failed, 2 wrong usage or config, 128 + N signal N.
     """
+    raise_on_signals()
+    output = Output.install()
+    full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    sys.excepthook = _show_error
+    try:
+        start()
+        hold_signals()
+    except KeyboardInterrupt:
+        end(output, 130)
+    except SystemExit as exit_:
+        if full_error and exit_.__cause__ is not None and received() is None:
+            raise exit_.__cause__ from None
+        end(output, exit_.code)
+    except Exception as error:
+        if received() is None:
+            if full_error:
+                raise
+            print(f"cachelab: {complaint(error)}", file=sys.stderr)
+        end(output, exit_code(error))
+    end(output, None)
+
+
+def start() -> None:
+    """What the command line asks for."""
     if len(sys.argv) == 1:
         from cachelab.overview import show
 
@@ -43,28 +69,27 @@ def main() -> None:
     from cachelab.trust import CALLBACKS
 
     Plugins.instance().register(OptunaSweeper)
-    full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    sys.excepthook = _show_error
     # Hydra then raises instead of printing its own account of an error, which takes many lines.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    raise_on_signals()
-    try:
-        sys.argv[1:] = hide(quoted_baseline(sys.argv[1:]))
-        _refuse_arguments(sys.argv[1:])
-        start = hydra.main(config_path=str(config_dir()), config_name="config", execution_whitelist=list(CALLBACKS))
-        start(task)()
-    except Interrupted as signal:
-        sys.exit(signal.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except SystemExit as exit_:
-        if full_error and exit_.__cause__ is not None:
-            raise exit_.__cause__ from None
-        raise
-    except Exception as error:
-        if full_error:
-            raise
-        leave(error)
+    logging.raiseExceptions = False  # a log file on a full disk: the error that ends the run says it in one line
+    sys.argv[1:] = hide(quoted_baseline(sys.argv[1:]))
+    _refuse_arguments(sys.argv[1:])
+    run = hydra.main(config_path=str(config_dir()), config_name="config", execution_whitelist=list(CALLBACKS))
+    run(task)()
+
+
+def end(output: Output, code: str | int | None) -> NoReturn:
+    """End the process: by the signal that came, else with the code (a text goes to stderr), else 1 if stdout failed."""
+    output.flush()
+    default_signals()
+    if (signal := received()) is not None:
+        code = signal.exit_code
+    if output.error is not None and not code:
+        code = (
+            f"cachelab: standard output could not be written ({output.error.strerror}): what was run is not affected, "
+            "its files and its tracked run hold everything"
+        )
+    sys.exit(code)
 
 
 def _refuse_arguments(arguments: Sequence[str]) -> None:
@@ -101,6 +126,7 @@ def task(config: "DictConfig") -> "Score | Scores | None":
     from cachelab.job import leave_record, run_job, sync
     from cachelab.trust import refuse_what_a_file_decides
 
+    check()  # a signal that got lost in one job must not let the next one run
     alone = HydraConfig.get().mode == RunMode.RUN
     plain: Any = OmegaConf.to_container(config)
     try:

@@ -2,9 +2,12 @@
 
 import re
 import sys
+import tempfile
 import traceback
+from pathlib import Path
 from typing import NoReturn
 
+from cachelab.disk import free_bytes, full_folders, no_room, size
 from cachelab.errors import CachelabError, ConfigError
 from cachelab.secret import without_secrets
 
@@ -26,6 +29,9 @@ def exit_code(error: BaseException) -> int:
     return WRONG_USAGE if of_config or _is_hydras(error) else RUN_FAILED
 
 
+_A_RUN = "5 MiB or more"  # 80 requests of the sample: 0.6 MiB of files, a copy of them in MLflow, its database
+
+
 def complaint(error: BaseException) -> str:
     """What is wrong, where, what to do: one line. HYDRA_FULL_ERROR=1 shows the whole trace instead."""
     return without_secrets(_complaint(error))
@@ -34,6 +40,8 @@ def complaint(error: BaseException) -> str:
 def _complaint(error: BaseException) -> str:
     if isinstance(error, CachelabError):
         return one_line(str(error))
+    if (reason := no_room(error)) is not None:
+        return one_line(f"{_full(error)}: {reason}: free some space, or work in a folder of another disk")
     text = f"{error}\n{error.__cause__ or ''}"
     if missing := re.search(r"Could not find '([\w/]+)/([^']+)'", text):
         return one_line(f"{missing[1]}={missing[2]}: there is no such option{_available(text)}")
@@ -107,3 +115,10 @@ def _raised_through(error: BaseException) -> list[tuple[str, str]]:
     """(module, function) of each frame that the error passed, the one that raised it last."""
     frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
     return [(str(frame.f_globals.get("__name__", "")), frame.f_code.co_name) for frame in frames]
+
+
+def _full(error: BaseException) -> str:
+    """The folders without room, as far as they are known, with what is free there."""
+    named = [Path(error.filename).parent] if isinstance(error, OSError) and isinstance(error.filename, str) else []
+    full = full_folders([*named, Path.cwd(), Path(tempfile.gettempdir())]) or named or [Path.cwd()]
+    return ", ".join(f"{folder} ({size(free_bytes(folder))} free, a run needs {_A_RUN})" for folder in full)

@@ -6,6 +6,7 @@
   x TokenizerError   - a tokenizer that cannot be loaded or that cannot encode a conversation
   x EngineError      - an engine that cannot be built, or that lost a request
   x TrackingError    - a tracking store that cannot be reached or written
+  x StorageError     - a folder whose disk has no room for what is written there
 """
 
 
@@ -31,3 +32,7 @@ class EngineError(CachelabError):
 
 class TrackingError(CachelabError):
     """A tracking store cannot be reached or written."""
+
+
+class StorageError(CachelabError):
+    """A disk has no room; the message names the folder and the space needed."""

@@ -1,7 +1,12 @@
 """A job whose store goes away: it goes on, leaves everything in its folder, and is logged from there later."""
 
+import errno
 import json
-from collections.abc import Mapping
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -10,7 +15,8 @@ from typing import Any, Self
 import pytest
 
 from cachelab.dataset.base import LoadedDataset
-from cachelab.errors import EngineError, TrackingError
+from cachelab.errors import EngineError, StorageError, TrackingError
+from cachelab.interrupt import SIGNALS, Interrupted, raise_on_signals
 from cachelab.metrics.base import Numbers
 from cachelab.tracking.base import FinishedRun
 from cachelab.tracking.description import RunDescription
@@ -18,8 +24,10 @@ from cachelab.tracking.job_record import FILE, JobRecord, records
 from cachelab.tracking.kept import KeptRun
 from cachelab.tracking.local_jobs import local_jobs
 from cachelab.tracking.mlflow import MlflowTracking
-from cachelab.tracking.mlflow_store import MlflowStore
+from cachelab.tracking.mlflow_run import MlflowRun
+from cachelab.tracking.mlflow_store import PROCESS, MlflowStore
 from cachelab.tracking.none import NoTracking
+from cachelab.tracking.process import Process
 from cachelab.tracking.sweep_description import SweepDescription
 from cachelab.tracking.sweep_run import begin, jobs_of
 from cachelab.tracking.sync import sync_folder
@@ -61,6 +69,9 @@ class Leaving:
     def start(self, description: RunDescription) -> Self:
         self._answer()
         return self
+
+    def end_dead_runs(self) -> None:
+        """Asked before the start, and not counted."""
 
     def finished(self, description: RunDescription, *, anywhere: bool) -> FinishedRun | None:
         return None
@@ -154,3 +165,101 @@ def test_read_of_a_broken_record_names_the_file(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text('{"run_name": ')
     with pytest.raises(TrackingError, match=FILE):
         JobRecord.read(tmp_path / FILE)
+
+
+def signal_inside(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """Let a SIGTERM come while the tracked run is in this method."""
+    from cachelab import interrupt
+
+    monkeypatch.setattr(interrupt, "_received", interrupt._Received())
+    original = getattr(MlflowRun, method)
+
+    def interrupted(self: MlflowRun, *arguments: Any, **named: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, *arguments, **named)
+
+    monkeypatch.setattr(MlflowRun, method, interrupted)
+
+
+@pytest.fixture
+def _signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGALRM)}
+    hook = sys.unraisablehook
+    raise_on_signals()
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    sys.unraisablehook = hook
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_signals")
+@pytest.mark.parametrize(
+    ("method", "status"), [("log_config", "KILLED"), ("log_workload", "KILLED"), ("_upload_logs", "FINISHED")]
+)
+def test_kept_signal_in_the_middle_of_tracking_leaves_a_run_that_ended(
+    tracking: MlflowTracking,
+    store: MlflowStore,
+    description: RunDescription,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    status: str,
+) -> None:
+    signal_inside(monkeypatch, method)
+    with pytest.raises(Interrupted), KeptRun(tracking, description) as run:
+        run.log_workload({"a": 1.0})
+    assert [found.info.status for found in store.search()] == [status]
+    assert JobRecord.read(description.output_dir / FILE).status == status
+
+
+def test_kept_run_whose_record_finds_no_room_is_failed(
+    tracking: MlflowTracking, store: MlflowStore, description: RunDescription, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(JobRecord, "write", no_space)
+    with pytest.raises(StorageError, match=str(description.output_dir)), KeptRun(tracking, description):
+        pass
+    (run,) = store.search()
+    assert run.info.status == "FAILED"
+    assert "No space left" in run.data.tags["cachelab.error"]
+
+
+def test_kept_run_whose_upload_finds_no_room_is_failed_and_can_be_synced(
+    tracking: MlflowTracking, store: MlflowStore, description: RunDescription, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifacts = description.output_dir / "artifacts"
+    artifacts.mkdir()
+    (artifacts / "requests.parquet").write_bytes(b"x" * 5000)
+
+    def half(self: Any, run_id: str, folder: str) -> None:
+        copies = Path(self.get_run(run_id).info.artifact_uri.removeprefix("file://"))
+        (copies / "requests.parquet").write_bytes(b"x" * 100)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as full:
+        full.setattr("mlflow.MlflowClient.log_artifacts", half)
+        with KeptRun(tracking, description) as run:
+            run.log_result(NUMBERS, artifacts)
+    assert "4.9 KiB are needed" in (run.untracked or "")
+    (found,) = store.search()
+    assert found.info.status == "FAILED"
+    assert [item.path for item in store.client.list_artifacts(found.info.run_id)] == ["config.yaml"]
+    list(sync_folder(tracking, description.output_dir))
+    assert store.client.get_run(found.info.run_id).info.status == "FINISHED"
+
+
+def test_start_ends_the_runs_of_dead_processes(
+    tracking: MlflowTracking, store: MlflowStore, description: RunDescription
+) -> None:
+    dead, alive, elsewhere = (tracking.start(description).run_id or "" for _ in range(3))
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    store.client.set_tag(dead, PROCESS, str(replace(Process.this(), pid=gone.pid)))
+    store.client.set_tag(elsewhere, PROCESS, str(replace(Process.this(), host="elsewhere", pid=gone.pid)))
+    with KeptRun(replace(tracking, experiment="another"), description):
+        pass
+    found = {run_id: store.client.get_run(run_id) for run_id in (dead, alive, elsewhere)}
+    assert [run.info.status for run in found.values()] == ["FAILED", "RUNNING", "RUNNING"]
+    assert found[dead].data.tags["cachelab.error"].startswith("process died (")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from cachelab.disk import writing
 from cachelab.request import Request
 
 
@@ -33,7 +34,11 @@ def write_trace(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     part = path.with_name(path.name + ".part")
     try:
         # No file name and no time in the header, or equal traces would differ.
-        with part.open("wb") as raw, gzip.GzipFile("", "wb", compresslevel=4, fileobj=raw, mtime=0) as file:
+        with (
+            writing(part, "name a file on another disk"),
+            part.open("wb") as raw,
+            gzip.GzipFile("", "wb", compresslevel=4, fileobj=raw, mtime=0) as file,
+        ):
             for row in rows:
                 file.write(json.dumps(row, separators=(",", ":")).encode("ascii") + b"\n")
         part.replace(path)

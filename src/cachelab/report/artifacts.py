@@ -13,6 +13,7 @@ import numpy as np
 from cachelab.config import Artifact
 from cachelab.dataset.block_trace_rows import block_trace_rows
 from cachelab.dataset.trace_writer import trace_rows, write_trace
+from cachelab.disk import writing
 from cachelab.experiment import Result
 from cachelab.metrics.base import AnyMetric
 from cachelab.metrics.blocks import block_table
@@ -45,8 +46,9 @@ def write_artifacts(
     folder = description.output_dir / "artifacts"
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
-        part.mkdir(parents=True)
-        _write(part, result, description, metrics, tokenizer_name, kept)
+        with writing(part, "write elsewhere with hydra.run.dir=FOLDER, or keep fewer files with artifacts=[requests]"):
+            part.mkdir(parents=True)
+            _write(part, result, description, metrics, tokenizer_name, kept)
         if folder.exists():
             shutil.rmtree(folder)
         part.rename(folder)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cachelab.disk import writing
 from cachelab.errors import ConfigError
 from cachelab.report.comparison import HEADLINE, Comparison, arm_of, compare
 from cachelab.report.comparison_sections import comparison_sections, differences
@@ -107,23 +108,28 @@ def write_sweep(report: SweepReport, folder: Path, tables: Mapping[str, Mapping[
     """Write the tables, comparison.md and figures/*.png; the folder appears when it is whole, or not at all."""
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
-        (part / "figures").mkdir(parents=True)
-        write_job_table(part, job_table(report.jobs))
-        figures = draw_sweep(report.jobs, tables, report.comparisons)
-        if report.study is not None:
-            figures |= report.study.draw()
-            report.study.write(part)
-        for name, figure in figures.items():
-            if figure is not None:
-                figure.savefig(part / "figures" / f"{name}.png", metadata={"Software": None})
-        shown = [name for name, figure in figures.items() if figure is not None]
-        (part / "comparison.md").write_text(comparison_text(report, shown), encoding="utf-8")
+        with writing(part, "write elsewhere with hydra.sweep.dir=FOLDER"):
+            _write(part, report, tables)
         if folder.exists():
             shutil.rmtree(folder)
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return folder
+
+
+def _write(folder: Path, report: SweepReport, tables: Mapping[str, Mapping[str, Sequence[Any]]]) -> None:
+    (folder / "figures").mkdir(parents=True)
+    write_job_table(folder, job_table(report.jobs))
+    figures = draw_sweep(report.jobs, tables, report.comparisons)
+    if report.study is not None:
+        figures |= report.study.draw()
+        report.study.write(folder)
+    for name, figure in figures.items():
+        if figure is not None:
+            figure.savefig(folder / "figures" / f"{name}.png", metadata={"Software": None})
+    shown = [name for name, figure in figures.items() if figure is not None]
+    (folder / "comparison.md").write_text(comparison_text(report, shown), encoding="utf-8")
 
 
 def comparison_text(report: SweepReport, figures: Sequence[str] = ()) -> str:

@@ -20,6 +20,7 @@ from cachelab.conversation import (
     Turn,
 )
 from cachelab.dataset.base import LoadedDataset
+from cachelab.disk import writing
 from cachelab.errors import CachelabError, TokenizerError
 from cachelab.tokenizer.base import Tokenizer
 
@@ -75,7 +76,7 @@ class CachedTokenizer:
         ids = datasets.List(datasets.Value("int32"))
         columns = {"kept_tokens": datasets.Value("int32"), "new_ids": ids, "reply_ids": ids, "alone_ids": ids}
         try:
-            with _quiet_unless_terminal():
+            with writing(Path(folder), "set cache_dir to a folder of another disk"), _quiet_unless_terminal():
                 table = datasets.Dataset.from_generator(
                     lambda: _rows(self.tokenizer, texts),
                     features=datasets.Features(columns),

@@ -67,6 +67,10 @@ class Tracking(Protocol):
         """
         ...
 
+    def end_dead_runs(self) -> None:
+        """End the runs that a dead process of this machine left as running. Raises TrackingError, as `start` does."""
+        ...
+
     def start(self, description: RunDescription) -> TrackedRun:
         """Create the run and keep its config, before any work. Raises TrackingError if the store cannot be used."""
         ...

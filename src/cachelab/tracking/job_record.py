@@ -46,8 +46,11 @@ class JobRecord:
         """Write `<folder>/result.json`, whole or not at all."""
         path = folder / FILE
         part = path.with_name(f".{FILE}.{os.getpid()}.part")
-        part.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
-        part.replace(path)
+        try:
+            part.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
         return path
 
     @classmethod

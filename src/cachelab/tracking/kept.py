@@ -11,7 +11,9 @@ from typing import Self
 
 from cachelab.complaint import complaint
 from cachelab.dataset.base import LoadedDataset
-from cachelab.errors import TrackingError
+from cachelab.disk import writing
+from cachelab.errors import StorageError, TrackingError
+from cachelab.interrupt import deferred, received
 from cachelab.metrics.base import Numbers
 from cachelab.tracking.base import TrackedRun, Tracking
 from cachelab.tracking.description import RunDescription
@@ -35,6 +37,7 @@ class KeptRun:
         self._values: Mapping[str, float] = {}
         self._series: Mapping[str, Mapping[int, float]] = {}
         self._dataset: Mapping[str, object] | None = None
+        self._ended = False
         self.untracked: str | None = None
 
     @property
@@ -69,22 +72,58 @@ class KeptRun:
 
     def __enter__(self) -> Self:
         try:
-            self._run = self._tracking.start(self._description)
+            if self._description.sweep is None:  # a sweep does it once for all its jobs
+                self._tracking.end_dead_runs()
+            with deferred():  # a signal waits until the run that was made is known here
+                self._run = self._tracking.start(self._description)
         except TrackingError as error:
             if self._description.sweep is None:
                 raise
             self._lose(error)
+        except KeyboardInterrupt as signal:
+            if self._run is not None:
+                self.__exit__(type(signal), signal, signal.__traceback__)
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """End the run. A signal that comes meanwhile waits for it: what is complete by now stays FINISHED."""
+        try:
+            with deferred():
+                self._end(received() or error)
+        except KeyboardInterrupt as signal:
+            if not self._ended:  # it came before signals waited
+                self._end(signal)
+            raise
+
+    def _end(self, error: BaseException | None) -> None:
+        """Write the record, then end the run: one whose record finds no room is not FINISHED."""
+        self._ended = True
+        lost: StorageError | None = None
+        try:
+            self._write_record(error)
+        except StorageError as no_room:
+            if error is not None:
+                log.warning("%s", no_room)  # the error that ended the run is the one to show
+            error = error or no_room
+            lost = no_room
+        untracked = self.untracked
         if self._run is not None:
             try:
-                self._run.__exit__(kind, error, trace)
-            except TrackingError as lost:
-                self._lose(lost)
-        self._record(error).write(self._description.output_dir)
+                self._run.__exit__(None if error is None else type(error), error, None)
+            except TrackingError as away:
+                self._lose(away)
+        if self.untracked != untracked and lost is None:
+            self._write_record(error)
+        if lost is error and lost is not None:
+            raise lost
+
+    def _write_record(self, error: BaseException | None) -> None:
+        folder = self._description.output_dir
+        with writing(folder, "write elsewhere with hydra.run.dir=FOLDER (a sweep: hydra.sweep.dir=FOLDER)"):
+            self._record(error).write(folder)
 
     def _try(self, what: Callable[[TrackedRun], None]) -> None:
         """Once lost, the store is left alone: each further call would wait for it again."""

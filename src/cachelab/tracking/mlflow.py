@@ -57,6 +57,11 @@ class MlflowTracking:
             raise
         return tracked
 
+    def end_dead_runs(self) -> None:
+        """End what dead processes of this machine left as running, in any experiment, as FAILED ("process died")."""
+        with self.open() as store:
+            store.end_dead_runs()
+
     def finished(self, description: RunDescription, *, anywhere: bool) -> FinishedRun | None:
         """See Tracking; a run found elsewhere in the experiment is noted on the sweep's own run."""
         if description.job_digest is None or description.sweep is None:
@@ -215,3 +220,5 @@ def _silence() -> None:
     for name in ("mlflow", "alembic"):
         if not os.environ.get("MLFLOW_LOGGING_LEVEL"):
             logging.getLogger(name).setLevel(logging.WARNING)
+    # What a database refuses is one line of ours; MLflow would put SQLAlchemy's traces in front of it.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)

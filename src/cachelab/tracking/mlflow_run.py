@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
 from cachelab.dataset.base import LoadedDataset
+from cachelab.disk import no_room, size, written_bytes
 from cachelab.errors import TrackingError
 from cachelab.metrics.base import Numbers
 from cachelab.secret import masked, without_secrets
@@ -48,6 +49,7 @@ class MlflowRun:
         self._begun = begun
         self._logged: dict[str, float] = {}
         self._points: dict[str, set[tuple[int, float]]] = {}
+        self._no_room: TrackingError | None = None  # what could not be stored for want of room
 
     @property
     def where_to_look(self) -> Mapping[str, str]:
@@ -93,10 +95,27 @@ class MlflowRun:
             self._log(numbers)
             self._ask("cannot upload the files", lambda: self._upload(folder))
         except TrackingError as error:
-            raise TrackingError(f"{error}; the results are in {folder}") from error
+            needed = ""
+            if no_room(error) is not None:
+                self._no_room = error
+                self._remove_copies(folder)
+                needed = f" ({size(written_bytes(folder))} are needed)"
+            raise TrackingError(f"{error}{needed}; the results are in {folder}") from error
+
+    def _remove_copies(self, folder: Path) -> None:
+        """Remove what a full disk let the store's artifact folder have of the folder's files: some, one cut short."""
+        with asking(self._uri, f"MLflow run {self._id}: cannot find the uploaded files"):
+            copies = Path(self._client.get_run(self._id).info.artifact_uri.removeprefix("file://"))
+        for path in folder.rglob("*"):
+            if path.is_file() and path.name != "config.yaml":  # which was there before
+                (copies / path.relative_to(folder)).unlink(missing_ok=True)
 
     def end(self, error: BaseException | None) -> None:
-        """Upload the logs and end the run as the error says. Raises TrackingError, but never in place of the error."""
+        """Upload the logs and end the run as the error says. Raises TrackingError, but never in place of the error.
+
+        A run whose files found no room is FAILED, and what is left of the room goes to saying so.
+        """
+        error = error or self._no_room
         status = "FINISHED" if error is None else "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
         try:
             self._end(status, error=error)
@@ -124,6 +143,8 @@ class MlflowRun:
         def log_end() -> None:
             if reason is not None:
                 self._set_tags({"cachelab.error": without_secrets(reason)})
+            if self._no_room is not None:
+                return
             if error is not None:
                 text = without_secrets("".join(traceback.format_exception(error)))
                 self._client.log_text(self._id, text, "error.txt")

@@ -1,6 +1,7 @@
 """One experiment of an MLflow store: finds runs by what they are; imports MLflow, so it is itself imported late."""
 
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -83,6 +84,17 @@ class MlflowStore:
         """End a run whose process is gone."""
         self.client.set_tag(run.info.run_id, ERROR, f"its process ({run.data.tags.get(PROCESS, 'unknown')}) was killed")
         self.client.set_terminated(run.info.run_id, "KILLED")
+
+    def end_dead_runs(self) -> None:
+        """End the runs, in any experiment, that a dead process of this machine left as running: FAILED."""
+        experiments = [one.experiment_id for one in self.client.search_experiments()]
+        here = socket.gethostname().replace("'", "''")
+        running = f"attributes.status = 'RUNNING' and tags.`{PROCESS}` LIKE '{here} %'"
+        for run in self.client.search_runs(experiments, running, max_results=_PAGE):
+            process = Process.of(run.data.tags.get(PROCESS))
+            if process is not None and process.alive is False:
+                self.client.set_tag(run.info.run_id, ERROR, f"process died ({process})")
+                self.client.set_terminated(run.info.run_id, "FAILED")
 
     def _take_up(self, run: Run, tags: Mapping[str, str]) -> Run:
         run_id = run.info.run_id

@@ -47,5 +47,8 @@ class NoTracking:
     def finished(self, description: RunDescription, *, anywhere: bool) -> None:
         """Nothing is known of earlier runs."""
 
+    def end_dead_runs(self) -> None:
+        """Nothing is known of earlier runs."""
+
     def start(self, description: RunDescription) -> UntrackedRun:
         return UntrackedRun()

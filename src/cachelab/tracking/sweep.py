@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -11,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 from hydra.experimental.callback import Callback
 
 from cachelab.complaint import complaint, leave
+from cachelab.disk import no_room, writing
 from cachelab.errors import CachelabError, TrackingError
+from cachelab.interrupt import deferred
 from cachelab.tracking.sweep_description import describe_sweep, sweep_name, swept_keys
 
 if TYPE_CHECKING:
+    from hydra.core.utils import JobReturn
     from omegaconf import DictConfig
 
     from cachelab.report.sweep_report import SweepReport
@@ -37,6 +41,7 @@ class SweepCallback(Callback):
     def __init__(self) -> None:
         self._tracking: MlflowTracking | None = None
         self._parent: str | None = None
+        self._told = False
 
     def on_multirun_start(self, config: "DictConfig", **kwargs: Any) -> None:
         """Find the store and open the sweep's run there; exits with one line if that cannot be done."""
@@ -45,13 +50,22 @@ class SweepCallback(Callback):
     def on_multirun_end(self, config: "DictConfig", **kwargs: Any) -> None:
         """Compare the jobs; exits with one line if that, or a job's tracking, failed."""
         error = sys.exception()  # what ends the sweep, if something does
-        if error is None:
-            _or_exit(lambda: self._end(config, None))
-            return
         try:
             self._end(config, error)
-        except Exception as further:  # the error that ended the sweep is the one to show
-            print(f"cachelab: {complaint(further)}", file=sys.stderr)
+        except BaseException as further:
+            if not isinstance(further, TrackingError):  # that store would only be waited for again
+                self._give_up(error or further)
+            if not isinstance(further, Exception):
+                raise
+            if error is None:
+                raise SystemExit(f"cachelab: {complaint(further)}") from further
+            print(f"cachelab: {complaint(further)}", file=sys.stderr)  # the error that ended the sweep is raised
+
+    def on_run_end(self, config: "DictConfig", job_return: "JobReturn", **kwargs: Any) -> None:
+        """Remove the folder of a job that Hydra had no room to begin: nothing in it is complete."""
+        value = job_return._return_value
+        if isinstance(value, OSError) and no_room(value) is not None:
+            shutil.rmtree(str(config.hydra.runtime.output_dir), ignore_errors=True)
 
     def _begin(self, config: "DictConfig") -> None:
         from omegaconf import OmegaConf, read_write
@@ -93,6 +107,7 @@ class SweepCallback(Callback):
                 also_finished=holds_trials(sweeper.get("storage"), sweeper.get("study_name"), description.digest),
                 take_over=config.sweep.take_over,
             )
+            store.end_dead_runs()
         if said:
             print(f"cachelab: {said}", file=sys.stderr)
         passed = {PARENT_VARIABLE: self._parent}
@@ -119,11 +134,12 @@ class SweepCallback(Callback):
                 lost = away
             report, tables = _report(config, stored, self._fetch(Path(scratch)), sweep_dir)
             folder = write_sweep(report, sweep_dir / "sweep", tables)
-            for name in ("multirun.yaml", "optimization_results.yaml", "capacity_overlay.png"):
-                if (sweep_dir / name).is_file():
-                    (folder / name).write_bytes((sweep_dir / name).read_bytes())
             ending = _ending(self._parent, report, error)
-            (folder / "end.json").write_text(json.dumps(ending, indent=2) + "\n", encoding="utf-8")
+            with writing(folder, "write elsewhere with hydra.sweep.dir=FOLDER"):
+                for name in ("multirun.yaml", "optimization_results.yaml", "capacity_overlay.png"):
+                    if (sweep_dir / name).is_file():
+                        (folder / name).write_bytes((sweep_dir / name).read_bytes())
+                (folder / "end.json").write_text(json.dumps(ending, indent=2) + "\n", encoding="utf-8")
             try:
                 where = self._store(ending, folder) if lost is None else {}
             except TrackingError as away:
@@ -165,6 +181,16 @@ class SweepCallback(Callback):
 
         return fetch
 
+    def _give_up(self, error: BaseException) -> None:
+        """End the sweep's run without a report, if it was not ended."""
+        if self._told:
+            return
+        try:
+            with deferred():
+                self._store(_ending(self._parent, None, error), None)
+        except TrackingError as away:
+            log.warning("the sweep's run stays as it is: %s", away)
+
     def _store(self, ending: dict[str, Any], folder: Path | None) -> Mapping[str, str]:
         """End the sweep's run; where to look at it."""
         if self._tracking is None or self._parent is None:
@@ -174,6 +200,7 @@ class SweepCallback(Callback):
             from cachelab.tracking.sweep_run import end
 
             end(store, folder=folder, **ending)
+            self._told = True
             return where_to_look(store.uri, store.experiment_id, self._parent)
 
 

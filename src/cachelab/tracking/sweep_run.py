@@ -10,6 +10,7 @@ from shlex import split
 from mlflow.entities import Run
 
 from cachelab.errors import TrackingError
+from cachelab.interrupt import deferred
 from cachelab.tracking.mlflow_errors import environment
 from cachelab.tracking.mlflow_store import ERROR, PROCESS, REUSED, SWEEP_DIGEST, MlflowStore, machine_tags, tag_is
 from cachelab.tracking.process import Process
@@ -44,9 +45,16 @@ def begin(
         "cachelab.command": description.command[:_MAX_TAG],
         NOTE: "This sweep is running; its comparison follows when it ends.",
     }
-    run = store.client.create_run(store.experiment_id, tags=tags, run_name=description.name)
-    store.client.log_text(run.info.run_id, description.config_yaml, "config.yaml")
-    return run.info.run_id, ""
+    run_id: str | None = None
+    try:
+        with deferred():  # a signal waits until the run that was made is known here
+            run_id = store.client.create_run(store.experiment_id, tags=tags, run_name=description.name).info.run_id
+            store.client.log_text(run_id, description.config_yaml, "config.yaml")
+    except KeyboardInterrupt:
+        if run_id is not None:
+            store.client.set_terminated(run_id, "KILLED")
+        raise
+    return run_id, ""
 
 
 def _take_up(store: MlflowStore, parent: Run, *, take_over: bool) -> str:
