@@ -129,7 +129,8 @@ def test_engine_argument_that_is_a_path_of_a_draft_model_is_no_code() -> None:
 # Every field of EngineArgs of vLLM 0.32 whose name or type says that it may name code was read; a new minor has others.
 READ_AND_HARMLESS = {
     "aggregate_engine_logging", "config_format", "default_mm_loras", "enable_logging_iteration_details",
-    "hf_overrides", "kv_events_config", "load_format", "lora_target_modules", "model_loader_extra_config", "override_generation_config",
+    "hf_overrides", "kv_events_config", "load_format", "lora_target_modules",
+    "model_loader_extra_config", "override_generation_config",
     "quantization_config", "reasoning_config", "reasoning_parser", "weight_transfer_config",
 }  # fmt: skip
 

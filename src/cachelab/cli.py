@@ -94,8 +94,9 @@ def task(config: "DictConfig") -> "Score | Scores | None":
 
     alone = HydraConfig.get().mode == RunMode.RUN
     plain: Any = OmegaConf.to_container(config)
+    hydra_node: Any = HydraConfig.get()
     try:
-        refuse_what_a_file_decides(plain, HydraConfig.get())
+        refuse_what_a_file_decides(plain, hydra_node)
     except ConfigError as error:
         if alone:
             leave(error)
