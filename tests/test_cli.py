@@ -283,7 +283,7 @@ def test_cli_bad_file_is_one_line_and_a_failed_run(
         (["dataset=null"], ["dataset"]),
         (["engine.num_blocks=100000000000000000000"], ["engine.num_blocks", "less than or equal to"]),
         (["engine.cost.step_s=1e300"], ["engine.cost.step_s", "3600"]),
-        (["dataset=sharegpt", "dataset.path=~nosuchuser/x"], ["dataset.path", "home directory"]),
+        (["dataset=sharegpt", "dataset.path='~nosuchuser/x'"], ["dataset.path", "home directory"]),
         (["hydra.run.dir=/proc/no/such"], ["hydra.run.dir", "/proc/no"]),
         (["engine.block_size=${oops}"], ["engine.block_size", "oops"]),
         (["plugins=[nope]"], ["plugins", "nope"]),

@@ -129,8 +129,9 @@ def task(config: "DictConfig") -> "Score | Scores | None":
     check()  # a signal that got lost in one job must not let the next one run
     alone = HydraConfig.get().mode == RunMode.RUN
     plain: Any = OmegaConf.to_container(config)
+    hydra_node: Any = HydraConfig.get()
     try:
-        refuse_what_a_file_decides(plain, HydraConfig.get())
+        refuse_what_a_file_decides(plain, hydra_node)
     except ConfigError as error:
         if alone:
             leave(error)
