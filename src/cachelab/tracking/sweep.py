@@ -18,7 +18,6 @@ from cachelab.interrupt import deferred
 from cachelab.tracking.sweep_description import describe_sweep, sweep_name, swept_keys
 
 if TYPE_CHECKING:
-    from hydra.core.utils import JobReturn
     from omegaconf import DictConfig
 
     from cachelab.report.sweep_report import SweepReport
@@ -61,9 +60,9 @@ class SweepCallback(Callback):
                 raise SystemExit(f"cachelab: {complaint(further)}") from further
             print(f"cachelab: {complaint(further)}", file=sys.stderr)  # the error that ended the sweep is raised
 
-    def on_run_end(self, config: "DictConfig", job_return: "JobReturn", **kwargs: Any) -> None:
+    def on_run_end(self, config: "DictConfig", **kwargs: Any) -> None:
         """Remove the folder of a job that Hydra had no room to begin: nothing in it is complete."""
-        value = job_return._return_value
+        value = kwargs["job_return"]._return_value
         if isinstance(value, OSError) and no_room(value) is not None:
             shutil.rmtree(str(config.hydra.runtime.output_dir), ignore_errors=True)
 
