@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cachelab.objective import Score, Scores
     from cachelab.tracking.base import Tracking
     from cachelab.tracking.description import RunDescription
+    from cachelab.tracking.kept import KeptRun
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +38,10 @@ def run_job(config: "DictConfig") -> "Score | Scores":
 
     from cachelab import experiment
     from cachelab.build import build_part, build_parts, build_root
+    from cachelab.errors import NothingKept
     from cachelab.job_digest import job_digest, versions
-    from cachelab.objective import Outcome, bound_of, known_objectives, score, violations
+    from cachelab.objective import Outcome, bound_of, defined, known_objectives, score, violations
+    from cachelab.report.absence import absence_line
     from cachelab.report.artifacts import write_artifacts
     from cachelab.report.console import print_job, print_summary
     from cachelab.report.progress import doing, progress_bar
@@ -57,8 +60,14 @@ def run_job(config: "DictConfig") -> "Score | Scores":
             return reused
     with KeptRun(tracking, description) as tracked:
         parts = build_parts(root)
-        with doing("reading and tokenising the dataset"):
-            workload = experiment.prepare(parts)
+        try:
+            with doing("reading and tokenising the dataset"):
+                workload = experiment.prepare(parts)
+        except NothingKept as nothing:
+            if not searching():
+                raise
+            tracked.log_dataset(parts.dataset.load())
+            return nothing_kept(root, tracked, description, str(nothing), nothing.numbers)
         known_objectives([*root.objective, *root.objective_constraints], parts.metrics, workload.numbers)
         tracked.log_dataset(workload.dataset)
         digest = job_digest(plain, workload.dataset.digest, versions(description.tags.get("cachelab.vllm_version")))
@@ -71,12 +80,15 @@ def run_job(config: "DictConfig") -> "Score | Scores":
         folder = write_artifacts(result, description, parts.metrics, parts.tokenizer.name, root.artifacts)
         tracked.log_result(result.numbers, folder)
         values = result.numbers.values
-        if not searching() and (undefined := [name for name in root.objective if name not in values]):
-            # Only a search reads the objective: the run is sound, and says what it has not.
-            log.warning("objective: %s is undefined in this run", ", ".join(undefined))
-            root = replace(root, objective=[name for name in root.objective if name in values])
-        beyond = violations(root.objective_constraints, values)
-        found = score(root.objective, values, Outcome(tracked.run_id, beyond))
+        objectives, constraints = root.objective, root.objective_constraints
+        if not searching():  # only a search reads the objective: without one, the run is as good
+            absent = [name for name in dict.fromkeys([*objectives, *constraints]) if name not in values]
+            for name in absent:
+                log.warning("objective: %s", absence_line(name, result, parts.metrics))
+            objectives = defined(objectives, values)
+            constraints = {name: bound for name, bound in constraints.items() if name in values}
+        beyond = violations(constraints, values)
+        found = score(objectives, values, Outcome(tracked.run_id, beyond))
         tracked.log_tags({"cachelab.feasible": str(found.outcome.feasible).lower()} if beyond else {})
     found.outcome = Outcome(tracked.run_id, beyond, tracked.untracked)
     if description.sweep is not None:
@@ -84,6 +96,23 @@ def run_job(config: "DictConfig") -> "Score | Scores":
     else:
         print_summary(result, description, tracked.where_to_look)
     return found
+
+
+def nothing_kept(
+    root: "Root", tracked: "KeptRun", description: "RunDescription", why: str, numbers: Mapping[str, float]
+) -> "Score | Scores":
+    """What a search is told of a job whose filter keeps nothing: there is nothing to run, and that is its result."""
+    from cachelab.objective import Outcome, score_of_nothing, violations
+    from cachelab.report.console import print_infeasible
+
+    tracked.log_workload(numbers)
+    tracked.log_tags({"cachelab.feasible": "false", "cachelab.infeasible": why})
+    print_infeasible(description, why)
+    # Nothing ran: there are 0 requests, blocks and tokens.
+    beyond = violations(root.objective_constraints, {name: numbers.get(name, 0.0) for name in root.objective_constraints})
+    return score_of_nothing(
+        root.objective, numbers, Outcome(tracked.run_id, beyond, tracked.untracked, nothing_kept=why)
+    )
 
 
 def known_job(
@@ -97,7 +126,7 @@ def known_job(
     from cachelab.dataset.loaded_once import LoadedOnce
     from cachelab.errors import CachelabError, TrackingError
     from cachelab.job_digest import job_digest, versions
-    from cachelab.objective import Outcome, score, violations
+    from cachelab.objective import Outcome, defined, score, score_of_nothing, violations
     from cachelab.report.console import print_reused
 
     try:
@@ -114,10 +143,20 @@ def known_job(
         return description, None
     if finished is None:
         return description, None
-    beyond = violations(root.objective_constraints, finished.values)
+    values, constraints = finished.values, root.objective_constraints
+    if values.get("filter/conversations_kept") == 0:
+        if not searching():
+            return description, None  # it is run, and fails with the reason
+        beyond = violations(constraints, {name: values.get(name, 0.0) for name in constraints})
+        outcome = Outcome(finished.run_id, beyond, reused=True, nothing_kept="filter: keeps no conversation")
+        print_reused(description, finished.run_id)
+        return description, score_of_nothing(root.objective, values, outcome)
     print_reused(description, finished.run_id)
-    names = [name for name in root.objective if searching() or name in finished.values]
-    return description, score(names, finished.values, Outcome(finished.run_id, beyond, reused=True))
+    if not searching():
+        constraints = {name: bound for name, bound in constraints.items() if name in values}
+    beyond = violations(constraints, values)
+    names = root.objective if searching() else defined(root.objective, values)
+    return description, score(names, values, Outcome(finished.run_id, beyond, reused=True))
 
 
 def searching() -> bool:

@@ -45,6 +45,12 @@ def print_job(result: Result, description: RunDescription, console: Console | No
     _line(console, f"{number}{description.run_name}: {headline(result)}; {context(result)}")
 
 
+def print_infeasible(description: RunDescription, why: str, console: Console | None = None) -> None:
+    """One line for a job of a search that has nothing to run."""
+    number = "" if description.sweep is None else f"#{description.sweep.number} "
+    _line(console or Console(highlight=False), f"{number}{description.run_name}: infeasible: {why}")
+
+
 def print_reused(description: RunDescription, run_id: str, console: Console | None = None) -> None:
     """One line for a job of a sweep that was not run again."""
     number = "" if description.sweep is None else f"#{description.sweep.number} "
