@@ -46,6 +46,7 @@ def run_job(config: "DictConfig") -> "Score | Scores":
     from cachelab.report.console import print_job, print_summary
     from cachelab.report.progress import doing, progress_bar
     from cachelab.tracking.kept import KeptRun
+    from cachelab.used import used_settings
 
     logging.captureWarnings(True)  # into the log, with all else that libraries say
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
@@ -69,6 +70,8 @@ def run_job(config: "DictConfig") -> "Score | Scores":
             tracked.log_dataset(parts.dataset.load())
             return nothing_kept(root, tracked, description, str(nothing), nothing.numbers)
         known_objectives([*root.objective, *root.objective_constraints], parts.metrics, workload.numbers)
+        description = description.settled(used_settings(plain, list(workload.schedule)))
+        tracked.log_parameters(description.parameters)
         tracked.log_dataset(workload.dataset)
         digest = job_digest(plain, workload.dataset.digest, versions(description.tags.get("cachelab.vllm_version")))
         tracked.log_tags({"cachelab.job_digest": digest})
@@ -104,9 +107,10 @@ def nothing_kept(
     """What a search is told of a job whose filter keeps nothing: there is nothing to run, and that is its result."""
     from cachelab.objective import Outcome, score_of_nothing, violations
     from cachelab.report.console import print_infeasible
+    from cachelab.tracking.job_record import INFEASIBLE
 
     tracked.log_workload(numbers)
-    tracked.log_tags({"cachelab.feasible": "false", "cachelab.infeasible": why})
+    tracked.log_tags({"cachelab.feasible": "false", INFEASIBLE: why})
     print_infeasible(description, why)
     # Nothing ran: there are 0 requests, blocks and tokens.
     beyond = violations(root.objective_constraints, {name: numbers.get(name, 0.0) for name in root.objective_constraints})
@@ -196,6 +200,7 @@ def describe_job(plain: dict[str, Any]) -> "RunDescription":
     from cachelab.engine.vllm_core import installed_vllm
     from cachelab.tracking.description import SweepMember, describe
     from cachelab.tracking.sweep import PARENT_VARIABLE, SWEPT_VARIABLE
+    from cachelab.used import runs_vllm
 
     job = HydraConfig.get()
     overrides = list(job.overrides.task)
@@ -209,9 +214,10 @@ def describe_job(plain: dict[str, Any]) -> "RunDescription":
         overrides=overrides,
         command=shlex.join(["python", "-m", "cachelab", *overrides]),
         engine=job.runtime.choices["engine"],
-        engine_version=installed_vllm(),
+        engine_version=installed_vllm() if runs_vllm(plain["engine"]) else None,
         output_dir=Path(job.runtime.output_dir),
         sweep=member,
+        choices=dict(job.runtime.choices),
     )
 
 

@@ -56,7 +56,7 @@ class Leaving:
         if self.asked > self.calls:
             raise TrackingError("the store is away")
 
-    log_dataset = log_workload = log_tags = log_result = _answer
+    log_dataset = log_workload = log_parameters = log_tags = log_result = _answer
 
     def start(self, description: RunDescription) -> Self:
         self._answer()

@@ -25,10 +25,10 @@ def absence_line(name: str, result: Result, metrics: Sequence[AnyMetric]) -> str
 def why_absent(name: str, result: Result, metrics: Sequence[AnyMetric] = ()) -> str:
     """The reason, as far as the run shows it; else the definition that it does not meet, if `metrics` has it."""
     observation, counters = result.observation, result.run.counters
-    if not observation.completed:
-        return "no request completed"
     if name in _OF_VLLM and not counters.of_vllm:
         return "vLLM did not run"
+    if not observation.completed:
+        return "no request completed"
     if name in _OF_VLLM:
         return "the engine counted nothing"
     if name in _OF_HOST_TIER and counters.host_queries_tokens is None:

@@ -43,7 +43,7 @@ def sections(result: Result, description: RunDescription, *, max_turns: int) -> 
     """Every table of a run, in reading order; turns beyond `max_turns` share the last row of their table."""
     values = result.numbers.values
     found = [
-        settings(description.config),
+        settings(description),
         published(result),
         hit_rates(result),
         capacity(result),
@@ -212,6 +212,4 @@ def _clock(result: Result) -> str:
 
 
 def _why_absent(name: str, ratio: Ratio, result: Result) -> str:
-    if ratio.denominator:
-        return "its metric group is left out of metrics.*"
-    return why_absent(name, result)
+    return "its metric group is left out of metrics.*" if ratio.denominator else why_absent(name, result)

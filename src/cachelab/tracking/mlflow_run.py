@@ -51,9 +51,7 @@ class MlflowRun:
         """Keep the config before anything else, then the parameters and tags (the user's own win)."""
         with self._stored("cannot log the config"):
             self._client.log_text(self._id, description.config_yaml, "config.yaml")
-            params = [Param(_key(key), cut(value, _MAX_PARAM)) for key, value in description.parameters.items()]
-            for batch in _batches(params, _PARAMS_A_BATCH):
-                self._client.log_batch(self._id, params=batch)
+            self._log_parameters(description.parameters)
             self._set_tags({**description.tags, "cachelab.command": description.command, **tags})
 
     def log_dataset(self, dataset: LoadedDataset) -> None:
@@ -68,6 +66,10 @@ class MlflowRun:
         with self._stored("cannot log the dataset"):
             self._client.log_inputs(self._id, [DatasetInput(entity, [InputTag("mlflow.data.context", "workload")])])
             self._set_tags({"cachelab.dataset_digest": dataset.digest})
+
+    def log_parameters(self, parameters: Mapping[str, str]) -> None:
+        with self._stored("cannot log the parameters"):
+            self._log_parameters(parameters)
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         with self._stored("cannot log the tags"):
@@ -132,6 +134,11 @@ class MlflowRun:
             for batch in _batches(metrics, _METRICS_A_BATCH):
                 self._client.log_batch(self._id, metrics=batch)
         self._logged |= new
+
+    def _log_parameters(self, parameters: Mapping[str, str]) -> None:
+        params = [Param(_key(key), cut(value, _MAX_PARAM)) for key, value in parameters.items()]
+        for batch in _batches(params, _PARAMS_A_BATCH):
+            self._client.log_batch(self._id, params=batch)
 
     def _set_tags(self, tags: Mapping[str, str]) -> None:
         tagged = [RunTag(_key(key), cut(value, _MAX_TAG)) for key, value in tags.items()]
