@@ -89,9 +89,9 @@ def _drawn(section: Section, console: Console, width: int, whole: str) -> Render
     drawn = box.SIMPLE_HEAD if console.is_terminal else None
     fits = fitted(section, width, gap=2 if drawn is None else 3)
     table = Table(box=drawn, pad_edge=False, show_edge=False, padding=(0, 1))
-    for index, letters in zip(fits.columns, fits.widths, strict=True):
+    for index, letters, head in zip(fits.columns, fits.widths, fits.heads, strict=True):
         justify: JustifyMethod = "left" if index in section.left else "right"
-        table.add_column(section.columns[index], justify=justify, overflow="fold", width=letters)
+        table.add_column(Text(head), justify=justify, overflow="fold", width=letters)
     for row in section.rows:
         table.add_row(*(Text(row[index]) for index in fits.columns))
     notes = [section.note] if section.note else []
