@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from cachelab.objective import Score, Scores
 
+_OF_ANY_KEYS = tuple(f"{key}={{" for key in ("objective_constraints", "tracking.tags", "engine.args", "engine.real.args"))
+
 
 def config_dir() -> Path:
     """The config folder: beside the package in a wheel, at the top of the repository in a checkout."""
@@ -35,7 +37,7 @@ def main() -> None:
     from cachelab.optuna_sweeper import OptunaSweeper
 
     Plugins.instance().register(OptunaSweeper)
-    sys.argv[1:] = quoted_baseline(sys.argv[1:])
+    sys.argv[1:] = open_dictionaries(quoted_baseline(sys.argv[1:]))
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Hydra then raises instead of printing its own account of an error, which takes many lines.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -95,3 +97,8 @@ def quoted_baseline(arguments: Sequence[str]) -> list[str]:
         else argument
         for argument in arguments
     ]
+
+
+def open_dictionaries(arguments: Sequence[str]) -> list[str]:
+    """The arguments with ++ in front of a dictionary for a setting that takes any keys: Hydra adds none without."""
+    return [f"++{argument}" if argument.startswith(_OF_ANY_KEYS) else argument for argument in arguments]
