@@ -78,9 +78,7 @@ def test_nothing_is_said_of_the_workload_before_it_is_known() -> None:
         (("engine=sim",), "engine", {"offload_prompt_only"}),
     ],
 )
-def test_settings_that_another_one_voids_are_left_out(
-    overrides: Sequence[str], group: str, ignored: set[str]
-) -> None:
+def test_settings_that_another_one_voids_are_left_out(overrides: Sequence[str], group: str, ignored: set[str]) -> None:
     composed = config(*overrides)
     assert set(composed[group]) - set(used_settings(composed, TEXT)[group]) == ignored
 

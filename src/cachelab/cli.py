@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
     from cachelab.objective import Score, Scores
 
-_OF_ANY_KEYS = tuple(f"{key}={{" for key in ("objective_constraints", "tracking.tags", "engine.args", "engine.real.args"))
+_OF_ANY_KEYS = tuple(
+    f"{key}={{" for key in ("objective_constraints", "tracking.tags", "engine.args", "engine.real.args")
+)
 
 
 def config_dir() -> Path:

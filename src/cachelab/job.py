@@ -113,7 +113,9 @@ def nothing_kept(
     tracked.log_tags({"cachelab.feasible": "false", INFEASIBLE: why})
     print_infeasible(description, why)
     # Nothing ran: there are 0 requests, blocks and tokens.
-    beyond = violations(root.objective_constraints, {name: numbers.get(name, 0.0) for name in root.objective_constraints})
+    beyond = violations(
+        root.objective_constraints, {name: numbers.get(name, 0.0) for name in root.objective_constraints}
+    )
     return score_of_nothing(
         root.objective, numbers, Outcome(tracked.run_id, beyond, tracked.untracked, nothing_kept=why)
     )

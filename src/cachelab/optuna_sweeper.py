@@ -142,8 +142,8 @@ class OptunaSweeper(Sweeper):
     def _tell(self, study: "optuna.Study", trial: "optuna.Trial", ret: "JobReturn") -> bool:
         """Give the study a job's objectives, or its failure. Whether it was none.
 
-        A trial whose filter kept nothing is complete and infeasible: samplers avoid what violates a constraint, and learn
-        nothing from a failed trial. Each trial has that constraint, since some samplers want the same ones of all.
+        A trial whose filter kept nothing is complete and infeasible: samplers avoid what violates a constraint, and
+        learn nothing from a failed trial. Each trial has that constraint: some samplers need the same ones on all.
         """
         from hydra.core.utils import JobStatus
         from optuna.trial import TrialState

@@ -83,7 +83,10 @@ def study() -> StudyReport:
 def sweep_sections() -> list[Section]:
     long = "engine.num_blocks=1025 order=by_conversation engine.max_num_batched_tokens=8192"
     found = [jobs_section(jobs(n, k), [HEADLINE, "filter/tokens_kept_share"]) for n in (2, 16) for k in (1, 3, 5)]
-    found += [differences(compared("multi_turn", "single_turn")), differences(compared(long, f"{long} trace=single_turn"))]
+    found += [
+        differences(compared("multi_turn", "single_turn")),
+        differences(compared(long, f"{long} trace=single_turn")),
+    ]
     for number in (2, 5, 16):
         names = [f"{long} {n}" for n in range(number)]
         found += comparison_sections(jobs(number, 2), names, [compared(name, "#0") for name in names[1:]])

@@ -154,3 +154,14 @@ def test_read_of_a_broken_record_names_the_file(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text('{"run_name": ')
     with pytest.raises(TrackingError, match=FILE):
         JobRecord.read(tmp_path / FILE)
+
+
+def test_record_holds_the_parameters_and_tags_that_came_later(tmp_path: Path) -> None:
+    with KeptRun(Leaving(1), described(tmp_path, "parent")) as kept:
+        kept.log_parameters({"a": "1", "engine.block_size": "512"})
+        kept.log_tags({"cachelab.infeasible": "filter: keeps none"})
+    ((_, record),) = records(tmp_path)
+    assert record.parameters == {"a": "1", "engine.block_size": "512"}
+    assert record.tags == {"cachelab.version": "0", "cachelab.infeasible": "filter: keeps none"}
+    (job,) = local_jobs(tmp_path)
+    assert job.error == "filter: keeps none"

@@ -33,7 +33,7 @@ def vllm_gpu(observation: Observation) -> Ratio:
 
 
 def vllm_gpu_all_prefills(observation: Observation) -> Ratio:
-    """In tokens, as vLLM's prefix-cache counters say when repeated prefills count too; nothing of nothing without vLLM."""
+    """In tokens, as vLLM's prefix-cache counters say when repeated prefills count too; empty without vLLM."""
     counters = observation.counters
     if not counters.of_vllm:
         return Ratio(0, 0)

@@ -15,7 +15,9 @@ _OF_BLOCKS = ("hit_rate/first_prefill", "hit_rate/ideal", "hit_rate/opt")
 def absence_line(name: str, result: Result, metrics: Sequence[AnyMetric]) -> str:
     """One line: the metric, why it is absent and, where no request completed, the most frequent reason of that."""
     line = f"{name} is absent: {why_absent(name, result, metrics)}"
-    rejected = grouped(record.reason or "no reason given" for record in result.run.records if record.outcome == "rejected")
+    rejected = grouped(
+        record.reason or "no reason given" for record in result.run.records if record.outcome == "rejected"
+    )
     if result.observation.completed or not rejected:
         return line
     reason, number = rejected[0]

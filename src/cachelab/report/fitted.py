@@ -43,12 +43,12 @@ def fitted(section: Section, width: int, gap: int) -> Fitted:
     widths = [natural[index] for index in shown]
     floors = [least[index] for index in shown]
     # Words give way first, the widest of them most; then the names of the columns of numbers.
-    for words in (True, False):
+    for of_words in (True, False):
         while _total(widths, gap) > width:
             spare = [
                 (widths[place] - floors[place], place)
                 for place, index in enumerate(shown)
-                if (index in section.left) is words and widths[place] > floors[place]
+                if (index in section.left) is of_words and widths[place] > floors[place]
             ]
             if not spare:
                 break
