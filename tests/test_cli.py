@@ -200,7 +200,7 @@ def test_cli_objective_that_is_undefined_costs_no_run(cachelab: Cachelab, databa
     # there is no host tier: the second one is undefined, which nobody but a sweeper minds
     done = cachelab("experiment=simple", "objective=[hit_rate/first_prefill,hit_rate/vllm_cpu]")
     assert done.returncode == 0
-    assert "objective: hit_rate/vllm_cpu is undefined in this run" in done.stderr
+    assert "objective: hit_rate/vllm_cpu is absent: no host tier (KV connector) is on" in done.stderr
     (run_id, _, status) = runs(database)[0]
     assert status == "FINISHED"
     assert metrics(database, run_id)["requests/completed"] == 3
