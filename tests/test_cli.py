@@ -200,7 +200,7 @@ def test_cli_objective_that_is_undefined_costs_no_run(cachelab: Cachelab, databa
     # there is no host tier: the second one is undefined, which nobody but a sweeper minds
     done = cachelab("experiment=simple", "objective=[hit_rate/first_prefill,hit_rate/vllm_cpu]")
     assert done.returncode == 0
-    assert "objective: hit_rate/vllm_cpu is undefined in this run" in done.stderr
+    assert "objective: hit_rate/vllm_cpu is absent: no host tier (KV connector) is on" in done.stderr
     (run_id, _, status) = runs(database)[0]
     assert status == "FINISHED"
     assert metrics(database, run_id)["requests/completed"] == 3
@@ -433,3 +433,52 @@ def test_cli_sweep_of_orders_lays_its_curves_over_one_another(cachelab: Cachelab
     assert done.returncode == 0, done.stderr
     (figure,) = tmp_path.glob("multirun/*/*/capacity_overlay.png")
     assert figure.stat().st_size > 10_000
+
+
+def test_cli_run_without_its_objective_is_finished(cachelab: Cachelab, database: Path) -> None:
+    done = cachelab("experiment=simple", "engine=replay", "engine.max_model_len=4")
+    assert done.returncode == 0, done.stderr
+    assert [status for *_, status in runs(database)] == ["FINISHED"]
+    (line,) = done.stderr.strip().splitlines()
+    assert "objective: hit_rate/first_prefill is absent: no request completed (3 rejected: prompt of" in line
+
+
+def test_cli_parameters_are_what_a_block_trace_used(cachelab: Cachelab, database: Path, tmp_path: Path) -> None:
+    rows = [{"input_length": 1024, "output_length": 9, "hash_ids": [n, n + 1], "timestamp": n} for n in (0, 2, 4)]
+    (tmp_path / "trace.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    done = cachelab("experiment=capacity", "dataset=block_trace", "dataset.path=trace.jsonl")
+    assert done.returncode == 0, done.stderr  # no block is used twice: there is no knee
+    assert "capacity/knee_blocks is absent: an infinite cache hits nothing" in done.stderr
+    ((run_id, _, status),) = runs(database)
+    assert status == "FINISHED"
+    with sqlite3.connect(database) as connection:
+        parameters = dict(connection.execute("select key, value from params where run_uuid = ?", [run_id]))
+        tags = dict(connection.execute("select key, value from tags where run_uuid = ?", [run_id]))
+    assert (parameters["engine.block_size"], parameters["engine.rules"]) == ("512", "trace")
+    assert not any(key.startswith(("tokenizer.", "engine.max_model_len")) for key in parameters)
+    assert "cachelab.vllm_version" not in tags
+    assert not any(name.startswith("hit_rate/vllm_gpu") for name in metrics(database, run_id))
+    (record,) = tmp_path.glob("outputs/*/*/result.json")
+    assert json.loads(record.read_text())["parameters"] == parameters
+    (settings,) = tmp_path.glob("outputs/*/*/artifacts/summary.md")
+    shown = settings.read_text()
+    assert "| engine | replay | block_size=512 max_num_seqs=1" in shown
+    assert "| tokenizer | - | not used |" in shown
+    assert "block_size=16" not in shown + done.stdout
+
+
+def test_cli_settings_name_the_option(cachelab: Cachelab) -> None:
+    done = cachelab("experiment=multi_turn", "engine=replay", "tracking=none", "filter.max_conversations=3")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^filter +guide +min_turns=2", done.stdout, re.M)
+    assert "thresholds" not in done.stdout
+
+
+def test_cli_takes_constraints_where_there_are_none_yet(cachelab: Cachelab, database: Path) -> None:
+    bound = 'objective_constraints={requests/completed: ">= 500"}'
+    done = cachelab("experiment=simple", "engine=replay", bound)
+    assert done.returncode == 0, done.stderr
+    ((run_id, _, status),) = runs(database)
+    with sqlite3.connect(database) as connection:
+        tags = dict(connection.execute("select key, value from tags where run_uuid = ?", [run_id]))
+    assert (status, tags["cachelab.feasible"]) == ("FINISHED", "false")

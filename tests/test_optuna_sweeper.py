@@ -1,5 +1,7 @@
 """The resumable search, without Hydra's launchers and without engines: what it asks, tells and remembers."""
 
+import csv
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from cachelab.cli import config_dir
 from cachelab.errors import ConfigError
-from cachelab.objective import Outcome, Score, Scores, violations
+from cachelab.job_digest import digest_of_search, digest_of_sweep
+from cachelab.objective import Outcome, Score, Scores, score_of_nothing, violations
 from cachelab.optuna_sweeper import OptunaSweeper, workers
 from cachelab.study import read_study
 
@@ -225,3 +228,74 @@ def test_score_is_a_number_to_any_sweeper() -> None:
     back = pickle.loads(pickle.dumps(one))
     assert float(back) == 0.5
     assert back.outcome == Outcome("run")
+
+
+class Filtering(Launcher):
+    """As Launcher, but a filter of fewer than 1,000 tokens keeps nothing."""
+
+    def _return(self, number: int, settings: dict[str, str]) -> JobReturn:
+        if int(settings["filter.max_prompt_tokens"]) >= 1000:
+            return super()._return(number, settings)
+        names = ("hit_rate/first_prefill", "filter/tokens_kept_share")
+        beyond = violations({"requests/completed": ">= 50"}, {"requests/completed": 0.0})
+        ret = JobReturn(status=JobStatus.COMPLETED)
+        outcome = Outcome(f"run{number}", beyond, nothing_kept="filter: keeps none of 99 conversations")
+        ret.return_value = score_of_nothing(names, {"filter/tokens_kept_share": 0.0}, outcome)
+        return ret
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsgaii", "gp"])
+def test_sweep_trials_that_keep_nothing_are_complete_and_infeasible(tmp_path: Path, sampler: str) -> None:
+    found = search(tmp_path, Filtering(), "hydra.sweeper.n_trials=12", f"hydra/sweeper/sampler={sampler}")
+    empty = {number for number, params, *_ in found if params["filter.max_prompt_tokens"] < 1000}
+    assert empty
+    assert {state for *_, state, _ in found} == {"COMPLETE"}
+    assert {number for number, *_, feasible in found if not feasible} == empty
+    assert {tuple(values) for number, _, values, *_ in found if number in empty} == {(-math.inf, 0.0)}
+    study = read_study(f"sqlite:///{tmp_path}/optuna.db", "tune_filter")
+    assert study is not None
+    assert set(study.best).isdisjoint(empty)
+    assert f"{len(empty)} infeasible" in study.headlines[0]
+    assert {trial.number for trial in study.trials if trial.values is None} == empty
+    assert all(study.draw().values())
+    study.write(tmp_path)
+    rows = list(csv.DictReader((tmp_path / "trials.csv").open()))
+    lost = [row for row in rows if int(row["trial"]) in empty]
+    assert {(row["state"], row["feasible"], row["hit_rate/first_prefill"], row["reason"]) for row in lost} == {
+        ("COMPLETE", "0", "", "filter: keeps none of 99 conversations")
+    }
+
+
+def test_sweep_learns_to_avoid_what_keeps_nothing(tmp_path: Path) -> None:
+    found = search(tmp_path, Filtering(), "hydra.sweeper.n_trials=40")
+    empty = [params["filter.max_prompt_tokens"] < 1000 for _, params, *_ in found]
+    assert sum(empty[:10]) > 1  # drawn at random
+    assert sum(empty[-20:]) <= 1
+
+
+def test_sweep_without_any_feasible_trial_has_no_best(tmp_path: Path) -> None:
+    search(tmp_path, Filtering(), "hydra.sweeper.n_trials=3", "filter.max_prompt_tokens=range(200,901,100)")
+    study = read_study(f"sqlite:///{tmp_path}/optuna.db", "tune_filter")
+    assert study is not None
+    assert study.headlines == ["no best trial: no feasible one among 3 trials of study tune_filter (3 infeasible)"]
+
+
+def test_another_study_is_another_sweep_of_the_same_search(tmp_path: Path) -> None:
+    one, other = master(tmp_path), master(tmp_path, "hydra.sweeper.study_name=cc")
+    assert digest_of_sweep(one) != digest_of_sweep(other)
+    assert digest_of_search(one) == digest_of_search(other)
+    elsewhere = master(tmp_path)
+    elsewhere.hydra.sweeper.storage = "sqlite:///other.db"
+    assert digest_of_sweep(one) != digest_of_sweep(elsewhere)
+    assert digest_of_sweep(one) == digest_of_sweep(master(tmp_path, "hydra.sweeper.n_trials=99"))
+
+
+def test_a_storages_file_is_the_same_under_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = master(tmp_path)
+    absolute = digest_of_sweep(config)
+    config.hydra.sweeper.storage = "sqlite:///optuna.db"
+    monkeypatch.chdir(tmp_path)
+    assert digest_of_sweep(config) == absolute
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert digest_of_sweep(config) != absolute

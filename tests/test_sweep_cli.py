@@ -153,3 +153,41 @@ def test_search_whose_trials_all_fail_says_so_and_fails(repository: Path, tmp_pa
     assert process.returncode == 1
     assert err.strip().splitlines()[-1].startswith("cachelab: hydra.sweeper: all 2 trials of tune_filter failed")
     assert [row["status"] for row in table(tmp_path)] == ["FAILED", "FAILED"]
+
+
+def test_search_whose_filter_keeps_nothing_has_infeasible_trials(repository: Path, tmp_path: Path) -> None:
+    nothing = (
+        "--multirun",
+        "experiment=tune_filter",
+        "engine=replay",
+        "filter.min_turns=39",
+        "hydra.sweeper.n_trials=2",
+    )
+    out, _ = finished(start(repository, tmp_path, *nothing))
+    assert "no best trial: no feasible one among 2 trials of study tune_filter (2 infeasible)" in out
+    assert "#0 " in out
+    assert ": infeasible: filter: keeps none of 99 conversations" in out
+    rows = table(tmp_path)
+    assert [row["status"] for row in rows] == ["FINISHED", "FINISHED"]
+    assert all(row["reason"].startswith("filter: keeps none of 99 conversations") for row in rows)
+    assert query(tmp_path / "mlflow.db", "select distinct status from runs") == [("FINISHED",)]
+    tagged = query(
+        tmp_path / "mlflow.db", "select value, count(*) from tags where key = 'cachelab.feasible' group by value"
+    )
+    assert tagged == [("false", 2)]
+    assert query(tmp_path / "optuna.db", "select count(*) from trials where state = 'COMPLETE'") == [(2,)]
+
+
+def test_search_does_not_take_over_another_studys_parent(repository: Path, tmp_path: Path) -> None:
+    search = ("--multirun", "experiment=tune_filter", "engine=replay")
+    first = start(repository, tmp_path, *search, "hydra.sweeper.n_trials=200", "hydra.sweeper.study_name=cc")
+    assert first.stdout is not None
+    while not first.stdout.readline().startswith("#2 "):
+        assert first.poll() is None
+    first.send_signal(signal.SIGINT)
+    first.communicate(timeout=100)
+    _, err = finished(start(repository, tmp_path, *search, "hydra.sweeper.n_trials=2"))
+    assert "taken up again" not in err
+    parents = query(tmp_path / "mlflow.db", "select status from runs where name like '%(sweep)' order by start_time")
+    assert parents == [("KILLED",), ("FINISHED",)]
+    assert len(table(tmp_path)) == 2

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
     from cachelab.objective import Score, Scores
 
+_OF_ANY_KEYS = tuple(
+    f"{key}={{" for key in ("objective_constraints", "tracking.tags", "engine.args", "engine.real.args")
+)
+
 
 def config_dir() -> Path:
     """The config folder: beside the package in a wheel, at the top of the repository in a checkout."""
@@ -72,7 +76,7 @@ def start() -> None:
     # Hydra then raises instead of printing its own account of an error, which takes many lines.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     logging.raiseExceptions = False  # a log file on a full disk: the error that ends the run says it in one line
-    sys.argv[1:] = hide(quoted_baseline(sys.argv[1:]))
+    sys.argv[1:] = hide(open_dictionaries(quoted_baseline(sys.argv[1:])))
     _refuse_arguments(sys.argv[1:])
     run = hydra.main(config_path=str(config_dir()), config_name="config", execution_whitelist=list(CALLBACKS))
     run(task)()
@@ -167,3 +171,8 @@ def quoted_baseline(arguments: Sequence[str]) -> list[str]:
         else argument
         for argument in arguments
     ]
+
+
+def open_dictionaries(arguments: Sequence[str]) -> list[str]:
+    """The arguments with ++ in front of a dictionary for a setting that takes any keys: Hydra adds none without."""
+    return [f"++{argument}" if argument.startswith(_OF_ANY_KEYS) else argument for argument in arguments]

@@ -2,6 +2,7 @@
 
 * CachelabError
   x ConfigError      - a config value that no part can work with
+    + NothingKept    - a filter that drops every conversation (in a search: an infeasible trial)
   x DatasetError     - a source that cannot be read (names the file and the line, item or field)
   x TokenizerError   - a tokenizer that cannot be loaded or that cannot encode a conversation
   x EngineError      - an engine that cannot be built, or that lost a request
@@ -16,6 +17,17 @@ class CachelabError(Exception):
 
 class ConfigError(CachelabError):
     """A config value is wrong; the message names the key."""
+
+
+class NothingKept(ConfigError):
+    """A filter drops every conversation. `numbers` are what dataset and filter counted."""
+
+    def __init__(self, message: str, numbers: dict[str, float]) -> None:
+        super().__init__(message, numbers)
+        self.numbers = numbers
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class DatasetError(CachelabError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cachelab.conversation import TokenizedConversation
 from cachelab.dataset.base import Dataset, LoadedDataset
 from cachelab.engine.base import Engine, EngineRun, Progress
-from cachelab.errors import ConfigError, EngineError
+from cachelab.errors import ConfigError, EngineError, NothingKept
 from cachelab.filter.base import Filter
 from cachelab.metrics.base import AnyMetric, Numbers, measure
 from cachelab.metrics.observation import Observation
@@ -62,17 +62,18 @@ def prepare(parts: Parts) -> Workload:
     tokenized = parts.tokenize(dataset)
     filtered = parts.filter.apply(tokenized)
     log.info("filter: %d of %d conversations kept", len(filtered.kept), len(tokenized))
+    numbers = {f"dataset/{key}": float(count) for key, count in dataset.counts.items()}
+    numbers |= {f"filter/{key}": float(value) for key, value in filtered.numbers.items()}
+    if not tokenized:
+        raise ConfigError(f"dataset: {dataset.source} holds no conversation: there is nothing to run")
     if not filtered.kept:
-        dropped = ", ".join(f"{k} {v:g}" for k, v in filtered.numbers.items() if k.startswith("dropped_") and v)
-        why = dropped or "the dataset is empty"
-        raise ConfigError(f"filter: keeps none of {len(tokenized)} conversations ({why}): loosen filter.*")
+        why = ", ".join(f"{k} {v:g}" for k, v in filtered.numbers.items() if k.startswith("dropped_") and v)
+        raise NothingKept(f"filter: keeps none of {len(tokenized)} conversations ({why}): loosen filter.*", numbers)
     trace = parts.trace.build(filtered.kept)
     schedule = parts.order.arrange(trace.requests)
     if sorted(request.id for request in schedule) != sorted(request.id for request in trace.requests):
         raise EngineError(f"order {type(parts.order).__name__}: its schedule does not hold each request exactly once")
     log.info("trace: %d requests in %d stages", len(schedule), len(schedule.stages))
-    numbers = {f"dataset/{key}": float(count) for key, count in dataset.counts.items()}
-    numbers |= {f"filter/{key}": float(value) for key, value in filtered.numbers.items()}
     numbers |= {f"trace/{key}": float(value) for key, value in trace.numbers.items()}
     return Workload(dataset, trace.requests, schedule, numbers)
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cachelab.objective import Score, Scores
     from cachelab.tracking.base import Tracking
     from cachelab.tracking.description import RunDescription
+    from cachelab.tracking.kept import KeptRun
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +38,15 @@ def run_job(config: "DictConfig") -> "Score | Scores":
 
     from cachelab import experiment
     from cachelab.build import build_job, build_part, build_root
+    from cachelab.errors import NothingKept
     from cachelab.job_digest import job_digest, versions
-    from cachelab.objective import Outcome, bound_of, known_objectives, score, violations
+    from cachelab.objective import Outcome, bound_of, defined, known_objectives, score, violations
+    from cachelab.report.absence import absence_line
     from cachelab.report.artifacts import write_artifacts
     from cachelab.report.console import print_job, print_summary
     from cachelab.report.progress import doing, progress_bar
     from cachelab.tracking.kept import KeptRun
+    from cachelab.used import used_settings
 
     logging.captureWarnings(True)  # into the log, with all else that libraries say
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
@@ -59,9 +63,17 @@ def run_job(config: "DictConfig") -> "Score | Scores":
             return reused
     with KeptRun(tracking, description) as tracked:
         parts, export = built or build_job(root)
-        with doing("reading and tokenising the dataset"):
-            workload = experiment.prepare(parts)
+        try:
+            with doing("reading and tokenising the dataset"):
+                workload = experiment.prepare(parts)
+        except NothingKept as nothing:
+            if not searching():
+                raise
+            tracked.log_dataset(parts.dataset.load())
+            return nothing_kept(root, tracked, description, str(nothing), nothing.numbers)
         known_objectives([*root.objective, *root.objective_constraints], parts.metrics, workload.numbers)
+        description = description.settled(used_settings(plain, list(workload.schedule)))
+        tracked.log_parameters(description.parameters)
         tracked.log_dataset(workload.dataset)
         digest = job_digest(plain, workload.dataset.digest, versions(description.tags.get("cachelab.vllm_version")))
         tracked.log_tags({"cachelab.job_digest": digest})
@@ -73,12 +85,15 @@ def run_job(config: "DictConfig") -> "Score | Scores":
         folder = write_artifacts(result, description, parts.metrics, parts.tokenizer.name, root.artifacts)
         tracked.log_result(result.numbers, folder)
         values = result.numbers.values
-        if not searching() and (undefined := [name for name in root.objective if name not in values]):
-            # Only a search reads the objective: the run is sound, and says what it has not.
-            log.warning("objective: %s is undefined in this run", ", ".join(undefined))
-            root = replace(root, objective=[name for name in root.objective if name in values])
-        beyond = violations(root.objective_constraints, values)
-        found = score(root.objective, values, Outcome(tracked.run_id, beyond))
+        objectives, constraints = root.objective, root.objective_constraints
+        if not searching():  # only a search reads the objective: without one, the run is as good
+            absent = [name for name in dict.fromkeys([*objectives, *constraints]) if name not in values]
+            for name in absent:
+                log.warning("objective: %s", absence_line(name, result, parts.metrics))
+            objectives = defined(objectives, values)
+            constraints = {name: bound for name, bound in constraints.items() if name in values}
+        beyond = violations(constraints, values)
+        found = score(objectives, values, Outcome(tracked.run_id, beyond))
         tracked.log_tags({"cachelab.feasible": str(found.outcome.feasible).lower()} if beyond else {})
     found.outcome = Outcome(tracked.run_id, beyond, tracked.untracked)
     if description.sweep is not None:
@@ -86,6 +101,26 @@ def run_job(config: "DictConfig") -> "Score | Scores":
     else:
         print_summary(result, description, tracked.where_to_look)
     return found
+
+
+def nothing_kept(
+    root: "Root", tracked: "KeptRun", description: "RunDescription", why: str, numbers: Mapping[str, float]
+) -> "Score | Scores":
+    """What a search is told of a job whose filter keeps nothing: there is nothing to run, and that is its result."""
+    from cachelab.objective import Outcome, score_of_nothing, violations
+    from cachelab.report.console import print_infeasible
+    from cachelab.tracking.job_record import INFEASIBLE
+
+    tracked.log_workload(numbers)
+    tracked.log_tags({"cachelab.feasible": "false", INFEASIBLE: why})
+    print_infeasible(description, why)
+    # Nothing ran: there are 0 requests, blocks and tokens.
+    beyond = violations(
+        root.objective_constraints, {name: numbers.get(name, 0.0) for name in root.objective_constraints}
+    )
+    return score_of_nothing(
+        root.objective, numbers, Outcome(tracked.run_id, beyond, tracked.untracked, nothing_kept=why)
+    )
 
 
 def known_job(
@@ -99,7 +134,7 @@ def known_job(
     from cachelab.dataset.loaded_once import LoadedOnce
     from cachelab.errors import CachelabError, TrackingError
     from cachelab.job_digest import job_digest, versions
-    from cachelab.objective import Outcome, score, violations
+    from cachelab.objective import Outcome, defined, score, score_of_nothing, violations
     from cachelab.report.console import print_reused
 
     try:
@@ -116,10 +151,20 @@ def known_job(
         return description, None
     if finished is None:
         return description, None
-    beyond = violations(root.objective_constraints, finished.values)
+    values, constraints = finished.values, root.objective_constraints
+    if values.get("filter/conversations_kept") == 0:
+        if not searching():
+            return description, None  # it is run, and fails with the reason
+        beyond = violations(constraints, {name: values.get(name, 0.0) for name in constraints})
+        outcome = Outcome(finished.run_id, beyond, reused=True, nothing_kept="filter: keeps no conversation")
+        print_reused(description, finished.run_id)
+        return description, score_of_nothing(root.objective, values, outcome)
     print_reused(description, finished.run_id)
-    names = [name for name in root.objective if searching() or name in finished.values]
-    return description, score(names, finished.values, Outcome(finished.run_id, beyond, reused=True))
+    if not searching():
+        constraints = {name: bound for name, bound in constraints.items() if name in values}
+    beyond = violations(constraints, values)
+    names = root.objective if searching() else defined(root.objective, values)
+    return description, score(names, values, Outcome(finished.run_id, beyond, reused=True))
 
 
 def searching() -> bool:
@@ -160,6 +205,7 @@ def describe_job(plain: dict[str, Any]) -> "RunDescription":
     from cachelab.engine.vllm_core import installed_vllm
     from cachelab.tracking.description import SweepMember, describe
     from cachelab.tracking.sweep import PARENT_VARIABLE, SWEPT_VARIABLE
+    from cachelab.used import runs_vllm
 
     job = HydraConfig.get()
     overrides: Any = OmegaConf.to_container(job.overrides.task)
@@ -173,9 +219,10 @@ def describe_job(plain: dict[str, Any]) -> "RunDescription":
         overrides=overrides,
         command=shlex.join(["python", "-m", "cachelab", *overrides]),
         engine=job.runtime.choices["engine"],
-        engine_version=installed_vllm(),
+        engine_version=installed_vllm() if runs_vllm(plain["engine"]) else None,
         output_dir=Path(job.runtime.output_dir),
         sweep=member,
+        choices=dict(job.runtime.choices),
     )
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cachelab
@@ -37,7 +38,19 @@ def sweep_digest(
 
 
 def digest_of_sweep(master: "DictConfig") -> str:
-    """The digest of the sweep that Hydra composed (its config with the `hydra` node)."""
+    """The digest of the sweep that Hydra composed; two searches with studies of their own are two sweeps."""
+    sweeper = master.hydra.sweeper
+    if sweeper.get("study_name") is None:
+        return digest_of_search(master)
+    study = {"study": str(sweeper.study_name), "storage": _storage(sweeper.get("storage"))}
+    return _digest({"search": digest_of_search(master), **study})
+
+
+def digest_of_search(master: "DictConfig") -> str:
+    """What the trials of one study have in common, wherever the study is kept.
+
+    `master` is the config that Hydra composed, with its `hydra` node.
+    """
     from omegaconf import OmegaConf
 
     from cachelab.engine.vllm_core import installed_vllm
@@ -53,6 +66,13 @@ def digest_of_sweep(master: "DictConfig") -> str:
 def versions(vllm: str | None) -> dict[str, str | None]:
     """The versions that decide a run's numbers."""
     return {"cachelab": cachelab.__version__, "vllm": vllm}
+
+
+def _storage(address: str | None) -> str | None:
+    """The address of a study's storage; a file's is that of one file, whatever the working directory."""
+    if address is None or not address.startswith("sqlite:///"):
+        return address
+    return f"sqlite:///{Path(address.removeprefix('sqlite:///')).resolve()}"
 
 
 def _decisive(config: Mapping[str, Any]) -> dict[str, Any]:

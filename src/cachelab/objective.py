@@ -1,5 +1,6 @@
 """What a job gives back to a sweeper: the metrics it is to be judged by, and whether it keeps to the constraints."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,16 +17,19 @@ class Outcome:
 
     `violations` says of each constraint how far the job is beyond it (0 or less: kept). `untracked` says why the store
     does not hold the job, None if it does. `reused`: the numbers are those of an earlier run of the same job.
+    `nothing_kept` says why the filter left no request to run (None: it left some): the job is infeasible, and those of
+    its objectives that were not measured are NaN.
     """
 
     run_id: str | None = None
     violations: Mapping[str, float] = field(default_factory=dict)
     untracked: str | None = None
     reused: bool = False
+    nothing_kept: str | None = None
 
     @property
     def feasible(self) -> bool:
-        return all(violation <= 0 for violation in self.violations.values())
+        return self.nothing_kept is None and all(violation <= 0 for violation in self.violations.values())
 
 
 class Score(float):
@@ -46,6 +50,16 @@ def score(names: Sequence[str], values: Mapping[str, float], outcome: Outcome) -
     found = Score(chosen[0]) if len(chosen) == 1 else Scores(chosen)
     found.outcome = outcome
     return found
+
+
+def score_of_nothing(names: Sequence[str], values: Mapping[str, float], outcome: Outcome) -> Score | Scores:
+    """The objectives of a job whose filter keeps nothing: NaN, but for those that are known before the engine runs."""
+    return score(names, {name: values.get(name, math.nan) for name in names}, outcome)
+
+
+def defined(names: Sequence[str], values: Mapping[str, float]) -> list[str]:
+    """The names that this run has a value of."""
+    return [name for name in names if name in values]
 
 
 def known_objectives(names: Sequence[str], metrics: Sequence[AnyMetric], numbers: Mapping[str, float]) -> None:

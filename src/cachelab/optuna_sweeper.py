@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,7 +74,7 @@ class OptunaSweeper(Sweeper):
         """Run what the study lacks. Raises ConfigError, or the first failed job's error if too many fail."""
         from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_overrides
 
-        from cachelab.job_digest import digest_of_sweep
+        from cachelab.job_digest import digest_of_search
         from cachelab.study import open_study
 
         folder = Path(str(self._master.hydra.sweep.dir))
@@ -91,7 +92,7 @@ class OptunaSweeper(Sweeper):
             self.study_name,
             self.directions,
             list(self._master.objective),
-            digest_of_sweep(self._master),
+            digest_of_search(self._master),
         )
         width = self.n_jobs or workers(self._master)
         fixed_overrides = [*(f"{key}={value}" for key, value in fixed.items()), *plain]
@@ -151,11 +152,15 @@ class OptunaSweeper(Sweeper):
         return sampler
 
     def _tell(self, study: "optuna.Study", trial: "optuna.Trial", ret: "JobReturn") -> bool:
-        """Give the study a job's objectives, or its failure. Whether it was none."""
+        """Give the study a job's objectives, or its failure. Whether it was none.
+
+        A trial whose filter kept nothing is complete and infeasible: samplers avoid what violates a constraint, and
+        learn nothing from a failed trial. Each trial has that constraint: some samplers need the same ones on all.
+        """
         from hydra.core.utils import JobStatus
         from optuna.trial import TrialState
 
-        from cachelab.study import ERROR, RUN_ID
+        from cachelab.study import ERROR, NOTHING_KEPT, RUN_ID, worst
 
         value = ret._return_value
         if ret.status != JobStatus.COMPLETED:
@@ -165,11 +170,18 @@ class OptunaSweeper(Sweeper):
         outcome = value.outcome
         if outcome.run_id is not None:
             trial.set_user_attr(RUN_ID, outcome.run_id)
+        if outcome.nothing_kept is not None:
+            trial.set_user_attr(NOTHING_KEPT, outcome.nothing_kept)
         known = trial.constraints
-        for name, violation in outcome.violations.items():
+        violations = {**outcome.violations, NOTHING_KEPT: float(outcome.nothing_kept is not None)}
+        for name, violation in violations.items():
             if name not in known:
                 trial.set_constraint(name, violation)
-        study.tell(trial, [float(value)] if isinstance(value, float) else [float(one) for one in value])
+        values = [float(value)] if isinstance(value, float) else [float(one) for one in value]
+        if outcome.nothing_kept is not None:
+            told = zip(values, self.directions, strict=True)
+            values = [worst(direction) if math.isnan(one) else one for one, direction in told]
+        study.tell(trial, values)
         return True
 
     def _save(self, study: "optuna.Study", path: Path) -> None:

@@ -1,5 +1,6 @@
 """A persistent Optuna study: opened, taken up again, read; imports Optuna only when one is used."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
 
 SWEEP_DIGEST = "cachelab.sweep_digest"
 OBJECTIVES = "cachelab.objectives"
-RUN_ID, ERROR, OVERRIDES = "cachelab.run_id", "cachelab.error", "cachelab.overrides"
+RUN_ID, ERROR = "cachelab.run_id", "cachelab.error"
+NOTHING_KEPT = "cachelab.nothing_kept"
+"""Attribute of a trial whose filter kept nothing (why); as a constraint of every trial, 1 for such a one and 0 else."""
 _MIN_TRIALS_TO_RANK = 4  # fewer say nothing about what mattered
 
 
@@ -73,14 +76,24 @@ def read_study(storage: str | None, name: str | None) -> StudyReport | None:
             trial.number,
             trial.state.name,
             dict(trial.params),
-            trial.values if trial.state.name == "COMPLETE" else None,
+            trial.values if _measured(trial) else None,
             all(value <= 0 for value in trial.constraints.values()),
             trial.user_attrs.get(RUN_ID),
+            trial.user_attrs.get(NOTHING_KEPT) or trial.user_attrs.get(ERROR),
         )
         for trial in study.trials
     ]
     directions = [direction.name.lower() for direction in study.directions]
     return StudyReport(study.study_name, objectives, directions, trials, best, _importances(study, objectives))
+
+
+def worst(direction: str) -> float:
+    """What a study is told for an objective that a trial could not measure: no measured value is worse."""
+    return -math.inf if direction == "maximize" else math.inf
+
+
+def _measured(trial: "optuna.trial.FrozenTrial") -> bool:
+    return trial.state.name == "COMPLETE" and all(map(math.isfinite, trial.values))
 
 
 def _load(storage: str | None, name: str | None) -> "optuna.Study | None":
@@ -106,7 +119,7 @@ def _exists(storage: str) -> bool:
 def _importances(study: "optuna.Study", objectives: Sequence[str]) -> dict[str, dict[str, float]]:
     import optuna
 
-    complete = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+    complete = [trial for trial in study.trials if _measured(trial)]
     if len(complete) < _MIN_TRIALS_TO_RANK or not complete[0].params:
         return {}
     found: dict[str, dict[str, float]] = {}

@@ -64,3 +64,13 @@ def test_ratios_agree_with_metrics(golden: Observation, default_metrics: tuple[A
     assert ratios["hit_rate/first_prefill"] == (12, 21)
     assert ratios["hit_rate/vllm_gpu_all_prefills"] == (100, 155)
     assert {name: ratio.value for name, ratio in ratios.items()} == {name: values[name] for name in ratios}
+
+
+def test_vllms_counters_are_absent_where_vllm_did_not_run(
+    golden: Observation, default_metrics: tuple[AnyMetric, ...]
+) -> None:
+    of_vllm = measure(default_metrics, golden).values
+    replayed = replace(golden, counters=replace(golden.counters, of_vllm=False))
+    values = measure(default_metrics, replayed).values
+    assert of_vllm.keys() - values.keys() == {"hit_rate/vllm_gpu", "hit_rate/vllm_gpu_all_prefills"}
+    assert replayed.counters == golden.counters  # who counted is no difference between two engines

@@ -128,7 +128,7 @@ def test_engine_counters_host_tier(result: Result) -> None:
 
 
 def test_settings_leave_out_what_is_unset(description: RunDescription) -> None:
-    shown = rows(settings(description.config))
+    shown = rows(settings(description))
 
     assert shown["order"] == ("sessions", "num_users=4")
     assert shown["engine"] == ("sim", "block_size=4")

@@ -64,7 +64,7 @@ class Leaving:
         if self.asked > self.calls:
             raise TrackingError("the store is away")
 
-    log_dataset = log_workload = log_tags = log_result = _answer
+    log_dataset = log_workload = log_parameters = log_tags = log_result = _answer
 
     def start(self, description: RunDescription) -> Self:
         self._answer()
@@ -263,3 +263,14 @@ def test_start_ends_the_runs_of_dead_processes(
     found = {run_id: store.client.get_run(run_id) for run_id in (dead, alive, elsewhere)}
     assert [run.info.status for run in found.values()] == ["FAILED", "RUNNING", "RUNNING"]
     assert found[dead].data.tags["cachelab.error"].startswith("process died (")
+
+
+def test_record_holds_the_parameters_and_tags_that_came_later(tmp_path: Path) -> None:
+    with KeptRun(Leaving(1), described(tmp_path, "parent")) as kept:
+        kept.log_parameters({"a": "1", "engine.block_size": "512"})
+        kept.log_tags({"cachelab.infeasible": "filter: keeps none"})
+    ((_, record),) = records(tmp_path)
+    assert record.parameters == {"a": "1", "engine.block_size": "512"}
+    assert record.tags == {"cachelab.version": "0", "cachelab.infeasible": "filter: keeps none"}
+    (job,) = local_jobs(tmp_path)
+    assert job.error == "filter: keeps none"

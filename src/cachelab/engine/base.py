@@ -1,7 +1,7 @@
 """What every engine takes and gives."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from cachelab.replay.chains import RequestBlocks
@@ -17,7 +17,8 @@ class EngineCounters:
     tokens, summed over the run's steps: `queries`/`hits` count each request's first prefill, `preempted_*` its
     prefills after a preemption, `host_*` the KV connector's (None when no host tier is on). `num_host_blocks` is the
     host tier's capacity in blocks of the engine's size. `rules` says how blocks are counted (cachelab.replay.paths).
-    `kv_bytes_per_token` is of the model that the engine knows, if any.
+    `kv_bytes_per_token` is of the model that the engine knows, if any. `of_vllm` says whether vLLM itself ran and
+    counted; it is no part of a comparison of two engines.
     """
 
     clock: Literal["simulated", "wall"]
@@ -34,6 +35,7 @@ class EngineCounters:
     num_host_blocks: int | None = None
     rules: Rules = "vllm"
     kv_bytes_per_token: int | None = None
+    of_vllm: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

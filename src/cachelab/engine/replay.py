@@ -209,6 +209,7 @@ class ReplayEngine:
             preempted_hits_tokens=0,
             rules=paths.rules,
             kv_bytes_per_token=self.kv_model.bytes_per_token,
+            of_vllm=False,
         )
 
 

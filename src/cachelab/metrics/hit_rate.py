@@ -26,13 +26,17 @@ def steady(observation: Observation) -> Ratio:
 
 
 def vllm_gpu(observation: Observation) -> Ratio:
-    """In tokens, as vLLM's prefix-cache counters say."""
+    """In tokens, as vLLM's prefix-cache counters say; nothing of nothing where no vLLM ran."""
+    if not observation.counters.of_vllm:
+        return Ratio(0, 0)
     return Ratio(observation.counters.hits_tokens, observation.counters.queries_tokens)
 
 
 def vllm_gpu_all_prefills(observation: Observation) -> Ratio:
-    """In tokens, as vLLM's prefix-cache counters say when repeated prefills count too."""
+    """In tokens, as vLLM's prefix-cache counters say when repeated prefills count too; empty without vLLM."""
     counters = observation.counters
+    if not counters.of_vllm:
+        return Ratio(0, 0)
     return Ratio(
         counters.hits_tokens + counters.preempted_hits_tokens,
         counters.queries_tokens + counters.preempted_queries_tokens,

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ from cachelab.report.figures import FIGURES, draw
 from cachelab.report.summary import summary
 from cachelab.tracking.description import RunDescription
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four: full width
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _WORDS = ("request_id", "conversation_id", "outcome", "reason", "block")
 
 
@@ -123,11 +126,18 @@ def write_parquet(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
 
 
 def write_csv(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Columns of one length as CSV, None as an empty cell."""
+    """Columns of one length as CSV, None as an empty cell; no cell is a formula to a spreadsheet."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
+        writer.writerow(map(_harmless, columns))
+        writer.writerows(map(_harmless, row) for row in zip(*columns.values(), strict=True))
+
+
+def _harmless(cell: Any) -> Any:
+    """Text that a spreadsheet would run, with a ' in front of it (OWASP, "CSV Injection"); numbers stay as they are."""
+    if isinstance(cell, str) and cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell):
+        return f"'{cell}"
+    return cell
 
 
 def _type_name(column: str) -> str:

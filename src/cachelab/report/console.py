@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from cachelab.experiment import Result
+from cachelab.report.fitted import fitted
 from cachelab.report.section import Section
 from cachelab.report.sections import context, headline, sections
 from cachelab.report.sweep_report import SweepReport
@@ -17,7 +18,8 @@ from cachelab.tracking.description import RunDescription
 
 _MAX_TURNS = 12
 _TWO_COLUMNS_FROM = 120
-_WHOLE_WORDS = 20
+_BETWEEN = 2  # blanks between two tables side by side
+_RUN_FILE, _SWEEP_FILE = "summary.md", "comparison.md"
 
 
 def print_summary(
@@ -33,8 +35,8 @@ def print_summary(
     for note in result.run.notes:
         console.print(Text(note, style="dim"))
     console.print()
-    console.print(_drawn(first, console))
-    console.print(_arranged([_drawn(section, console) for section in others], others, console.width))
+    console.print(_drawn(first, console, console.width, _RUN_FILE))
+    console.print(_arranged(others, console))
     _where({**where_to_look, "files": _short(description.output_dir), "again": description.command}, console)
 
 
@@ -43,6 +45,12 @@ def print_job(result: Result, description: RunDescription, console: Console | No
     console = console or Console(highlight=False)
     number = "" if description.sweep is None else f"#{description.sweep.number} "
     _line(console, f"{number}{description.run_name}: {headline(result)}; {context(result)}")
+
+
+def print_infeasible(description: RunDescription, why: str, console: Console | None = None) -> None:
+    """One line for a job of a search that has nothing to run."""
+    number = "" if description.sweep is None else f"#{description.sweep.number} "
+    _line(console or Console(highlight=False), f"{number}{description.run_name}: infeasible: {why}")
 
 
 def print_reused(description: RunDescription, run_id: str, console: Console | None = None) -> None:
@@ -57,7 +65,7 @@ def print_sweep(report: SweepReport, where_to_look: Mapping[str, str], console: 
     console.print()
     for section in report.sections:
         if report.study is None or section.title != "Jobs":  # each trial had its line
-            console.print(_drawn(section, console))
+            console.print(_drawn(section, console, console.width, _SWEEP_FILE))
     for line in report.headlines:
         console.print(Text(line, style="bold green"))
     console.print()
@@ -76,30 +84,33 @@ def _where(lines: Mapping[str, str], console: Console) -> None:
         console.print(Text(f"  {label:<{width}}  {text}"), no_wrap=True, overflow="ignore", crop=False)
 
 
-def _drawn(section: Section, console: Console) -> RenderableType:
-    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, show_edge=False, padding=(0, 1))
-    for index, column in enumerate(section.columns):
-        words = index in section.left
-        # Short words stay whole; long ones give way to the numbers.
-        width = min(_WHOLE_WORDS, max(map(len, (column, *(row[index] for row in section.rows))))) if words else None
-        table.add_column(
-            column, justify="left" if words else "right", no_wrap=not words, overflow="fold", min_width=width
-        )
+def _drawn(section: Section, console: Console, width: int, whole: str) -> RenderableType:
+    """The section in `width` letters; `whole` is the file that holds the columns that do not fit."""
+    drawn = box.SIMPLE_HEAD if console.is_terminal else None
+    fits = fitted(section, width, gap=2 if drawn is None else 3)
+    table = Table(box=drawn, pad_edge=False, show_edge=False, padding=(0, 1))
+    for index, letters, head in zip(fits.columns, fits.widths, fits.heads, strict=True):
+        justify: JustifyMethod = "left" if index in section.left else "right"
+        table.add_column(Text(head), justify=justify, overflow="fold", width=letters)
     for row in section.rows:
-        table.add_row(*(Text(cell) for cell in row))
-    note = [Text(section.note, style="dim")] if section.note else []
-    return Group(Text(section.title, style="bold cyan"), table, *note, Text())
+        table.add_row(*(Text(row[index]) for index in fits.columns))
+    notes = [section.note] if section.note else []
+    if fits.left_out:
+        notes.append(f"Too wide for {width} columns of text, see {whole}: {', '.join(fits.left_out)}.")
+    return Group(Text(section.title, style="bold cyan"), table, *(Text(note, style="dim") for note in notes), Text())
 
 
-def _arranged(drawn: Sequence[RenderableType], of: Sequence[Section], width: int) -> RenderableType:
+def _arranged(found: Sequence[Section], console: Console) -> RenderableType:
     """Below one another or, where there is room, in two columns of about equal height."""
-    if width < _TWO_COLUMNS_FROM:
-        return Group(*drawn)
-    heights = [len(section.rows) + 4 for section in of]
-    split = min(range(1, len(drawn) + 1), key=lambda k: max(sum(heights[:k]), sum(heights[k:])))
-    grid = Table.grid(expand=True, padding=(0, 2))
-    grid.add_column(ratio=1)
-    grid.add_column(ratio=1)
+    if console.width < _TWO_COLUMNS_FROM:
+        return Group(*(_drawn(section, console, console.width, _RUN_FILE) for section in found))
+    half = (console.width - _BETWEEN) // 2
+    heights = [len(section.rows) + 4 for section in found]
+    split = min(range(1, len(found) + 1), key=lambda k: max(sum(heights[:k]), sum(heights[k:])))
+    grid = Table.grid(padding=(0, _BETWEEN))
+    for _ in range(2):
+        grid.add_column(width=half)
+    drawn = [_drawn(section, console, half, _RUN_FILE) for section in found]
     grid.add_row(Group(*drawn[:split]), Group(*drawn[split:]))
     return grid
 

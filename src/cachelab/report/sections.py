@@ -10,6 +10,7 @@ from cachelab.metrics.losses import TERMS, lost
 from cachelab.metrics.observation import Observation
 from cachelab.metrics.ratio import Ratio
 from cachelab.metrics.turn import turn_table
+from cachelab.report.absence import NO_HOST_TIER, why_absent
 from cachelab.report.losses_figure import LABELS
 from cachelab.report.proof_sections import agreement, published
 from cachelab.report.section import Section, count, decimal, grouped, percent, plain, seconds
@@ -20,9 +21,7 @@ _UNITS = {
     f"hit_rate/{name}": "blocks"
     for name in ("first_prefill", "first_prefill_host", "first_prefill_all_tiers", "ideal", "of_ideal")
 }
-_OF_HOST_TIER = ("hit_rate/vllm_cpu", "hit_rate/first_prefill_host", "hit_rate/first_prefill_all_tiers")
 _RULES = {"vllm": "vLLM's rules", "trace": "rules of traces"}
-_NO_HOST_TIER = "no host tier (KV connector) is on"
 _GAP_STATISTICS = ("mean", "min", "p50", "p95", "max")
 
 
@@ -44,7 +43,7 @@ def sections(result: Result, description: RunDescription, *, max_turns: int) -> 
     """Every table of a run, in reading order; turns beyond `max_turns` share the last row of their table."""
     values = result.numbers.values
     found = [
-        settings(description.config),
+        settings(description),
         published(result),
         hit_rates(result),
         capacity(result),
@@ -180,7 +179,7 @@ def engine_counters(result: Result) -> Section:
         ("host tier: blocks that it can hold", count(counters.num_host_blocks)),
     ]
     note = f"Blocks are counted by {_RULES[counters.rules]}."
-    note += "" if counters.host_queries_tokens is not None else f" Host tier: {_NO_HOST_TIER}."
+    note += "" if counters.host_queries_tokens is not None else f" Host tier: {NO_HOST_TIER}."
     return Section("Engine (its own counters)", ("counter", "value"), rows, note)
 
 
@@ -213,12 +212,4 @@ def _clock(result: Result) -> str:
 
 
 def _why_absent(name: str, ratio: Ratio, result: Result) -> str:
-    if ratio.denominator:
-        return "its metric group is left out of metrics.*"
-    if not result.observation.completed:
-        return "no request completed"
-    if name in _OF_HOST_TIER and result.run.counters.host_queries_tokens is None:
-        return _NO_HOST_TIER
-    if name == "hit_rate/of_ideal":
-        return "an infinite cache hits nothing either"
-    return {"blocks": "no prompt has a full block"}.get(_UNITS.get(name, ""), "the engine counted nothing")
+    return "its metric group is left out of metrics.*" if ratio.denominator else why_absent(name, result)

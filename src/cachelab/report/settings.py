@@ -3,19 +3,22 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cachelab.report.section import Section, plain
-from cachelab.tracking.description import flatten
+from cachelab.report.section import ABSENT, Section, plain
+from cachelab.tracking.description import RunDescription, flatten
 
 _STAGES = ("dataset", "tokenizer", "filter", "trace", "order", "engine")
 
 
-def settings(config: Mapping[str, Any]) -> Section:
-    """One row a stage: the class that was chosen and its arguments, the unset ones left out."""
+def settings(description: RunDescription) -> Section:
+    """One row per stage: the option that was chosen and the arguments that were used, the unset ones left out."""
     rows = []
     for stage in _STAGES:
-        group = config.get(stage, {})
-        module = str(group.get("_target_", "?.?")).split(".")[-2]
-        rows.append((stage, module, " ".join(f"{key}={value}" for key, value in _arguments(group))))
+        group = description.used.get(stage)
+        if group is None:
+            rows.append((stage, ABSENT, "not used"))
+            continue
+        option = description.choices.get(stage) or str(group.get("_target_", "?.?")).split(".")[-2]
+        rows.append((stage, option, " ".join(f"{key}={value}" for key, value in _arguments(group))))
     return Section("Settings", ("stage", "option", "arguments"), rows, left=frozenset({0, 1, 2}))
 
 

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One trial of a study; `values` are its objectives (None: it failed), `run_id` its run in the store."""
+    """One trial of a study; `values` are its objectives (None: it failed, or its filter kept nothing).
+
+    `run_id` names its run in the store; `reason` says why it has no objectives.
+    """
 
     number: int
     state: str
@@ -24,6 +27,7 @@ class Trial:
     values: Sequence[float] | None
     feasible: bool
     run_id: str | None
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class StudyReport:
 
     @property
     def headlines(self) -> list[str]:
-        infeasible = sum(not trial.feasible for trial in self.complete)
+        infeasible = sum(trial.state == "COMPLETE" and not trial.feasible for trial in self.trials)
         failed = sum(trial.state == "FAIL" for trial in self.trials)
         also = [f"{infeasible:,} infeasible"] * bool(infeasible) + [f"{failed:,} failed"] * bool(failed)
         of = f"{len(self.trials):,} trials of study {self.name}" + (f" ({', '.join(also)})" if also else "")
@@ -75,7 +79,8 @@ class StudyReport:
         """trials.csv holds every trial, pareto_front.csv the best ones."""
         from cachelab.report.artifacts import write_csv
 
-        write_csv(folder / "trials.csv", self._columns(self.trials))
+        reasons = {"reason": [trial.reason for trial in self.trials]}
+        write_csv(folder / "trials.csv", self._columns(self.trials) | reasons)
         write_csv(folder / "pareto_front.csv", self._columns(self._best()))
 
     def draw(self) -> "dict[str, Figure | None]":

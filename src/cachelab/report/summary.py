@@ -46,7 +46,8 @@ def _again(result: Result, description: RunDescription) -> str:
     tags = description.tags
     commit = tags.get("mlflow.source.git.commit", "unknown")
     changed = " (and changes since)" if tags.get("cachelab.source_changed") == "true" else ""
-    versions = f"cachelab {tags.get('cachelab.version', ABSENT)}, vLLM {tags.get('cachelab.vllm_version', 'none')}"
+    vllm = tags.get("cachelab.vllm_version")
+    versions = f"cachelab {tags.get('cachelab.version', ABSENT)}, " + (f"vLLM {vllm}" if vllm else "without vLLM")
     return "\n".join(
         [
             "## Again",

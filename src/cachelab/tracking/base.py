@@ -30,6 +30,10 @@ class TrackedRun(Protocol):
 
     def log_dataset(self, dataset: LoadedDataset) -> None: ...
 
+    def log_parameters(self, parameters: Mapping[str, str]) -> None:
+        """Keep further settings that the run uses."""
+        ...
+
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Keep further facts about the run, as text."""
         ...

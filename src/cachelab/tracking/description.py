@@ -4,12 +4,13 @@ import json
 import logging
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import cachelab
 from cachelab.secret import masked
+from cachelab.used import used_settings
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,9 @@ class SweepMember:
 class RunDescription:
     """A run before it starts: its resolved config, and where its files go (`output_dir`, the job's own folder).
 
+    `used` are the settings of the config that the run uses, as far as they are known, and `parameters` the same as text
+    (used.py). `choices` are the options that were chosen, by group.
+
     `job_digest` is the same for jobs that must give the same numbers, None as long as it is not known (job_digest.py).
     """
 
@@ -43,6 +47,17 @@ class RunDescription:
     overrides: Sequence[str] = ()
     sweep: SweepMember | None = None
     job_digest: str | None = None
+    used: Mapping[str, Any] = field(default_factory=dict)
+    choices: Mapping[str, str | None] = field(default_factory=dict)
+
+    def settled(self, used: Mapping[str, Any]) -> "RunDescription":
+        """The description with all settings that the run uses."""
+        return replace(self, used=used, parameters=parameters_of(used))
+
+
+def parameters_of(used: Mapping[str, Any]) -> dict[str, str]:
+    """Every setting as a dotted key and text, passwords masked."""
+    return {key: masked(value) for key, value in flatten(used)}
 
 
 def describe(
@@ -56,6 +71,7 @@ def describe(
     engine_version: str | None,
     output_dir: Path,
     sweep: SweepMember | None = None,
+    choices: Mapping[str, str | None] | None = None,
 ) -> RunDescription:
     """The description of a run of this cachelab; passwords in addresses are masked throughout."""
     tags = {
@@ -65,16 +81,19 @@ def describe(
     }
     if engine_version is not None:
         tags["cachelab.vllm_version"] = engine_version
+    used = used_settings(config)
     return RunDescription(
         run_name=run_name,
         config=config,
         config_yaml=masked(config_yaml),
-        parameters={key: masked(value) for key, value in flatten(config)},
+        parameters=parameters_of(used),
         tags=tags | source_tags(Path(cachelab.__file__).parent),
         command=masked(command),
         output_dir=output_dir,
         overrides=[masked(override) for override in overrides],
         sweep=sweep,
+        used=used,
+        choices=choices or {},
     )
 
 

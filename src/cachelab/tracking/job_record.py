@@ -10,6 +10,8 @@ from typing import Any, Literal
 from cachelab.errors import TrackingError
 
 FILE = "result.json"
+INFEASIBLE = "cachelab.infeasible"
+"""Tag of a search's job that had nothing to run: why."""
 
 Status = Literal["FINISHED", "FAILED", "KILLED", "RUNNING"]
 

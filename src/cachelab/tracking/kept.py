@@ -38,6 +38,8 @@ class KeptRun:
         self._series: Mapping[str, Mapping[int, float]] = {}
         self._dataset: Mapping[str, object] | None = None
         self._ended = False
+        self._parameters = dict(description.parameters)
+        self._tags = dict(description.tags)
         self.untracked: str | None = None
 
     @property
@@ -67,7 +69,13 @@ class KeptRun:
         self._values, self._series = numbers.values, numbers.series
         self._try(lambda run: run.log_result(numbers, folder))
 
+    def log_parameters(self, parameters: Mapping[str, str]) -> None:
+        new = {key: value for key, value in parameters.items() if self._parameters.get(key) != value}
+        self._parameters |= new
+        self._try(lambda run: run.log_parameters(new))
+
     def log_tags(self, tags: Mapping[str, str]) -> None:
+        self._tags |= tags
         self._try(lambda run: run.log_tags(tags))
 
     def __enter__(self) -> Self:
@@ -144,6 +152,8 @@ class KeptRun:
         return replace(
             failed_record(self._description, error),
             started_ms=self._started_ms,
+            parameters=self._parameters,
+            tags=self._tags,
             values=dict(self._values),
             series={name: dict(steps) for name, steps in self._series.items()},
             dataset=self._dataset,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cachelab.tracking.job_record import records
+from cachelab.tracking.job_record import INFEASIBLE, records
 from cachelab.tracking.sweep_job import SweepJob
 
 _COLUMNS = (
@@ -28,7 +28,7 @@ def local_jobs(sweep_dir: Path) -> list[SweepJob]:
             number=-1 if record.number is None else record.number,
             overrides=tuple(record.overrides),
             status=record.status,
-            error=record.error,
+            error=record.error or record.tags.get(INFEASIBLE),
             run_id=record.run_id,
             values=record.values,
             seconds=(record.ended_ms - record.started_ms) / 1000,

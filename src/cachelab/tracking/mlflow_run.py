@@ -57,12 +57,10 @@ class MlflowRun:
 
     def log_config(self, description: RunDescription, tags: Mapping[str, str]) -> None:
         """Keep the config before anything else, then the parameters and tags (the user's own win)."""
-        params = [Param(_key(key), cut(value, _MAX_PARAM)) for key, value in description.parameters.items()]
 
         def log() -> None:
             self._client.log_text(self._id, description.config_yaml, "config.yaml")
-            for batch in _batches(params, _PARAMS_A_BATCH):
-                self._client.log_batch(self._id, params=batch)
+            self._log_parameters(description.parameters)
             self._set_tags({**description.tags, "cachelab.command": description.command, **tags})
 
         self._ask("cannot log the config", log)
@@ -82,6 +80,9 @@ class MlflowRun:
             self._set_tags({"cachelab.dataset_digest": dataset.digest})
 
         self._ask("cannot log the dataset", log_input)
+
+    def log_parameters(self, parameters: Mapping[str, str]) -> None:
+        self._ask("cannot log the parameters", lambda: self._log_parameters(parameters))
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         self._ask("cannot log the tags", lambda: self._set_tags(tags))
@@ -196,6 +197,11 @@ class MlflowRun:
         for key in held.keys() & set(series):
             history = self._client.get_metric_history(self._id, key)
             self._points[key] = {(point.step, point.value) for point in history}
+
+    def _log_parameters(self, parameters: Mapping[str, str]) -> None:
+        params = [Param(_key(key), cut(value, _MAX_PARAM)) for key, value in parameters.items()]
+        for batch in _batches(params, _PARAMS_A_BATCH):
+            self._client.log_batch(self._id, params=batch)
 
     def _set_tags(self, tags: Mapping[str, str]) -> None:
         tagged = [RunTag(_key(key), cut(value, _MAX_TAG)) for key, value in tags.items()]

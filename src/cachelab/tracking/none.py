@@ -22,6 +22,9 @@ class UntrackedRun:
     def log_dataset(self, dataset: LoadedDataset) -> None:
         """Nothing to keep."""
 
+    def log_parameters(self, parameters: Mapping[str, str]) -> None:
+        """Nothing to keep."""
+
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Nothing to keep."""
 

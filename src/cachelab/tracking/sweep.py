@@ -103,7 +103,9 @@ class SweepCallback(Callback):
                 store,
                 description,
                 again=config.sweep.skip_finished is not False,
-                also_finished=holds_trials(sweeper.get("storage"), sweeper.get("study_name"), description.digest),
+                also_finished=holds_trials(
+                    sweeper.get("storage"), sweeper.get("study_name"), description.search_digest
+                ),
                 take_over=config.sweep.take_over,
             )
             store.end_dead_runs()

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SweepDescription:
-    """A sweep before it starts."""
+    """A sweep before it starts; `search_digest` is what a study's trials have in common (job_digest.py)."""
 
     name: str
     digest: str
     command: str
     tags: Mapping[str, str]
     config_yaml: str
+    search_digest: str = ""
 
 
 def describe_sweep(config: "DictConfig") -> SweepDescription:
@@ -30,7 +31,7 @@ def describe_sweep(config: "DictConfig") -> SweepDescription:
     from omegaconf import OmegaConf
 
     from cachelab.engine.vllm_core import installed_vllm
-    from cachelab.job_digest import digest_of_sweep
+    from cachelab.job_digest import digest_of_search, digest_of_sweep
 
     overrides = [*config.hydra.overrides.task, *config.hydra.overrides.hydra]
     overrides = [override for override in overrides if override != "hydra.mode=MULTIRUN"]
@@ -47,6 +48,7 @@ def describe_sweep(config: "DictConfig") -> SweepDescription:
         command=masked(shlex.join(["python", "-m", "cachelab", "--multirun", *overrides])),
         tags=tags,
         config_yaml=masked(OmegaConf.to_yaml(master, resolve=True)),
+        search_digest=digest_of_search(config),
     )
 
 

@@ -11,6 +11,7 @@ from mlflow.entities import Run
 
 from cachelab.errors import TrackingError
 from cachelab.interrupt import deferred
+from cachelab.tracking.job_record import INFEASIBLE
 from cachelab.tracking.mlflow_errors import environment
 from cachelab.tracking.mlflow_store import ERROR, PROCESS, REUSED, SWEEP_DIGEST, MlflowStore, machine_tags, tag_is
 from cachelab.tracking.process import Process
@@ -136,7 +137,7 @@ def _job(run: Run, number: int | None = None) -> SweepJob | None:
         number=int(tags["cachelab.job_number"]) if number is None else number,
         overrides=tuple(split(tags.get("cachelab.command", ""))[3:]),  # python -m cachelab ...
         status=run.info.status,
-        error=tags.get(ERROR),
+        error=tags.get(ERROR) or tags.get(INFEASIBLE),
         run_id=run.info.run_id,
         values={key: value for key, value in run.data.metrics.items() if not key.startswith("turn/")},
         seconds=None if ended is None else (ended - run.info.start_time) / 1000,

@@ -1,0 +1,45 @@
+"""Why a run has no value of a metric, in words."""
+
+from collections.abc import Sequence
+
+from cachelab.experiment import Result
+from cachelab.metrics.base import AnyMetric
+from cachelab.report.section import grouped
+
+NO_HOST_TIER = "no host tier (KV connector) is on"
+_OF_HOST_TIER = ("hit_rate/vllm_cpu", "hit_rate/first_prefill_host", "hit_rate/first_prefill_all_tiers")
+_OF_VLLM = ("hit_rate/vllm_gpu", "hit_rate/vllm_gpu_all_prefills")
+_OF_BLOCKS = ("hit_rate/first_prefill", "hit_rate/ideal", "hit_rate/opt")
+
+
+def absence_line(name: str, result: Result, metrics: Sequence[AnyMetric]) -> str:
+    """One line: the metric, why it is absent and, where no request completed, the most frequent reason of that."""
+    line = f"{name} is absent: {why_absent(name, result, metrics)}"
+    rejected = grouped(
+        record.reason or "no reason given" for record in result.run.records if record.outcome == "rejected"
+    )
+    if result.observation.completed or not rejected:
+        return line
+    reason, number = rejected[0]
+    return f"{line} ({number:,} rejected: {reason})"
+
+
+def why_absent(name: str, result: Result, metrics: Sequence[AnyMetric] = ()) -> str:
+    """The reason, as far as the run shows it; else the definition that it does not meet, if `metrics` has it."""
+    observation, counters = result.observation, result.run.counters
+    if name in _OF_VLLM and not counters.of_vllm:
+        return "vLLM did not run"
+    if not observation.completed:
+        return "no request completed"
+    if name in _OF_VLLM:
+        return "the engine counted nothing"
+    if name in _OF_HOST_TIER and counters.host_queries_tokens is None:
+        return NO_HOST_TIER
+    if not observation.full_blocks.sum() and name.startswith((*_OF_BLOCKS, *_OF_HOST_TIER)):
+        return "no prompt has a full block"
+    if name == "hit_rate/of_ideal" or name.startswith("capacity/"):
+        return "an infinite cache hits nothing"
+    if name.startswith("reuse_gap/"):
+        return "no block was hit twice"
+    definition = next((metric.definition for metric in metrics if metric.name == name), "see docs/metrics.md")
+    return f"it is undefined in this run ({definition.removesuffix('.')})"

@@ -1,0 +1,151 @@
+"""Every command and setting that the documents print works as printed: a shell splits it, Hydra composes it."""
+
+import re
+import subprocess
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import OverrideParseException
+from omegaconf import OmegaConf
+
+from cachelab.build import build_root
+from cachelab.cli import config_dir, open_dictionaries, quoted_baseline
+from cachelab.objective import bound_of
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PROGRAM = re.compile(r"(?:python -m )?cachelab\b")
+SETTING = re.compile(r"'?\+{0,2}[a-z_]+(?:[./@][a-z_A-Z]+)*=\S.*")
+PATTERN = re.compile(r"[<|…]|\.\.\.\S|=\.\.\.|\$\{")  # a form to be filled in, not a command
+FLAGS = {"--multirun": 0, "--help": 0, "--cfg": 1, "--info": 1, "--config-dir": 1, "--shell-completion": 1}
+BASES = (
+    [],
+    ["experiment=tune_filter"],
+    ["engine=replay"],
+    ["engine=cpu"],
+    ["engine=cuda"],
+    ["engine=agreement"],
+    ["order=sessions"],
+    ["dataset=block_trace"],
+    ["dataset=sharegpt"],
+    ["tokenizer=huggingface"],
+    ["export=block_trace", "export.path=x"],
+)
+
+
+def spans(text: str) -> Iterator[str]:
+    """Lines of code and inline code, each as one line."""
+    text = re.sub(r"\\\n\s+", " ", text)
+    yield from (line.strip() for line in text.splitlines() if line.startswith("    "))
+    prose = "\n".join(line for line in text.splitlines() if not line.startswith("    "))
+    yield from (" ".join(span.split()) for span in re.findall(r"(?<!`)`([^`]+)`(?!`)", prose))
+
+
+def found(wanted: re.Pattern[str]) -> list[tuple[str, str]]:
+    return [
+        (path.name, span)
+        for path in DOCUMENTS
+        for span in dict.fromkeys(spans(path.read_text(encoding="utf-8")))
+        if wanted.match(span) and not PATTERN.search(span)
+    ]
+
+
+COMMANDS = [pair for pair in found(PROGRAM) if "=" in pair[1]]
+SETTINGS = found(SETTING)
+
+
+def split(command: str) -> list[str]:
+    """The arguments that a shell makes of a command without its program."""
+    done = subprocess.run(
+        ["bash", "-fc", f"printf '%s\\0' {command}"], capture_output=True, text=True, timeout=20, check=True
+    )
+    return [word for word in done.stdout.split("\0") if word and word != "..."]
+
+
+def overrides_of(words: Sequence[str]) -> list[str]:
+    left, overrides = iter(open_dictionaries(quoted_baseline(words))), []
+    for word in left:
+        if word.startswith("--"):
+            for _ in range(FLAGS[word]):
+                next(left)
+        else:
+            overrides.append(word)
+    return overrides
+
+
+def jobs_of(overrides: Sequence[str]) -> Iterator[list[str]]:
+    """The overrides of some jobs: each value of each sweep at least once."""
+    values = []
+    for text, override in zip(overrides, OverridesParser.create().parse_overrides(list(overrides)), strict=True):
+        if not override.is_sweep_override():
+            values.append([text])
+        elif override.is_choice_sweep() or override.is_range_sweep():
+            values.append([f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()])
+        else:
+            values.append([])  # an interval is a sampler's to draw from
+    fixed = [column[0] if len(column) == 1 else None for column in values]
+    for row in zip_longest(*(column for column in values if column)):
+        shown = [column[0] if value is None else value for value, column in zip(row, filter(None, values), strict=True)]
+        assert len(shown) <= len(fixed)
+        yield shown
+
+
+def check(overrides: Sequence[str]) -> None:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(config_dir())):
+        config = compose("config", overrides=list(overrides), return_hydra_config=True)
+        plain: Any = OmegaConf.to_container(
+            OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), resolve=True
+        )
+    root = build_root(plain)
+    for name, constraint in root.objective_constraints.items():
+        bound_of(name, constraint)
+
+
+@pytest.mark.parametrize(("document", "command"), COMMANDS)
+def test_command_composes_as_printed(document: str, command: str) -> None:
+    overrides = overrides_of(split(PROGRAM.sub("", command, count=1)))
+    launchers = {"hydra/launcher=joblib": "joblib_launcher", "hydra/launcher=ray": "ray_launcher"}
+    for option, plugin in launchers.items():
+        if option in overrides and find_spec(f"hydra_plugins.hydra_{plugin}") is None:
+            pytest.skip(f"{plugin} is not installed")
+    for job in jobs_of(overrides):
+        check(job)
+
+
+@pytest.mark.parametrize(("document", "setting"), SETTINGS)
+def test_setting_composes_as_printed(document: str, setting: str) -> None:
+    overrides = overrides_of(split(setting))
+    errors = []
+    for base in BASES:
+        try:
+            for job in jobs_of(overrides):
+                check([*base, *job])
+        except Exception as error:  # another option may have that setting
+            errors.append(f"{base}: {str(error).splitlines()[0]}")
+        else:
+            return
+    pytest.fail("\n".join(errors))
+
+
+def test_documents_were_read() -> None:
+    assert len(COMMANDS) > 30
+    assert any("objective_constraints" in setting for _, setting in SETTINGS)
+    assert {name for name, _ in COMMANDS} >= {"README.md", "sweeps.md", "engines.md", "replay.md"}
+
+
+def test_setting_without_the_shells_quotes_is_found() -> None:
+    """What docs/sweeps.md printed: a shell takes the inner quotes and splits it, and Hydra refuses both words."""
+    printed = 'objective_constraints={requests/completed: ">= 50"}'
+    assert len(split(printed)) == 2
+    with pytest.raises(OverrideParseException):
+        check(overrides_of(split(printed)))
+    for base in ([], ["experiment=tune_filter"]):
+        check([*base, *overrides_of(split(f"'{printed}'"))])
