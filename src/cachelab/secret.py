@@ -10,13 +10,13 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from cachelab.errors import ConfigError
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig, ListConfig
+    from omegaconf import DictConfig
 
 MASK = "***"
 VARIABLE = "CACHELAB_ADDRESSES"
@@ -96,9 +96,7 @@ def hide_in_config(config: "DictConfig") -> list[str]:
     return overrides
 
 
-def _leaves(
-    node: "DictConfig | ListConfig", path: tuple[str, ...]
-) -> "Iterator[tuple[tuple[str, ...], DictConfig | ListConfig, str | int]]":
+def _leaves(node: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any, str | int]]:
     """Each string of the config as (path, container, key), interpolations left out: those stay as they are written."""
     from omegaconf import DictConfig, ListConfig, OmegaConf
 
