@@ -23,7 +23,7 @@ SIZES = [32, 128, 512, 1409, 2048, 4096, 5637, 8192, 11275, 22550, 32768, 65536]
 OWN = """
 import json, resource, sys, time
 from cachelab.dataset.block_columns import read_block_columns
-from cachelab.replay.curve import LruCurve
+from cachelab.prefix_cache.hit_rate_curve import LruCurve
 path, sizes = sys.argv[1], [int(size) for size in sys.argv[2].split(",")]
 warm, rounds, curve = sys.argv[3], int(sys.argv[4]), None
 read_block_columns(warm, 512).paths(); LruCurve.of(read_block_columns(warm, 512).paths()).rates(sizes)
@@ -109,7 +109,7 @@ def prepared(sharegpt: Path | None) -> Any:
     """The conversations in token ids."""
     from cachelab.dataset.sample import Sample
     from cachelab.dataset.sharegpt import ShareGPT
-    from cachelab.tokenizer.cache import CachedTokenizer
+    from cachelab.tokenizer.cached_tokenizer import CachedTokenizer
     from cachelab.tokenizer.mistral import Mistral
 
     dataset = ShareGPT(path=str(sharegpt), repo_id="-", filename="-", revision=None) if sharegpt else Sample()

@@ -20,13 +20,13 @@ from pathlib import Path
 from cachelab.dataset.base import Dataset
 from cachelab.dataset.sample import Sample
 from cachelab.dataset.sharegpt import ShareGPT
-from cachelab.engine import vllm_core
+from cachelab.engine.vllm import core as vllm_core
 from cachelab.engine.sim import SimEngine
 from cachelab.filter.thresholds import Thresholds
 from cachelab.order.by_conversation import ByConversation
 from cachelab.order.sessions import Sessions
 from cachelab.request import Request, Schedule
-from cachelab.tokenizer.cache import CachedTokenizer
+from cachelab.tokenizer.cached_tokenizer import CachedTokenizer
 from cachelab.tokenizer.mistral import Mistral
 from cachelab.trace.multi_turn import MultiTurn
 
@@ -77,7 +77,7 @@ def compare(name: str, engine: SimEngine, schedule: Schedule, rounds: int) -> No
 
 def bare_loop(engine: SimEngine, schedule: Schedule) -> None:
     """The least that runs the schedule: build, submit, step; nothing is recorded."""
-    from cachelab.engine.recorded_executor import RecordedExecutor
+    from cachelab.engine.vllm.recorded_executor import RecordedExecutor
 
     core = vllm_core.build_core(engine.engine_args(), RecordedExecutor)
     core.model_executor.jump = engine.max_num_seqs == 1  # type: ignore[attr-defined]
@@ -104,7 +104,7 @@ def bare_loop(engine: SimEngine, schedule: Schedule) -> None:
 
 def build_seconds() -> float:
     """Seconds that an engine takes to be built and closed in a process that has had one."""
-    from cachelab.engine.recorded_executor import RecordedExecutor
+    from cachelab.engine.vllm.recorded_executor import RecordedExecutor
 
     return seconds(lambda: vllm_core.close(vllm_core.build_core(SimEngine().engine_args(), RecordedExecutor)))
 

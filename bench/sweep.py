@@ -65,23 +65,23 @@ def instrument() -> None:
 
     import cachelab.cli
     import cachelab.engine.sim
-    import cachelab.experiment
+    import cachelab.pipeline
     import cachelab.report.artifacts
-    from cachelab.dataset.loaded_once import LoadedOnce
-    from cachelab.engine import vllm_core
-    from cachelab.tokenizer.cache import CachedTokenizer
-    from cachelab.tracking.kept import KeptRun
-    from cachelab.tracking.mlflow import MlflowTracking
+    from cachelab.dataset.cached_dataset import LoadedOnce
+    from cachelab.engine.vllm import core as vllm_core
+    from cachelab.tokenizer.cached_tokenizer import CachedTokenizer
+    from cachelab.tracking.offline import KeptRun
+    from cachelab.tracking.mlflow.tracking import MlflowTracking
 
     clock(cachelab.cli, "run_job", "whole trial")
     clock(cachelab.cli, "known_job", "  known before? (digest, store)")
     clock(LoadedOnce, "load", "  dataset")
     clock(CachedTokenizer, "__call__", "  tokenizer")
-    clock(cachelab.experiment, "prepare", "  filter, trace, order (and both)")
+    clock(cachelab.pipeline, "prepare", "  filter, trace, order (and both)")
     clock(vllm_core, "build_core", "  engine: build")
     clock(cachelab.engine.sim.Driver, "run", "  engine: run")
     clock(vllm_core, "close", "  engine: close")
-    clock(cachelab.experiment, "measure", "  metrics")
+    clock(cachelab.pipeline, "measure", "  metrics")
     clock(cachelab.report.artifacts, "write_artifacts", "  files")
     clock(MlflowTracking, "start", "  tracking: start")
     for name in ("log_dataset", "log_tags", "log_workload", "log_result", "__exit__"):

@@ -113,5 +113,5 @@ def test_tokenizer_follows_the_engines_model() -> None:
 
 def test_agreement_takes_another_real_engine_by_override() -> None:
     config = plain(composed("experiment=agreement", "engine@engine.real=cuda"))
-    assert config["engine"]["real"]["_target_"] == "cachelab.engine.vllm.CudaEngine"
+    assert config["engine"]["real"]["_target_"] == "cachelab.engine.vllm.backends.CudaEngine"
     assert config["engine"]["real"]["max_num_seqs"] == 1

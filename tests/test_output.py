@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cachelab.complaint import complaint
-from cachelab.dataset.trace_writer import write_trace
+from cachelab.error_format import complaint
+from cachelab.export.trace_writer import write_trace
 from cachelab.disk import no_room, size, writing
 from cachelab.errors import StorageError
 from cachelab.output import Output

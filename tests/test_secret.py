@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from cachelab.complaint import complaint
+from cachelab.error_format import complaint
 from cachelab.errors import ConfigError
 from cachelab.secret import VARIABLE, SecretFormatter, hide, hide_in_config, masked, revealed, without_secrets
 

@@ -56,7 +56,7 @@ COST = "cachelab.engine.step_cost.StepCost"
         SIM | {"args": {"anything": [{"_target_": "evil.X"}]}},
         {"_target_": "cachelab.build.build_part", "name": "x", "group": {"_target_": "x"}, "plugins": ["evil"]},
         {"_target_": "cachelab.build.build_metrics", "groups": {"x": "evil.METRICS"}, "plugins": ["evil"]},
-        {"_target_": "cachelab.engine.vllm_core.build_core", "args": {"worker_cls": "evil.X"}},
+        {"_target_": "cachelab.engine.vllm.core.build_core", "args": {"worker_cls": "evil.X"}},
         {"_target_": "cachelab.cli.os.system", "command": "true"},
         {"_target_": "cachelab.job.Path"},
         {"_target_": "hydra.utils.get_class", "path": "evil.X"},
@@ -122,8 +122,8 @@ def test_engine_argument_of_a_plugin_is_taken() -> None:
 
 def test_engine_argument_that_is_a_path_of_a_draft_model_is_no_code() -> None:
     args = {"speculative_config": {"method": "draft_model", "model": "some/model-0.5B", "num_speculative_tokens": 2}}
-    group = {"_target_": "cachelab.engine.vllm.CpuEngine", "args": args}
-    assert refuse_untrusted_group("engine", group, []) == ["cachelab.engine.vllm.CpuEngine"]
+    group = {"_target_": "cachelab.engine.vllm.backends.CpuEngine", "args": args}
+    assert refuse_untrusted_group("engine", group, []) == ["cachelab.engine.vllm.backends.CpuEngine"]
 
 
 # Every field of EngineArgs of vLLM 0.32 whose name or type says that it may name code was read; a new minor has others.
@@ -139,7 +139,7 @@ READ_AND_HARMLESS = {
 def test_engine_arguments_of_the_installed_vllm_have_no_other_names_of_code() -> None:
     from vllm.engine.arg_utils import EngineArgs
 
-    from cachelab.engine.extra_args import DRIVEN, OF_A_MODEL, SETTINGS
+    from cachelab.engine.vllm.extra_args import DRIVEN, OF_A_MODEL, SETTINGS
 
     suspicious = ("cls", "class", "plugin", "processors", "module", "logging", "log_config", "hook", "loader")
     found = {name for name in EngineArgs.__dataclass_fields__ if any(word in name for word in suspicious)}

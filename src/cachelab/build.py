@@ -4,10 +4,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from cachelab.complaint import one_line, shown
+from cachelab.error_format import one_line, shown
 from cachelab.config import Comparison, Group, Root, Sweep
 from cachelab.errors import ConfigError
-from cachelab.experiment import Parts
+from cachelab.pipeline import Parts
 from cachelab.metrics.base import AnyMetric, Metric, Series
 from cachelab.objective import known_objectives
 from cachelab.trust import refuse_untrusted, refuse_untrusted_group
@@ -68,8 +68,8 @@ def build_settings(config: dict[str, Any]) -> None:
 
 def build_parts(root: Root) -> Parts:
     """Every part of a run but its tracking. Raises ConfigError that names the key."""
-    from cachelab.dataset.loaded_once import LoadedOnce
-    from cachelab.tokenizer.cache import CachedTokenizer
+    from cachelab.dataset.cached_dataset import LoadedOnce
+    from cachelab.tokenizer.cached_tokenizer import CachedTokenizer
 
     def part(name: str) -> Any:
         return build_part(name, getattr(root, name), root.plugins)

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from cachelab.complaint import RUN_FAILED, complaint, exit_code, leave
+from cachelab.error_format import RUN_FAILED, complaint, exit_code, leave
 from cachelab.errors import ConfigError
 from cachelab.interrupt import check, default_signals, hold_signals, raise_on_signals, received
 from cachelab.output import Output
@@ -69,7 +69,7 @@ def start() -> None:
     import hydra
     from hydra.core.plugins import Plugins
 
-    from cachelab.optuna_sweeper import OptunaSweeper
+    from cachelab.sweep.optuna_sweeper import OptunaSweeper
     from cachelab.trust import CALLBACKS
 
     Plugins.instance().register(OptunaSweeper)
@@ -151,7 +151,7 @@ def task(config: "DictConfig") -> "Score | Scores | None":
         leave_record(config, error)
         raise
     if alone and value.outcome.untracked is not None:
-        from cachelab.tracking.kept import sync_command
+        from cachelab.tracking.offline import sync_command
 
         job = HydraConfig.get()
         command = sync_command(Path(job.runtime.output_dir), job.overrides.task)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
-from cachelab.part import PART, FilePath, Text
+from cachelab.strict_config import PART, FilePath, Text
 
 Group = dict[str, Any]
 Artifact = Literal["trace", "requests", "blocks", "per_turn", "capacity", "figures"]

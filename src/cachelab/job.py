@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cachelab.objective import Score, Scores
     from cachelab.tracking.base import Tracking
     from cachelab.tracking.description import RunDescription
-    from cachelab.tracking.kept import KeptRun
+    from cachelab.tracking.offline import KeptRun
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ def leave_record(config: "DictConfig", error: Exception) -> None:
     from omegaconf import OmegaConf
 
     from cachelab.tracking.job_record import FILE
-    from cachelab.tracking.kept import failed_record
+    from cachelab.tracking.offline import failed_record
 
     plain: Any = OmegaConf.to_container(config)
     description = describe_job(plain)
@@ -36,7 +36,7 @@ def run_job(config: "DictConfig") -> "Score | Scores":
     """One job, errors and all. Raises CachelabError."""
     from omegaconf import OmegaConf
 
-    from cachelab import experiment
+    from cachelab import pipeline as experiment
     from cachelab.build import build_job, build_part, build_root
     from cachelab.errors import NothingKept
     from cachelab.job_digest import job_digest, versions
@@ -45,8 +45,8 @@ def run_job(config: "DictConfig") -> "Score | Scores":
     from cachelab.report.artifacts import write_artifacts
     from cachelab.report.console import print_job, print_summary
     from cachelab.report.progress import doing, progress_bar
-    from cachelab.tracking.kept import KeptRun
-    from cachelab.used import used_settings
+    from cachelab.tracking.offline import KeptRun
+    from cachelab.used_settings import used_settings
 
     logging.captureWarnings(True)  # into the log, with all else that libraries say
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
@@ -131,7 +131,7 @@ def known_job(
     A dataset that cannot be read leaves the job without a digest: it is run, and fails with the reason in its log.
     """
     from cachelab.build import build_part
-    from cachelab.dataset.loaded_once import LoadedOnce
+    from cachelab.dataset.cached_dataset import LoadedOnce
     from cachelab.errors import CachelabError, TrackingError
     from cachelab.job_digest import job_digest, versions
     from cachelab.objective import Outcome, defined, score, score_of_nothing, violations
@@ -182,14 +182,14 @@ def sync(config: "DictConfig") -> None:
 
     from cachelab.build import build_part, build_root
     from cachelab.errors import ConfigError
-    from cachelab.tracking.mlflow import MlflowTracking
+    from cachelab.tracking.mlflow.tracking import MlflowTracking
 
     plain: Any = OmegaConf.to_container(config, resolve=True)
     root = build_root(plain)
     tracking = build_part("tracking", root.tracking, root.plugins)
     if not isinstance(tracking, MlflowTracking):
         raise ConfigError("sync: tracking=none holds no runs: leave it out, or name a store with tracking.uri=...")
-    from cachelab.tracking.sync import sync_folder
+    from cachelab.sweep.sync import sync_folder
 
     for line in sync_folder(tracking, Path(str(root.sync))):
         print(line)
@@ -202,10 +202,10 @@ def describe_job(plain: dict[str, Any]) -> "RunDescription":
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
-    from cachelab.engine.vllm_core import installed_vllm
+    from cachelab.engine.vllm.core import installed_vllm
     from cachelab.tracking.description import SweepMember, describe
-    from cachelab.tracking.sweep import PARENT_VARIABLE, SWEPT_VARIABLE
-    from cachelab.used import runs_vllm
+    from cachelab.sweep.callback import PARENT_VARIABLE, SWEPT_VARIABLE
+    from cachelab.used_settings import runs_vllm
 
     job = HydraConfig.get()
     overrides: Any = OmegaConf.to_container(job.overrides.task)

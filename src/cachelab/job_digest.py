@@ -53,7 +53,7 @@ def digest_of_search(master: "DictConfig") -> str:
     """
     from omegaconf import OmegaConf
 
-    from cachelab.engine.vllm_core import installed_vllm
+    from cachelab.engine.vllm.core import installed_vllm
 
     config: Any = OmegaConf.to_container(
         OmegaConf.masked_copy(master, [str(key) for key in master if key != "hydra"]), resolve=True

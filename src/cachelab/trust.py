@@ -8,13 +8,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cachelab.complaint import shown
+from cachelab.error_format import shown
 from cachelab.errors import ConfigError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-CALLBACKS = ("cachelab.tracking.sweep.SweepCallback", "cachelab.report.overlay.CapacityOverlay")
+CALLBACKS = ("cachelab.sweep.callback.SweepCallback", "cachelab.sweep.capacity_sweep_callback.CapacityOverlay")
 """What `hydra.callbacks` may name."""
 
 COMMAND_LINE_ONLY = (

@@ -16,8 +16,8 @@ from cachelab.dataset.block_columns import read_block_columns
 from cachelab.dataset.block_fields import without_ignored
 from cachelab.dataset.block_row import BlockRow, columns_of, row_object
 from cachelab.dataset.block_trace import BlockTrace
-from cachelab.dataset.block_trace_rows import block_trace_rows
-from cachelab.dataset.trace_writer import write_trace
+from cachelab.export.block_trace_rows import block_trace_rows
+from cachelab.export.trace_writer import write_trace
 from cachelab.engine.replay import ReplayEngine
 from cachelab.engine.sim import SimEngine
 from cachelab.errors import ConfigError, DatasetError

@@ -7,7 +7,7 @@ import pytest
 from cachelab.engine.agreement import AgreementEngine, as_run
 from cachelab.engine.base import EngineRun
 from cachelab.engine.history import HistoryName
-from cachelab.engine.vllm import CpuEngine
+from cachelab.engine.vllm.backends import CpuEngine
 from cachelab.errors import ConfigError
 from cachelab.metrics.agreement import Difference, differences
 from cachelab.metrics.observation import Observation
@@ -74,7 +74,7 @@ def test_as_run_leaves_out_what_did_not_complete() -> None:
 
 
 def test_agreement_with_a_host_tier_is_refused() -> None:
-    from cachelab.engine.vllm import CudaEngine
+    from cachelab.engine.vllm.backends import CudaEngine
 
     with pytest.raises(ConfigError, match=r"engine\.real\.host_cache_gib"):
         AgreementEngine(real=CudaEngine(host_cache_gib=1.0))

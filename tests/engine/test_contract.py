@@ -9,7 +9,7 @@ from cachelab.engine.agreement import AgreementEngine
 from cachelab.engine.base import Engine, EngineRun
 from cachelab.engine.replay import ReplayEngine
 from cachelab.engine.sim import SimEngine
-from cachelab.engine.vllm import CpuEngine, CudaEngine
+from cachelab.engine.vllm.backends import CpuEngine, CudaEngine
 from cachelab.order.all_at_once import AllAtOnce
 from cachelab.order.base import Order
 from cachelab.order.by_conversation import ByConversation

@@ -19,7 +19,7 @@ from cachelab.order.by_conversation import ByConversation
 from cachelab.order.by_turn import ByTurn
 from cachelab.order.sessions import Sessions
 from cachelab.request import Request, Schedule
-from cachelab.tokenizer.cache import CachedTokenizer
+from cachelab.tokenizer.cached_tokenizer import CachedTokenizer
 from cachelab.tokenizer.mistral import Mistral
 from cachelab.trace.multi_turn import MultiTurn
 from cachelab.trace.single_turn import SingleTurn

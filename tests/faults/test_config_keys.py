@@ -13,10 +13,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from cachelab.build import build_metrics, build_part, build_root
 from cachelab.cli import config_dir
-from cachelab.complaint import WRONG_USAGE, complaint, exit_code
+from cachelab.error_format import WRONG_USAGE, complaint, exit_code
 from cachelab.errors import CachelabError
 from cachelab.objective import bound_of, known_objectives
-from cachelab.search_settings import check_search
+from cachelab.sweep.search_settings import check_search
 from faults.ledger import record
 from workloads import conversation, one_lane
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import pytest
 
-from cachelab.tracking.mlflow import MlflowTracking
+from cachelab.tracking.mlflow.tracking import MlflowTracking
 from faults.command import NOBODY, Done, begin, end, run
 from faults.faulty_store import FAULTS, FaultyStore, Server, faulty_store
 from faults.ledger import record

@@ -96,7 +96,7 @@ def test_signals_that_come_twice_do_not_disturb_the_end(
 
 SWALLOWED = """
 import os, signal, sys, weakref
-from cachelab import experiment
+from cachelab import pipeline as experiment
 from cachelab.cli import main
 
 prepare = experiment.prepare

@@ -27,9 +27,9 @@ def preload() -> None:
     import cachelab.cli
     import cachelab.job
     import cachelab.report.artifacts
-    import cachelab.report.sweep_report
-    import cachelab.tracking.mlflow_run
-    import cachelab.tracking.sweep_run  # noqa: F401
+    import cachelab.sweep.sweep_report
+    import cachelab.tracking.mlflow.run
+    import cachelab.sweep.parent_run  # noqa: F401
 
 
 def run(command: dict[str, Any]) -> None:

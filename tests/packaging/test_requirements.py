@@ -19,7 +19,7 @@ def project(repository: Path) -> dict[str, Any]:
 def test_vllm_extra_pins_the_minor_that_the_engine_drives(
     project: dict[str, Any], extra: str, distribution: str
 ) -> None:
-    from cachelab.engine.vllm_core import VLLM_MINOR
+    from cachelab.engine.vllm.core import VLLM_MINOR
 
     (pin,) = (Requirement(text) for text in project["optional-dependencies"][extra])
     assert pin.name == distribution

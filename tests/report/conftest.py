@@ -21,7 +21,7 @@ import yaml
 
 from cachelab.dataset.base import LoadedDataset
 from cachelab.engine.base import EngineCounters, EngineRun
-from cachelab.experiment import Result, Workload
+from cachelab.pipeline import Result, Workload
 from cachelab.metrics.base import AnyMetric, Numbers, measure
 from cachelab.metrics.observation import Observation
 from cachelab.request import Request, RequestRecord

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
-from cachelab.experiment import Result
+from cachelab.pipeline import Result
 from cachelab.metrics.base import AnyMetric
 from cachelab.report import artifacts
 from cachelab.report.artifacts import write_artifacts

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cachelab.experiment import Result
+from cachelab.pipeline import Result
 from cachelab.report.console import print_summary
 from cachelab.tracking.description import RunDescription
 

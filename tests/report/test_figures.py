@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from cachelab.experiment import Result
+from cachelab.pipeline import Result
 from cachelab.report.figures import FIGURES, draw, hits_per_block, prompt_lengths, reuse_gaps
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from cachelab.experiment import Result
+from cachelab.pipeline import Result
 from cachelab.metrics.base import Numbers
 from cachelab.report.section import Section
 from cachelab.report.sections import (

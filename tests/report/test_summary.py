@@ -1,6 +1,6 @@
 from collections.abc import Sequence
 
-from cachelab.experiment import Result
+from cachelab.pipeline import Result
 from cachelab.metrics.base import AnyMetric
 from cachelab.report.summary import summary
 from cachelab.tracking.description import RunDescription

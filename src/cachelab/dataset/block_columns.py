@@ -14,7 +14,7 @@ from cachelab.dataset.ignored_fields import IgnoredFields
 from cachelab.dataset.json_lines import numbered_lines
 from cachelab.dataset.source_bytes import opened, path_name, unpacked
 from cachelab.errors import DatasetError
-from cachelab.replay.paths import BlockPaths, Int32s, Int64s
+from cachelab.prefix_cache.accesses import BlockPaths, Int32s, Int64s
 
 RULES = "block-trace-2"
 """Version of the rules that read the format: a digest over it changes when they do."""
@@ -55,7 +55,7 @@ class BlockColumns:
 
     def paths(self) -> BlockPaths:
         """What a cache sees of the rows under the rules of traces, in the file's order."""
-        from cachelab.replay.kernels.interning import intern, name_their_parents
+        from cachelab.prefix_cache.kernels.interning import intern, name_their_parents
 
         if name_their_parents(self.ids, self.offsets, self.num_ids):
             return BlockPaths.listed(self.ids, self.offsets, self.num_ids, self.prompt_tokens, self.block_size)

@@ -121,7 +121,7 @@ def columns_of(
 
     `timed` says whether the rows before have times; the chunk's first line has the number `first_line`.
     """
-    from cachelab.replay.kernels.rows import ABSENT, KEYS, LINE, NUM_NUMBERS, SEEN, key_table, read_rows
+    from cachelab.dataset.row_lexer import ABSENT, KEYS, LINE, NUM_NUMBERS, SEEN, key_table, read_rows
 
     numbers, ids, listed, reply_ids = read_rows(np.frombuffer(chunk, np.uint8), *key_table())
     if not len(numbers):

@@ -15,7 +15,7 @@ from cachelab.dataset.block_fields import Unit, check_ignored
 from cachelab.dataset.block_row import MAX_BLOCK_SIZE
 from cachelab.dataset.source_bytes import MaxBytes, path_name
 from cachelab.errors import DatasetError
-from cachelab.part import PART, FilePath
+from cachelab.strict_config import PART, FilePath
 from cachelab.tokens import BlockTokens
 
 

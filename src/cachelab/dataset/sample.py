@@ -7,7 +7,7 @@ from pydantic.dataclasses import dataclass
 from cachelab.dataset.base import LoadedDataset
 from cachelab.dataset.messages import RULES, parse_messages
 from cachelab.dataset.source_file import SourceFile
-from cachelab.part import PART
+from cachelab.strict_config import PART
 
 
 @dataclass(frozen=True, config=PART)

@@ -9,7 +9,7 @@ from cachelab.dataset.messages import RULES, parse_messages
 from cachelab.dataset.source_bytes import MaxBytes
 from cachelab.dataset.source_file import MAX_BYTES, SourceFile
 from cachelab.errors import DatasetError
-from cachelab.part import PART, FilePath, Text
+from cachelab.strict_config import PART, FilePath, Text
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from cachelab.dataset.source_bytes import MaxBytes
 from cachelab.dataset.source_file import MAX_BYTES, SourceFile
 from cachelab.dataset.trace_row import EXACT_FIELDS, FIELDS, TraceRow
 from cachelab.errors import DatasetError
-from cachelab.part import PART, FilePath
+from cachelab.strict_config import PART, FilePath
 
 RULES = "trace-1"
 """Version of the rules that read the format: a digest over it changes when they do."""

@@ -6,12 +6,12 @@ from dataclasses import replace
 from pydantic.dataclasses import dataclass
 
 from cachelab.engine.base import EngineRun, Progress
-from cachelab.engine.extra_args import NOT_SIMULATED, SETTINGS, check_extra_args
+from cachelab.engine.vllm.extra_args import NOT_SIMULATED, SETTINGS, check_extra_args
 from cachelab.engine.history import HistoryName
 from cachelab.engine.sim import SimEngine
-from cachelab.engine.vllm_engine import VllmEngine
+from cachelab.engine.vllm.real_engine import VllmEngine
 from cachelab.errors import ConfigError
-from cachelab.part import PART
+from cachelab.strict_config import PART
 from cachelab.request import Schedule
 
 log = logging.getLogger(__name__)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from cachelab.replay.chains import RequestBlocks
-from cachelab.replay.paths import Rules
+from cachelab.prefix_cache.block_ids import RequestBlocks
+from cachelab.prefix_cache.accesses import Rules
 from cachelab.request import Request, RequestRecord, Schedule
 
 
@@ -16,7 +16,7 @@ class EngineCounters:
     `num_blocks` counts usable blocks (vLLM keeps one null block besides). The prefix-cache counters are vLLM's, in
     tokens, summed over the run's steps: `queries`/`hits` count each request's first prefill, `preempted_*` its
     prefills after a preemption, `host_*` the KV connector's (None when no host tier is on). `num_host_blocks` is the
-    host tier's capacity in blocks of the engine's size. `rules` says how blocks are counted (cachelab.replay.paths).
+    host tier's capacity in blocks of the engine's size. `rules` says how blocks are counted (cachelab.prefix_cache.accesses).
     `kv_bytes_per_token` is of the model that the engine knows, if any. `of_vllm` says whether vLLM itself ran and
     counted; it is no part of a comparison of two engines.
     """

@@ -11,16 +11,16 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.engine.base import EngineCounters, EngineRun, Progress, why_rejected
 from cachelab.engine.history import SIMULATED
-from cachelab.engine.kv_model import KvModel
-from cachelab.engine.limits import BlockSize, ModelLength, check_blocks
+from cachelab.model.kv_model import KvModel
+from cachelab.engine.sizes import BlockSize, ModelLength, check_blocks
 from cachelab.engine.sim import SimEngine
 from cachelab.engine.step_cost import StepCost, check_clock
-from cachelab.engine.vllm_core import first_line
+from cachelab.engine.vllm.core import first_line
 from cachelab.errors import ConfigError
-from cachelab.part import PART, Count
-from cachelab.replay.cache import replay_cache
-from cachelab.replay.chains import chain_requests, trace_block_size
-from cachelab.replay.paths import BlockPaths, Int64s, Rules
+from cachelab.strict_config import PART, Count
+from cachelab.prefix_cache.lru import replay_cache
+from cachelab.prefix_cache.block_ids import chain_requests, trace_block_size
+from cachelab.prefix_cache.accesses import BlockPaths, Int64s, Rules
 from cachelab.request import Request, RequestRecord, Schedule
 
 NOTES: Mapping[Rules, str] = {

@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from cachelab.engine import vllm_core
+from cachelab.engine.vllm import core as vllm_core
 from cachelab.engine.base import EngineRun, Progress
-from cachelab.engine.driver import Driver
-from cachelab.engine.extra_args import NOT_SIMULATED, SETTINGS, check_extra_args
+from cachelab.engine.vllm.driver import Driver
+from cachelab.engine.vllm.extra_args import NOT_SIMULATED, SETTINGS, check_extra_args
 from cachelab.engine.history import SIMULATED, HistoryName, history
-from cachelab.engine.host_tier import check_host_blocks, offloading_args
-from cachelab.engine.kv_model import KvModel
-from cachelab.engine.limits import BlockSize, GiB, ModelLength, Sequences, VllmBlocks, check_batch, check_blocks
+from cachelab.engine.vllm.host_tier import check_host_blocks, offloading_args
+from cachelab.model.kv_model import KvModel
+from cachelab.engine.sizes import BlockSize, GiB, ModelLength, Sequences, VllmBlocks, check_batch, check_blocks
 from cachelab.engine.step_cost import StepCost, check_clock
 from cachelab.errors import ConfigError
-from cachelab.part import PART, Count
+from cachelab.strict_config import PART, Count
 from cachelab.request import Schedule
 
 if TYPE_CHECKING:
     from vllm.v1.engine import EngineCoreOutput
 
-    from cachelab.engine.recorded_executor import RecordedExecutor
+    from cachelab.engine.vllm.recorded_executor import RecordedExecutor
 
 
 @dataclass(frozen=True, config=PART)
@@ -77,7 +77,7 @@ class SimEngine:
 
     def run(self, schedule: Schedule, progress: Progress) -> EngineRun:
         """Run the schedule on a fresh engine core. Raises EngineError if vLLM refuses the arguments."""
-        from cachelab.engine.recorded_executor import RecordedExecutor
+        from cachelab.engine.vllm.recorded_executor import RecordedExecutor
 
         core = vllm_core.build_core(self.engine_args(), RecordedExecutor.of(self.kv_model))
         try:

@@ -6,7 +6,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.errors import ConfigError
-from cachelab.part import PART
+from cachelab.strict_config import PART
 
 NS_PER_S = 1_000_000_000
 

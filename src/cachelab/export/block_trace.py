@@ -11,10 +11,10 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from cachelab.dataset.trace_writer import write_trace
+from cachelab.export.trace_writer import write_trace
 from cachelab.errors import ConfigError
-from cachelab.part import PART, Count, FilePath
-from cachelab.replay.chains import ROOT, chain_requests
+from cachelab.strict_config import PART, Count, FilePath
+from cachelab.prefix_cache.block_ids import ROOT, chain_requests
 from cachelab.request import Schedule
 
 log = logging.getLogger(__name__)

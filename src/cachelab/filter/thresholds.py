@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 from cachelab.conversation import TokenizedConversation
 from cachelab.errors import ConfigError
 from cachelab.filter.base import Filtered
-from cachelab.part import PART, Count
+from cachelab.strict_config import PART, Count
 
 Reason = Literal["min_turns", "max_turns", "max_prompt_tokens", "max_conversations", "max_requests"]
 REASONS: tuple[Reason, ...] = ("min_turns", "max_turns", "max_prompt_tokens", "max_conversations", "max_requests")

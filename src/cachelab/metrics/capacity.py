@@ -9,7 +9,7 @@ from cachelab.metrics.hits import Int64s
 from cachelab.metrics.observation import Observation
 from cachelab.metrics.once import once
 from cachelab.metrics.ratio import Ratio
-from cachelab.replay.curve import LruCurve, Rates, opt_hit_blocks, rates
+from cachelab.prefix_cache.hit_rate_curve import LruCurve, Rates, opt_hit_blocks, rates
 
 WITHIN = 0.01
 """How near to the ceiling the knee is: one point of the hit rate."""

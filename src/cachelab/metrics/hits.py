@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cachelab.replay.paths import BlockPaths
+from cachelab.prefix_cache.accesses import BlockPaths
 from cachelab.request import RequestRecord
 
 Int64s = npt.NDArray[np.int64]

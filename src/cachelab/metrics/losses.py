@@ -10,9 +10,9 @@ from cachelab.metrics.hits import Int64s
 from cachelab.metrics.observation import Observation
 from cachelab.metrics.once import once
 from cachelab.metrics.ratio import Ratio
-from cachelab.replay.cache import replay_cache
-from cachelab.replay.chains import seen_tokens
-from cachelab.replay.curve import opt_hit_blocks
+from cachelab.prefix_cache.lru import replay_cache
+from cachelab.prefix_cache.block_ids import seen_tokens
+from cachelab.prefix_cache.hit_rate_curve import opt_hit_blocks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,7 +107,7 @@ def lost(observation: Observation, term: str) -> Ratio:
 
 
 def _in_flight(observation: Observation, ideal_blocks: Int64s) -> Int64s:
-    from cachelab.replay.kernels.flight import blocks_in_flight
+    from cachelab.prefix_cache.kernels.in_flight import blocks_in_flight
 
     def times(name: str) -> Int64s:
         return np.asarray([getattr(record, name) for record in observation.completed], np.int64)

@@ -9,8 +9,8 @@ import numpy as np
 from cachelab.engine.base import EngineCounters, EngineRun
 from cachelab.errors import EngineError
 from cachelab.metrics.hits import Hits, Int64s
-from cachelab.replay.chains import BlockChains, RequestBlocks, chain_requests
-from cachelab.replay.paths import BlockPaths
+from cachelab.prefix_cache.block_ids import BlockChains, RequestBlocks, chain_requests
+from cachelab.prefix_cache.accesses import BlockPaths
 from cachelab.request import Request, RequestRecord
 
 

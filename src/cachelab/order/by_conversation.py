@@ -6,7 +6,7 @@ from itertools import chain
 from pydantic.dataclasses import dataclass
 
 from cachelab.order.conversations import by_conversation
-from cachelab.part import PART
+from cachelab.strict_config import PART
 from cachelab.request import Request, Schedule
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pydantic.dataclasses import dataclass
 
-from cachelab.part import PART
+from cachelab.strict_config import PART
 from cachelab.request import Request, Schedule
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cachelab.experiment import Result
+from cachelab.pipeline import Result
 from cachelab.metrics.base import AnyMetric
 from cachelab.report.section import grouped
 

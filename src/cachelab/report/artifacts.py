@@ -12,17 +12,17 @@ from typing import Any, get_args
 import numpy as np
 
 from cachelab.config import Artifact
-from cachelab.dataset.block_trace_rows import block_trace_rows
-from cachelab.dataset.trace_writer import trace_rows, write_trace
+from cachelab.export.block_trace_rows import block_trace_rows
+from cachelab.export.trace_writer import trace_rows, write_trace
 from cachelab.disk import writing
-from cachelab.experiment import Result
+from cachelab.pipeline import Result
 from cachelab.metrics.base import AnyMetric
 from cachelab.metrics.blocks import block_table
 from cachelab.metrics.capacity import capacity_table
 from cachelab.metrics.losses import losses_table
 from cachelab.metrics.requests import request_table
 from cachelab.metrics.turn import turn_table
-from cachelab.replay.chains import is_block_trace
+from cachelab.prefix_cache.block_ids import is_block_trace
 from cachelab.report.figures import FIGURES, draw
 from cachelab.report.summary import summary
 from cachelab.tracking.description import RunDescription

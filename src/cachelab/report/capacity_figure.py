@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cachelab.experiment import Result
+from cachelab.pipeline import Result
 from cachelab.metrics.capacity import DEFINITIONS, capacity_table, gib, knee_blocks
 from cachelab.metrics.hit_rate import first_prefill
 from cachelab.metrics.ideal import ideal

@@ -9,11 +9,11 @@ from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cachelab.experiment import Result
+from cachelab.pipeline import Result
 from cachelab.report.fitted import fitted
 from cachelab.report.section import Section
 from cachelab.report.sections import context, headline, sections
-from cachelab.report.sweep_report import SweepReport
+from cachelab.sweep.sweep_report import SweepReport
 from cachelab.tracking.description import RunDescription
 
 _MAX_TURNS = 12

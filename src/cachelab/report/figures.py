@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cachelab.experiment import Result
+from cachelab.pipeline import Result
 from cachelab.metrics.requests import request_table
 from cachelab.metrics.reuse import gaps_requests, gaps_s
 from cachelab.report.axes import BLUE, GREEN, GREY, ORANGE, RED, blank_figure, legend_outside, plain_ticks, whole_ticks

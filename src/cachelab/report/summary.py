@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from cachelab.experiment import Result
+from cachelab.pipeline import Result
 from cachelab.metrics.base import AnyMetric
 from cachelab.report.section import ABSENT, Section, plain
 from cachelab.report.sections import context, headline, sections

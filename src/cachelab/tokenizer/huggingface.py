@@ -14,8 +14,8 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import TokenIds, TokenizedTurn, Turn, common_prefix
 from cachelab.errors import TokenizerError
-from cachelab.hub import is_path, shortened, why_refused
-from cachelab.part import PART, FilePath, Text
+from cachelab.model.hub import is_path, shortened, why_refused
+from cachelab.strict_config import PART, FilePath, Text
 
 TEMPLATE_DATE = datetime(2024, 7, 26)
 """What a template that asks for the date is told: a prompt must not depend on the day on which it was made."""

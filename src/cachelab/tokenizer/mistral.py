@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import TokenIds, TokenizedTurn, Turn
 from cachelab.errors import TokenizerError
-from cachelab.part import PART
+from cachelab.strict_config import PART
 
 VOCABULARY = "tekken_240718.json"
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import TokenizedConversation, TokenizedTurn
-from cachelab.part import PART
+from cachelab.strict_config import PART
 from cachelab.request import Request
 from cachelab.tokens import BlockTokens
 from cachelab.trace.base import TraceRequests

@@ -6,7 +6,7 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import TokenizedConversation
 from cachelab.errors import ConfigError
-from cachelab.part import PART
+from cachelab.strict_config import PART
 from cachelab.request import Request
 from cachelab.trace.base import TraceRequests
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import cachelab
 from cachelab.secret import masked
-from cachelab.used import used_settings
+from cachelab.used_settings import used_settings
 
 log = logging.getLogger(__name__)
 

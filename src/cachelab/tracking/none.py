@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.dataset.base import LoadedDataset
 from cachelab.metrics.base import Numbers
-from cachelab.part import PART
+from cachelab.strict_config import PART
 from cachelab.tracking.description import RunDescription
 
 

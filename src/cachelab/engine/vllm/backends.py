@@ -1,0 +1,89 @@
+"""vLLM's CPU and CUDA backends with a real model, in this process."""
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from cachelab.engine.vllm import core as vllm_core
+from cachelab.engine.vllm.host_tier import GIB
+from cachelab.engine.sizes import BlockSize
+from cachelab.model.source import TINY
+from cachelab.engine.vllm.real_engine import MemoryBytes, VllmEngine
+from cachelab.errors import ConfigError, EngineError
+from cachelab.strict_config import PART
+
+
+@dataclass(frozen=True, config=PART)
+class CpuEngine(VllmEngine):
+    """Real forward passes on the CPU.
+
+    `num_threads` None means one thread for the tiny model, which more would only slow down, and all cores for another.
+    The KV memory is `kv_cache_memory_bytes`, or `gpu_memory_utilization` of the machine's memory where that is None.
+    vLLM's CPU backend has no host tier.
+    """
+
+    block_size: BlockSize = 32
+    kv_cache_memory_bytes: MemoryBytes | None = GIB
+    enforce_eager: bool = True
+    num_threads: Annotated[int, Field(gt=0, le=4096)] | None = None
+
+    backend: ClassVar[str] = "cpu"
+    block_size_step: ClassVar[int] = 32
+    memory_key: ClassVar[str] = "engine.kv_cache_memory_bytes"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.host_cache_gib:
+            raise ConfigError(
+                "engine.host_cache_gib: vLLM's cpu backend has no host tier (its KV offloading runs on CUDA-alike and "
+                "XPU devices): set it to 0, or take engine=sim or engine=cuda"
+            )
+
+    def prepare(self) -> None:
+        """Set the number of threads that torch and vLLM compute with in this process."""
+        if (found := vllm_core.backend()) != "cpu":
+            raise EngineError(
+                f"engine=cpu: vLLM {self.version} here computes on {found or 'nothing that it found'}: install "
+                "cachelab[cpu] in an environment of its own, or take engine=cuda or engine=sim"
+            )
+        from torch import _C
+
+        # vLLM's CPU worker replaces torch.set_num_threads by a function that does nothing.
+        _C.set_num_threads(self.num_threads or (1 if self.model == TINY else len(os.sched_getaffinity(0))))
+
+    def forcing_args(self) -> Mapping[str, Any]:
+        from cachelab.engine.vllm.teacher_forcing import ForcedReply
+
+        return {"logits_processors": [ForcedReply]}
+
+
+@dataclass(frozen=True, config=PART)
+class CudaEngine(VllmEngine):
+    """Real forward passes on NVIDIA GPUs.
+
+    `host_cache_gib` turns on vLLM's own KV offloading to main memory.
+    """
+
+    backend: ClassVar[str] = "cuda"
+    block_size_step: ClassVar[int] = 16
+    memory_key: ClassVar[str] = "engine.gpu_memory_utilization (or engine.kv_cache_memory_bytes)"
+
+    def prepare(self) -> None:
+        """Check that the machine has the memory asked for, and a GPU."""
+        machine_gib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIB
+        if self.host_cache_gib > machine_gib:
+            raise EngineError(
+                f"engine.host_cache_gib: {self.host_cache_gib:g} GiB is more than this machine's {machine_gib:.1f} GiB "
+                "of memory: set less"
+            )
+        if vllm_core.backend() != "cuda":
+            raise EngineError(
+                f"engine=cuda: vLLM {self.version} finds no NVIDIA GPU here: run on a machine with a GPU, its driver "
+                "and cachelab[cuda], or take engine=cpu (real model) or engine=sim (exact blocks, no model)"
+            )
+
+    def forcing_args(self) -> Mapping[str, Any]:
+        return {"enable_trace_replay": True}  # vLLM's own, on its model runner V2

@@ -1,0 +1,221 @@
+"""Runs a schedule on a vLLM engine core, and keeps the record of every request."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+
+import numpy as np
+
+from cachelab.engine.vllm import core as vllm_core
+from cachelab.engine.base import EngineCounters, EngineRun, Progress, why_rejected
+from cachelab.engine.history import Dataset, History, HistoryLost
+from cachelab.errors import EngineError
+from cachelab.request import Request, RequestRecord, Schedule, Stage
+from cachelab.tokens import AnyTokens
+
+if TYPE_CHECKING:
+    from vllm.v1.engine import EngineCoreOutput
+    from vllm.v1.engine.core import EngineCore
+
+log = logging.getLogger(__name__)
+
+MAX_IDLE_STEPS = 10_000
+"""Steps in a row in which nothing ran and nothing ended, after which the engine is taken to be stuck."""
+
+
+_TOTALS: Final = ("queries", "hits", "preempted_queries", "preempted_hits", "host_queries", "host_hits")
+
+
+class Timeline(Protocol):
+    """The clock of an engine. Times are nanoseconds."""
+
+    kind: Literal["simulated", "wall"]
+
+    def now_ns(self) -> int: ...
+
+    def first_scheduled_ns(self, output: "EngineCoreOutput") -> int:
+        """When the request of this (first) output was first scheduled."""
+        ...
+
+
+@dataclass
+class _InFlight:
+    request: Request
+    lane: Iterator[Request]
+    record: RequestRecord
+    prompt_ids: AnyTokens
+    reply_tokens: int
+    preemptions: int = 0
+    output_ids: list[int] = field(default_factory=list)
+
+
+@dataclass
+class Driver:
+    """One run of one engine core: mutated as the run goes on, read out once by `run`.
+
+    `max_output_tokens` cuts each reply; what max_model_len cuts is counted besides. `ran` are the requests as they ran.
+    """
+
+    core: "EngineCore"
+    timeline: Timeline
+    max_model_len: int
+    progress: Progress
+    kv_usage_max: Callable[[], float]
+    max_output_tokens: int | None = None
+    history: History = field(default_factory=Dataset)
+    ran: dict[str, Request] = field(default_factory=dict)
+    records: dict[str, RequestRecord] = field(default_factory=dict)
+    in_flight: dict[str, _InFlight] = field(default_factory=dict)
+    submitted: list[str] = field(default_factory=list)
+    totals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_TOTALS, 0))
+    steps: int = 0
+
+    def run(self, schedule: Schedule) -> EngineRun:
+        """Run stage by stage. Raises EngineError if the engine gets stuck or loses a request."""
+        log.info("engine is up: submitting the first of %d requests", len(schedule))
+        for stage in schedule.stages:
+            self._run_stage(stage)
+        log.info("engine is done after %d steps", self.steps)
+        missing = next((request.id for request in schedule if request.id not in self.records), None)
+        if missing is not None:
+            raise EngineError(f"request {missing} was submitted and never ended")
+        index = _prefill_indices([self.records[request_id] for request_id in self.submitted])
+        records = [replace(self.records[request.id], prefill_index=index.get(request.id)) for request in schedule]
+        return EngineRun(records, self._counters(), [self.ran.get(request.id, request) for request in schedule])
+
+    def _run_stage(self, stage: Stage) -> None:
+        for lane in stage:
+            self._submit_next(iter(lane))
+        idle_steps = 0
+        while self.in_flight:
+            outputs, executed = vllm_core.step(self.core)
+            self.steps += executed
+            ended = 0
+            for batch in outputs:
+                if batch.scheduler_stats is not None:
+                    self._count(batch.scheduler_stats)
+                for output in batch.outputs:
+                    ended += self._take(output)
+            if ended:
+                self.progress(ended)
+            idle_steps = 0 if executed or ended else idle_steps + 1
+            if idle_steps > MAX_IDLE_STEPS:
+                stuck = ", ".join(list(self.in_flight)[:3])
+                raise EngineError(f"the engine scheduled nothing in {idle_steps} steps; waiting: {stuck}")
+
+    def _submit_next(self, lane: Iterator[Request]) -> None:
+        for request in lane:
+            try:
+                prompt_ids = self.history.prompt_ids(request)
+            except HistoryLost as lost:
+                self._reject(request, len(request.prompt_ids), str(lost))
+                continue
+            if (reason := why_rejected(len(prompt_ids), self.max_model_len)) is not None:
+                self._reject(request, len(prompt_ids), reason)
+                continue
+            room = self.max_model_len - len(prompt_ids)
+            # A reply of no tokens cannot be run: the engine generates one, as it must to end a request.
+            wanted = max(1, len(request.reply_ids))
+            allowed = min(wanted, self.max_output_tokens or wanted)
+            reply_tokens = min(allowed, room)
+            record = RequestRecord(
+                request.id,
+                request.conversation_id,
+                request.turn_index,
+                "completed",
+                len(prompt_ids),
+                reply_tokens_cut=allowed - reply_tokens,
+                submitted_ns=self.timeline.now_ns(),
+            )
+            self.in_flight[request.id] = _InFlight(request, lane, record, prompt_ids, reply_tokens)
+            reply = request.reply_ids[:reply_tokens].tolist() or [0]
+            self.submitted.append(request.id)
+            vllm_core.submit(
+                self.core, request.id, prompt_ids.tolist(), reply, reply_tokens, number=len(self.submitted)
+            )
+            return
+
+    def _reject(self, request: Request, prompt_tokens: int, reason: str) -> None:
+        self.records[request.id] = RequestRecord(
+            request.id, request.conversation_id, request.turn_index, "rejected", prompt_tokens, reason
+        )
+        self.progress(1)
+
+    def _take(self, output: "EngineCoreOutput") -> bool:
+        """Note one output; True if its request has ended."""
+        flight = self.in_flight[output.request_id]
+        flight.output_ids += output.new_token_ids
+        if output.events:
+            flight.preemptions += sum(event.type.name == "PREEMPTED" for event in output.events)
+        if (stats := output.prefill_stats) is not None:
+            flight.record = replace(
+                flight.record,
+                cached_tokens=stats.num_local_cached_tokens,
+                host_cached_tokens=stats.num_external_cached_tokens,
+                first_scheduled_ns=self.timeline.first_scheduled_ns(output),
+                first_token_ns=self.timeline.now_ns(),
+            )
+        if output.finish_reason is None:
+            return False
+        if str(output.finish_reason) != "length":
+            raise EngineError(f"request {output.request_id} ended early: {output.finish_reason} {output.stop_reason}")
+        if len(flight.output_ids) != flight.reply_tokens:
+            came = f"{len(flight.output_ids)} tokens came, {flight.reply_tokens} were asked for"
+            raise EngineError(f"request {output.request_id} ended early: {came}")
+        del self.in_flight[output.request_id]
+        self.records[output.request_id] = replace(
+            flight.record,
+            preemptions=flight.preemptions,
+            reply_tokens=len(flight.output_ids),
+            finished_ns=self.timeline.now_ns(),
+        )
+        self._remember(flight)
+        self._submit_next(flight.lane)
+        return True
+
+    def _remember(self, flight: _InFlight) -> None:
+        request, output_ids = flight.request, np.asarray(flight.output_ids, dtype=np.int32)
+        self.history.note(request, flight.prompt_ids, output_ids)
+        if flight.prompt_ids is request.prompt_ids and np.array_equal(request.reply_ids, output_ids):
+            return
+        self.ran[request.id] = replace(request, prompt_ids=flight.prompt_ids, reply_ids=output_ids, kept_tokens=0)
+
+    def _count(self, stats: Any) -> None:
+        local, host = stats.prefix_cache_stats, stats.connector_prefix_cache_stats
+        for name, value in (
+            ("queries", local.queries),
+            ("hits", local.hits),
+            ("preempted_queries", local.preempted_queries),
+            ("preempted_hits", local.preempted_hits),
+            ("host_queries", host.queries if host else 0),
+            ("host_hits", host.hits if host else 0),
+        ):
+            self.totals[name] += value
+
+    def _counters(self) -> EngineCounters:
+        has_host = self.core.scheduler.get_kv_connector() is not None
+        totals = self.totals
+        return EngineCounters(
+            clock=self.timeline.kind,
+            block_size=int(self.core.vllm_config.cache_config.block_size),
+            num_blocks=vllm_core.usable_blocks(self.core),
+            steps=self.steps,
+            kv_usage_max=self.kv_usage_max(),
+            queries_tokens=totals["queries"],
+            hits_tokens=totals["hits"],
+            preempted_queries_tokens=totals["preempted_queries"],
+            preempted_hits_tokens=totals["preempted_hits"],
+            host_queries_tokens=totals["host_queries"] if has_host else None,
+            host_hits_tokens=totals["host_hits"] if has_host else None,
+            num_host_blocks=vllm_core.host_blocks(self.core),
+        )
+
+
+def _prefill_indices(completed: Sequence[RequestRecord]) -> dict[str, int]:
+    """Numbers requests, given in order of submission, by the time of their first prefill.
+
+    The scheduler serves first come, first served: requests first scheduled in one step are in order of submission.
+    """
+    in_order = sorted(completed, key=lambda record: record.first_scheduled_ns or 0)
+    return {record.request_id: index for index, record in enumerate(in_order)}

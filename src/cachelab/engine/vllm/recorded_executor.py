@@ -1,0 +1,144 @@
+"""A vLLM executor without a model: it answers each request with the reply that was recorded for it.
+
+Imports vLLM: import it only where an engine is built.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from vllm.v1.core.sched.output import SchedulerOutput
+from vllm.v1.executor.abstract import Executor
+from vllm.v1.kv_cache_interface import FullAttentionSpec
+from vllm.v1.outputs import EMPTY_MODEL_RUNNER_OUTPUT, ModelRunnerOutput
+
+from cachelab.engine.vllm.host_tier import completed_transfers
+from cachelab.model.kv_model import KvModel
+from cachelab.engine.step_cost import StepCost
+from cachelab.engine.vllm.core import REPLY
+
+PLENTY_OF_BYTES = 1 << 60
+"""Memory that the executor claims to have: the number of blocks is set by `num_gpu_blocks_override` alone."""
+
+
+@dataclass(slots=True)
+class _Reply:
+    """How far one request has got: tokens of its reply handed out, positions whose KV has been computed."""
+
+    token_ids: list[int]
+    prompt_tokens: int
+    num_given: int = 0
+    num_computed: int = 0
+
+
+class RecordedExecutor(Executor):
+    """Answers the engine core's calls itself; time is `now_ns`, which each step advances by its cost.
+
+    `jump` hands out all but the last token of a reply with the prefill and the last one a step later. With one request
+    at a time that gives the same blocks at the same times as token by token; with more it would not.
+    """
+
+    supports_pp = False
+    kv_model = KvModel()
+
+    @classmethod
+    def of(cls, kv_model: KvModel) -> "type[RecordedExecutor]":
+        """This executor with the KV cache of a model: vLLM builds the executor itself, from a class."""
+        return type(cls.__name__, (cls,), {"kv_model": kv_model})
+
+    def _init_executor(self) -> None:
+        self.cost = StepCost()
+        self.jump = False
+        self.observe_usage: Callable[[], float] = lambda: 0.0
+        self.now_ns = 0
+        self.kv_usage_max = 0.0
+        self.first_scheduled_ns: dict[str, int] = {}
+        self._replies: dict[str, _Reply] = {}
+
+    def collective_rpc(self, method: Any, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(f"the recorded executor has no worker to ask for {method}")
+
+    def check_health(self) -> None:
+        return
+
+    def shutdown(self) -> None:
+        self._replies.clear()
+
+    @property
+    def supported_tasks(self) -> tuple[str, ...]:
+        return ("generate",)
+
+    def get_kv_cache_specs(self) -> list[dict[str, Any]]:
+        num_layers, bytes_per_layer = self.kv_model.layers
+        # Only the size of a token's KV counts here: keys and values as two vectors of bytes.
+        spec = FullAttentionSpec(
+            block_size=self.cache_config.block_size, num_kv_heads=1, head_size=bytes_per_layer // 2, dtype=torch.uint8
+        )
+        return [{f"model.layers.{layer}.self_attn.attn": spec for layer in range(num_layers)}]
+
+    def get_kv_connector_handshake_metadata(self) -> list[Any]:
+        return []
+
+    def determine_available_memory(self) -> list[int]:
+        return [PLENTY_OF_BYTES]
+
+    def get_supported_kv_cache_layouts(self) -> list[list[str]]:
+        return [["NHD"]]
+
+    def set_kv_cache_layout(self, layout_name: str) -> None:
+        return
+
+    def initialize_from_config(self, kv_cache_configs: Any) -> None:
+        return
+
+    def compile_or_warm_up_model(self) -> None:
+        return
+
+    def execute_model(self, scheduler_output: SchedulerOutput, non_block: bool = False) -> Any:
+        output = replace(self._answer(scheduler_output), kv_connector_output=completed_transfers(scheduler_output))
+        if not non_block:
+            return output
+        future: Future[ModelRunnerOutput] = Future()
+        future.set_result(output)
+        return future
+
+    def _answer(self, scheduled: SchedulerOutput) -> ModelRunnerOutput:
+        for request_id in scheduled.finished_req_ids:
+            self._replies.pop(request_id, None)
+        starts: dict[str, int] = {}
+        for new in scheduled.scheduled_new_reqs:
+            starts[new.req_id] = new.num_computed_tokens
+            # A request that was preempted may come back as new: it keeps the place that it had reached.
+            if new.req_id not in self._replies:
+                self._replies[new.req_id] = _Reply(new.sampling_params.extra_args[REPLY], new.prompt_len)
+                self.first_scheduled_ns[new.req_id] = self.now_ns
+        cached = scheduled.scheduled_cached_reqs
+        starts.update(zip(cached.req_ids, cached.num_computed_tokens, strict=True))
+        if not scheduled.num_scheduled_tokens:
+            return EMPTY_MODEL_RUNNER_OUTPUT
+
+        prefill_tokens = decode_tokens = decode_sequences = 0
+        sampled: list[list[int]] = []
+        for request_id, num_tokens in scheduled.num_scheduled_tokens.items():
+            reply, start = self._replies[request_id], starts[request_id]
+            end = start + num_tokens
+            # Positions of the prompt, and those computed once already before a preemption, go in as one batch.
+            batched = max(0, min(end, max(reply.prompt_tokens, reply.num_computed)) - start)
+            prefill_tokens += batched
+            decode_tokens = max(decode_tokens, num_tokens - batched)
+            decode_sequences += num_tokens > batched
+            reply.num_computed = max(reply.num_computed, end)
+            sampled.append(self._next_tokens(reply) if end == reply.prompt_tokens + reply.num_given else [])
+        self.kv_usage_max = max(self.kv_usage_max, self.observe_usage())
+        self.now_ns += self.cost.step_ns(prefill_tokens, decode_sequences, max(1, decode_tokens))
+        request_ids = list(scheduled.num_scheduled_tokens)
+        return ModelRunnerOutput(request_ids, {r: i for i, r in enumerate(request_ids)}, sampled)
+
+    def _next_tokens(self, reply: _Reply) -> list[int]:
+        left = len(reply.token_ids) - reply.num_given
+        count = left - 1 if self.jump and left > 1 else 1
+        tokens = reply.token_ids[reply.num_given : reply.num_given + count]
+        reply.num_given += count
+        return tokens

@@ -1,0 +1,157 @@
+"""Published numbers that a trace at hand can check: what was printed, what comes out here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from cachelab.metrics.base import Metric
+from cachelab.metrics.capacity import lru_curve
+from cachelab.metrics.hits import Int64s
+from cachelab.metrics.ideal import ideal_steady
+from cachelab.metrics.observation import Observation
+from cachelab.prefix_cache.hit_rate_curve import opt_hit_blocks, rates
+
+_TENTH = 0.001  # a published rate has one decimal: a tenth of a point off is the same number
+_MOONCAKE = (12_031, 288_500)
+"""Requests and listed blocks of Mooncake's conversation trace (kvcache-ai/Mooncake, FAST'25 release)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A number as it was published (None: not published, shown beside another) and the function that makes it anew."""
+
+    name: str
+    unit: str
+    what: str
+    published: float | None
+    tolerance: float
+    compute: Callable[[Observation], float | None]
+
+    @property
+    def metric(self) -> Metric:
+        return Metric(f"published/{self.name}", self.unit, f"{self.what}.", self.compute)
+
+    def holds(self, observation: Observation, value: float) -> bool | None:
+        """Whether the value is the published one; None where this is another trace, or nothing was published."""
+        if self.published is None or not (_is_mooncake(observation) or observation.counters.rules == "vllm"):
+            return None
+        return abs(value - self.published) <= self.tolerance + 1e-12
+
+
+def _is_mooncake(observation: Observation) -> bool:
+    return (len(observation.requests), len(observation.paths.blocks)) == _MOONCAKE
+
+
+def _of_trace(compute: Callable[[Observation], float | None]) -> Callable[[Observation], float | None]:
+    return lambda observation: compute(observation) if observation.counters.rules == "trace" else None
+
+
+def _steady(observation: Observation, hit_blocks: Int64s) -> float | None:
+    value = float(rates(observation.paths, hit_blocks[None]).steady[0])
+    return None if np.isnan(value) else value
+
+
+def _objects(observation: Observation, size: int, *, by_use: bool) -> float | None:
+    from cachelab.prefix_cache.kernels.object_cache import object_cache
+
+    paths = observation.paths
+    return _steady(observation, object_cache(paths.blocks, paths.offsets, paths.num_ids, size, by_use))
+
+
+def _object_lru(size: int) -> Callable[[Observation], float | None]:
+    return _of_trace(lambda observation: _objects(observation, size, by_use=True))
+
+
+def _fifo(size: int) -> Callable[[Observation], float | None]:
+    return _of_trace(lambda observation: _objects(observation, size, by_use=False))
+
+
+def _lru(size: int) -> Callable[[Observation], float | None]:
+    return _of_trace(lambda observation: float(lru_curve(observation).rates([size]).steady[0]))
+
+
+def _opt(size: int) -> Callable[[Observation], float | None]:
+    return _of_trace(lambda observation: _steady(observation, opt_hit_blocks(observation.paths, [size])[0]))
+
+
+def _multi_turn(observation: Observation) -> float | None:
+    if observation.counters.rules == "trace" or not observation.requests:
+        return None
+    turns: dict[str, int] = {}
+    for request in observation.requests.values():
+        turns[request.conversation_id] = max(turns.get(request.conversation_id, 0), request.turn_index)
+    return float(np.mean([last > 0 for last in turns.values()]))
+
+
+def _by_size(tokens: int, percent: float) -> tuple[Claim, Claim]:
+    blocks, text = tokens // 512, f"{tokens >> 10}k"
+    return (
+        Claim(
+            f"object_lru_{text}_tokens",
+            "ratio",
+            f"Last half, LRU of single blocks, {tokens:,} tokens",
+            percent / 100,
+            _TENTH,
+            _object_lru(blocks),
+        ),
+        Claim(
+            f"prefix_lru_{text}_tokens",
+            "ratio",
+            f"Last half, LRU of prefixes (deepest first), {tokens:,} tokens",
+            None,
+            0.0,
+            _lru(blocks),
+        ),
+    )
+
+
+def _by_policy(size: int, *percents: float) -> tuple[Claim, ...]:
+    policies = (("fifo", "first in, first out", _fifo), ("lru", "LRU of prefixes", _lru), ("opt", "optimum", _opt))
+    return tuple(
+        Claim(
+            f"{key}_{size}_blocks",
+            "ratio",
+            f"Last half, {words}, {size:,} blocks",
+            percent / 100,
+            _TENTH,
+            make(size),
+        )
+        for (key, words, make), percent in zip(policies, percents, strict=True)
+    )
+
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim("requests", "requests", "Requests", 12_031, 0, _of_trace(lambda run: float(len(run.requests)))),
+    Claim("mean_input", "tokens", "Mean prompt", 12_035, 0.5, _of_trace(lambda run: float(np.mean(run.prompt_tokens)))),
+    Claim(
+        "ceiling",
+        "ratio",
+        "Last half, infinite cache",
+        0.398,
+        _TENTH,
+        _of_trace(lambda run: ideal_steady(run).value),
+    ),
+    *_by_size(16 << 10, 3.6),
+    *_by_size(64 << 10, 4.5),
+    *_by_size(256 << 10, 4.5),
+    *_by_size(1 << 20, 5.6),
+    *_by_size(4 << 20, 18.8),
+    *_by_size(16 << 20, 35.6),
+    *_by_policy(1_409, 4.8, 4.9, 23.0),
+    *_by_policy(5_637, 12.2, 13.1, 37.3),
+    *_by_policy(11_275, 19.6, 23.3, 39.8),
+    *_by_policy(22_550, 27.8, 31.7, 39.8),
+    Claim("sharegpt_multi_turn", "ratio", "ShareGPT conversations of two turns and more", 0.73, 0.03, _multi_turn),
+)
+
+
+def _failed(observation: Observation) -> float:
+    values = [(claim, claim.compute(observation)) for claim in CLAIMS]
+    return float(sum(value is not None and claim.holds(observation, value) is False for claim, value in values))
+
+
+METRICS = (
+    *(claim.metric for claim in CLAIMS),
+    Metric("published/failed", "numbers", "Published numbers that do not come out here.", _failed),
+)

@@ -1,0 +1,42 @@
+"""The size of a model's KV cache, without the model."""
+
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from cachelab.model.kv_config import kv_of_config
+from cachelab.strict_config import PART, FilePath
+
+Dtype = Literal["float32", "bfloat16", "float16", "fp8"]
+
+_BYTES: dict[Dtype, int] = {"float32": 4, "bfloat16": 2, "float16": 2, "fp8": 1}
+
+
+@dataclass(frozen=True, config=PART)
+class KvModel:
+    """What a token's keys and values take: the defaults are Llama-3.2-1B's, 32 KiB a token.
+
+    `config`, a model's Hugging Face config.json or the folder that holds one, takes the place of the other fields.
+    Raises ConfigError if it cannot be read, or if the model's cache does not grow by the same for each token.
+    """
+
+    num_layers: Annotated[int, Field(gt=0, le=10_000)] = 16
+    num_kv_heads: Annotated[int, Field(gt=0, le=65_536)] = 8
+    head_size: Annotated[int, Field(gt=0, le=65_536)] = 64
+    dtype: Dtype = "bfloat16"
+    config: FilePath | None = None
+
+    @cached_property
+    def layers(self) -> tuple[int, int]:
+        """The number of layers, and the bytes of a token's keys and values in each."""
+        if self.config is not None:
+            return kv_of_config(self.config)
+        return self.num_layers, 2 * self.num_kv_heads * self.head_size * _BYTES[self.dtype]
+
+    @property
+    def bytes_per_token(self) -> int:
+        """Keys and values of all heads and layers."""
+        num_layers, bytes_per_layer = self.layers
+        return num_layers * bytes_per_layer

@@ -1,0 +1,192 @@
+"""Which blocks are the same block: a block's identity is the chain (its parent block, its tokens)."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from cachelab.errors import EngineError
+from cachelab.prefix_cache.accesses import BlockPaths, Int32s, Int64s, Rules
+from cachelab.request import Request
+from cachelab.tokens import AnyTokens, BlockTokens, TokenIds
+
+ROOT = -1
+_DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True, eq=False)
+class BlockChains:
+    """The blocks of token sequences, in small integers: equal ids are equal chains, a parent's id is the smaller.
+
+    Sequence i has `ids[offsets[i]:offsets[i + 1]]`. Of each id, `parents` holds the parent and `where` the place in
+    `tokens` of its first `width` tokens, which the block repeats up to `block_size`.
+    """
+
+    ids: Int32s
+    offsets: Int64s
+    parents: Int32s
+    where: Int64s
+    tokens: Int32s
+    width: int
+    block_size: int
+
+    @classmethod
+    def of(cls, sequences: Sequence[AnyTokens], block_size: int, width: int | None = None) -> "BlockChains":
+        """Number the full blocks of the sequences, one sequence after another.
+
+        With `width` the sequences hold only so many tokens of each block, the others being the same again.
+        """
+        return cls.of_pieces([(sequence,) for sequence in sequences], block_size, width)
+
+    @classmethod
+    def of_pieces(
+        cls, sequences: Sequence[tuple[AnyTokens, ...]], block_size: int, width: int | None = None
+    ) -> "BlockChains":
+        """The same for sequences in pieces, each laid down once."""
+        from cachelab.prefix_cache.kernels.interning import intern
+
+        width = width or block_size
+        tokens, starts, lengths = _laid_down(sequences)
+        ids, offsets, parents, where = intern(tokens, starts, lengths, width)
+        return cls(ids, offsets, parents, where, tokens, width, block_size)
+
+    @property
+    def num_ids(self) -> int:
+        return len(self.parents)
+
+    @cached_property
+    def chains(self) -> Sequence[Int32s]:
+        """Each sequence's ids."""
+        return np.split(self.ids, self.offsets[1:-1]) if len(self.offsets) > 1 else []
+
+    def digests(self, blocks: Iterable[int]) -> Mapping[int, str]:
+        """A name for each block and its ancestors, the same in every process: 32 hex digits of a SHA-256 chain."""
+        digests: dict[int, bytes] = {ROOT: b""}
+        for block in blocks:
+            lineage = []
+            while block not in digests:
+                lineage.append(block)
+                block = int(self.parents[block])
+            for descendant in reversed(lineage):
+                parent = digests[int(self.parents[descendant])]
+                digests[descendant] = hashlib.sha256(parent + self._content(descendant)).digest()
+        return {block: digest[:_DIGEST_BYTES].hex() for block, digest in digests.items() if block != ROOT}
+
+    def _content(self, block: int) -> bytes:
+        start = int(self.where[block])
+        tokens = self.tokens[start : start + self.width].astype("<i4", copy=False).tobytes()
+        return tokens * (self.block_size // self.width)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RequestBlocks:
+    """The blocks of requests in the order in which they run, and what a cache sees of them."""
+
+    chains: BlockChains
+    paths: BlockPaths
+
+
+def chain_requests(
+    requests: Sequence[Request], reply_tokens: Sequence[int], block_size: int, rules: Rules
+) -> RequestBlocks:
+    """Number the blocks of requests, given in the order in which they run, as the rules count them.
+
+    `reply_tokens` are those that were generated; all but the last one's KV is computed. A block trace at its own block
+    size is not expanded to tokens: a number stands for its block. Raises EngineError for a prompt without listed blocks
+    under the rules of traces.
+    """
+    prompt_tokens = np.fromiter((len(request.prompt_ids) for request in requests), np.int64, len(requests))
+    if rules == "trace":
+        chains = BlockChains.of([_listed(request, block_size) for request in requests], block_size, width=1)
+        paths = BlockPaths.listed(chains.ids, chains.offsets, chains.num_ids, prompt_tokens, block_size)
+        return RequestBlocks(chains, paths)
+    replies = np.maximum(np.asarray(reply_tokens, np.int64) - 1, 0)
+    computed = prompt_tokens + replies
+    if all(_in_blocks(request, block_size) for request in requests):
+        full = (computed // block_size).tolist()
+        chains = BlockChains.of([_numbers(r, n) for r, n in zip(requests, full, strict=True)], block_size, width=1)
+    else:
+        pairs = zip(requests, replies.tolist(), strict=True)
+        chains = BlockChains.of_pieces([_computed(request, reply) for request, reply in pairs], block_size)
+    paths = BlockPaths.vllm(chains.ids, chains.num_ids, prompt_tokens, computed, block_size)
+    return RequestBlocks(chains, paths)
+
+
+def is_block_trace(requests: Iterable[Request]) -> bool:
+    """Whether the requests come from a block trace."""
+    return all(isinstance(request.prompt_ids, BlockTokens) for request in requests)
+
+
+def trace_block_size(requests: Iterable[Request]) -> int | None:
+    """The one block size of requests from a block trace; None for other requests."""
+    sizes = {
+        request.prompt_ids.block_size if isinstance(request.prompt_ids, BlockTokens) else None for request in requests
+    }
+    return sizes.pop() if len(sizes) == 1 else None
+
+
+def _listed(request: Request, block_size: int) -> TokenIds:
+    prompt = request.prompt_ids
+    if not isinstance(prompt, BlockTokens) or prompt.listed is None or prompt.block_size != block_size:
+        raise EngineError(
+            f"request {request.id} lists no blocks of {block_size} tokens: count with engine.rules=vllm, "
+            "or take dataset=block_trace"
+        )
+    return prompt.listed
+
+
+def _in_blocks(request: Request, block_size: int) -> bool:
+    sequences = (request.prompt_ids, request.reply_ids)
+    return all(isinstance(tokens, BlockTokens) and tokens.block_size == block_size for tokens in sequences)
+
+
+def _numbers(request: Request, full_blocks: int) -> TokenIds:
+    """A number for each full block. One that the prompt's end and the reply share has the number of the reply's."""
+    prompt, reply = request.prompt_ids, request.reply_ids
+    assert isinstance(prompt, BlockTokens)
+    assert isinstance(reply, BlockTokens)
+    of_prompt = len(prompt) // prompt.block_size
+    return np.concatenate([prompt.first_blocks(of_prompt), reply.first_blocks(max(full_blocks - of_prompt, 0))])
+
+
+def _computed(request: Request, reply_tokens: int) -> tuple[AnyTokens, ...]:
+    return (request.prompt_ids, request.reply_ids[:reply_tokens]) if reply_tokens else (request.prompt_ids,)
+
+
+def _laid_down(sequences: Sequence[tuple[AnyTokens, ...]]) -> tuple[TokenIds, Int64s, Int64s]:
+    """Sequences in pieces as one array, and where each begins and how long it is."""
+    lengths = np.fromiter((sum(map(len, pieces)) for pieces in sequences), np.int64, len(sequences))
+    all_pieces = [piece for pieces in sequences for piece in pieces]
+    tokens = np.concatenate(all_pieces, dtype=np.int32) if all_pieces else np.empty(0, np.int32)
+    return tokens, np.cumsum(lengths) - lengths, lengths
+
+
+def seen_tokens(requests: Sequence[Request], reply_tokens: Sequence[int], block_size: int, rules: Rules) -> Int64s:
+    """Leading prompt tokens of each request that an earlier one had too, whatever the blocks. Shape: (num_requests,).
+
+    Of a block trace whole blocks are known only: two partial ones are the same if their numbers are.
+    """
+    from cachelab.prefix_cache.kernels.radix import longest_known
+
+    sequences: list[tuple[AnyTokens, ...]] = []
+    asks: list[bool] = []
+    width = block_size if rules == "trace" or all(_in_blocks(request, block_size) for request in requests) else 1
+    for request, reply in zip(requests, reply_tokens, strict=True):
+        prompt = request.prompt_ids
+        if width == 1:
+            sequences.append(_computed(request, max(reply - 1, 0)))
+            asks.append(True)
+            continue
+        # What it asks for ends with the prompt; what it leaves goes on with the reply's blocks.
+        sequences.append((_listed(request, block_size),))
+        asks.append(True)
+        if rules == "vllm":
+            sequences.append((_numbers(request, (len(prompt) + max(reply - 1, 0)) // block_size),))
+            asks.append(False)
+    asking = np.asarray(asks, np.bool_)
+    known = longest_known(*_laid_down(sequences), asking)[asking]
+    prompt_tokens = np.fromiter((len(request.prompt_ids) for request in requests), np.int64, len(requests))
+    seen: Int64s = np.minimum(known * width, prompt_tokens)
+    return seen

@@ -1,0 +1,193 @@
+"""Hits at every size of the cache at once."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cachelab.prefix_cache.lru import replay_cache
+from cachelab.prefix_cache.accesses import BlockPaths, Int64s
+
+Floats = npt.NDArray[np.float64]
+
+REQUEST, PREVIOUS, DISTANCE, LENGTH = range(4)
+"""Columns of a table of runs (see replay/kernels/runs.py)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rates:
+    """Hit rates at several sizes, in the four definitions that are in use. Shape of each: (num_sizes,).
+
+    block: hit blocks / prompt blocks. token: cached tokens / prompt tokens. per_request: mean over the requests of
+    cached / prompt tokens. steady: token, over the last 50 % of the requests.
+    """
+
+    block: Floats
+    token: Floats
+    per_request: Floats
+    steady: Floats
+
+
+def rates(paths: BlockPaths, hit_blocks: Int64s) -> Rates:
+    """The rates of known hit blocks. Shape of hit_blocks: (num_sizes, num_requests)."""
+    cached = paths.cached_tokens(hit_blocks)
+    tokens = paths.prompt_tokens
+    half = paths.num_requests // 2
+    with np.errstate(invalid="ignore"):
+        return Rates(
+            block=hit_blocks.sum(axis=1) / paths.prompt_blocks.sum(),
+            token=cached.sum(axis=1) / tokens.sum(),
+            per_request=(cached / tokens).sum(axis=1) / np.float64(paths.num_requests),
+            steady=cached[:, half:].sum(axis=1) / tokens[half:].sum(),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LruCurve:
+    """The least recently used cache, exact at every size that it is asked for.
+
+    A piece (first size, table of runs) holds from its first size up to the next piece's. Without pieces each size that
+    is asked for is simulated on its own.
+    """
+
+    paths: BlockPaths
+    pieces: tuple[tuple[int, Int64s], ...]
+
+    @classmethod
+    def of(cls, paths: BlockPaths) -> "LruCurve":
+        """One pass for all sizes; no pass where requests compute blocks that the cache holds already.
+
+        Which of the two copies is used later depends on the size: simulating the sizes that matter is then faster.
+        """
+        from cachelab.prefix_cache.kernels.reuse_distance import runs
+
+        rows, copies = runs(paths.blocks, paths.offsets, paths.lookups, paths.tails, paths.num_ids)
+        return cls(paths, () if copies else ((_smallest(paths), rows),))
+
+    @classmethod
+    def in_pieces(cls, paths: BlockPaths) -> "LruCurve":
+        """All sizes, copies or not: two passes for each size at which another copy comes into use."""
+        from cachelab.prefix_cache.kernels.reuse_distance import runs_between
+
+        pieces: list[tuple[int, Int64s]] = []
+        waiting = [(_smallest(paths), len(paths.blocks) + 2)]
+        while waiting:
+            low, high = waiting.pop()
+            rows, split = runs_between(
+                paths.blocks, paths.offsets, paths.lookups, paths.tails, paths.num_ids, low, high
+            )
+            if split:
+                waiting += [(split, high), (low, split)]
+            else:
+                pieces.append((low, rows))
+        return cls(paths, tuple(pieces))
+
+    @property
+    def smallest(self) -> int:
+        """The least size that has room for each request alone; 1 where requests may be larger than the cache."""
+        return _smallest(self.paths)
+
+    @property
+    def largest(self) -> int:
+        """The least size from which on nothing more is hit."""
+        if self.pieces:
+            rows = self.pieces[-1][1]
+            return max(int((rows[:, DISTANCE] + rows[:, LENGTH] - 1).max(initial=1)), self.smallest)
+        return self.knee(int(self.paths.ideal_hit_blocks().sum()), 0.0)
+
+    def hit_blocks(self, sizes: npt.ArrayLike) -> Int64s:
+        """Hit blocks of all requests together at each size. Shape: (num_sizes,)."""
+        hits: Int64s = self._sums(sizes, None, None) if self.pieces else self._simulated(sizes).sum(axis=1)
+        return hits
+
+    def rates(self, sizes: npt.ArrayLike) -> Rates:
+        """The hit rates at each size."""
+        if not self.pieces:
+            return rates(self.paths, self._simulated(sizes))
+        paths, n = self.paths, self.paths.num_requests
+        share = paths.block_size / paths.prompt_tokens
+        later = np.arange(n) >= n // 2
+        # a prompt's last block may be partial: so much of it is no token
+        spare = np.maximum(paths.prompt_blocks * paths.block_size - paths.prompt_tokens, 0)
+        blocks = self._sums(sizes, None, None)
+        tokens = self._sums(sizes, np.full(n, paths.block_size), spare)
+        steady = self._sums(sizes, later * paths.block_size, later * spare)
+        mean = self._sums(sizes, share, spare / paths.prompt_tokens)
+        with np.errstate(invalid="ignore"):
+            return Rates(
+                block=blocks / paths.prompt_blocks.sum(),
+                token=tokens / paths.prompt_tokens.sum(),
+                per_request=mean / np.float64(n),
+                steady=steady / paths.prompt_tokens[later].sum(),
+            )
+
+    def knee(self, ceiling: int, within: float) -> int:
+        """The least size whose hit blocks are within a share of the prompts' blocks of a ceiling (in blocks)."""
+        wanted = ceiling - within * float(self.paths.prompt_blocks.sum())
+        low, high = self.smallest, max(len(self.paths.blocks) + 2, self.smallest)
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.hit_blocks([middle])[0] >= wanted else (middle + 1, high)
+        return low
+
+    def _simulated(self, sizes: npt.ArrayLike) -> Int64s:
+        found = [replay_cache(self.paths, size) for size in np.asarray(sizes, np.int64).tolist()]
+        return np.stack(found) if found else np.zeros((0, self.paths.num_requests), np.int64)
+
+    def _sums(self, sizes: npt.ArrayLike, weight: Any, spare: Any) -> Any:
+        """Weights of the hit blocks, without what the last block of a prompt spares, at each size."""
+        sizes = np.asarray(sizes, np.int64)
+        firsts = np.asarray([first for first, _ in self.pieces])
+        piece = np.maximum(np.searchsorted(firsts, sizes, side="right") - 1, 0)
+        sums: Any = np.zeros(len(sizes), np.int64 if weight is None or weight.dtype.kind in "iu" else np.float64)
+        for index in np.unique(piece).tolist():
+            here = piece == index
+            sums[here] = self._sum_runs(self.pieces[index][1], sizes[here], weight, spare)
+        return sums
+
+    def _sum_runs(self, rows: Int64s, sizes: Int64s, weight: Any, spare: Any) -> Any:
+        start, end = rows[:, DISTANCE], rows[:, DISTANCE] + rows[:, LENGTH]
+        weights = np.ones(len(rows), np.int64) if weight is None else weight[rows[:, REQUEST]]
+        # a run adds min(size - start + 1, length) blocks: a ramp that begins and one that ends
+        sums = _ramps(start, weights, sizes) - _ramps(end, weights, sizes)
+        if spare is not None and spare.any():
+            last = np.flatnonzero(np.diff(rows[:, REQUEST], append=-1))
+            hit = np.add.reduceat(rows[:, LENGTH], np.concatenate([[0], last[:-1] + 1])) if len(last) else last
+            request = rows[last, REQUEST]
+            whole = hit == self.paths.prompt_blocks[request]
+            sums = sums - _steps(end[last][whole] - 1, spare[request[whole]], sizes)
+        return sums
+
+
+def opt_hit_blocks(paths: BlockPaths, sizes: npt.ArrayLike) -> Int64s:
+    """Hit blocks of each request under Belady's rule at each size. Shape: (num_sizes, num_requests)."""
+    from cachelab.prefix_cache.kernels.belady import opt
+    from cachelab.prefix_cache.kernels.reuse_distance import runs
+
+    rows, _ = runs(paths.blocks, paths.offsets, paths.lookups, paths.tails, paths.num_ids)
+    sizes = np.asarray(sizes, np.int64)
+    hits = np.zeros((len(sizes), paths.num_requests), np.int64)
+    for index, size in enumerate(sizes.tolist()):
+        np.add.at(hits[index], rows[:, REQUEST], opt(rows, paths.num_requests, size))
+    return hits
+
+
+def _ramps(starts: Int64s, weights: Any, sizes: Int64s) -> Any:
+    order = np.argsort(starts, kind="stable")
+    starts, weights = starts[order], weights[order]
+    zero = np.zeros(1, weights.dtype)
+    heights = np.concatenate([zero, np.cumsum(weights)])
+    moments = np.concatenate([zero, np.cumsum(weights * (starts - 1))])
+    begun = np.searchsorted(starts, sizes, side="right")
+    return heights[begun] * sizes - moments[begun]
+
+
+def _steps(starts: Int64s, weights: Any, sizes: Int64s) -> Any:
+    order = np.argsort(starts, kind="stable")
+    heights = np.concatenate([np.zeros(1, weights.dtype), np.cumsum(weights[order])])
+    return heights[np.searchsorted(starts[order], sizes, side="right")]
+
+
+def _smallest(paths: BlockPaths) -> int:
+    return 1 if paths.rules == "trace" else max(paths.most_slots, 1)

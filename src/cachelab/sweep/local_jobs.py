@@ -1,0 +1,48 @@
+"""The jobs of a sweep as their folders on this machine tell them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cachelab.tracking.job_record import INFEASIBLE, records
+from cachelab.sweep.sweep_job import SweepJob
+
+_COLUMNS = (
+    "conversation_id",
+    "turn_index",
+    "outcome",
+    "prompt_tokens",
+    "cached_tokens",
+    "prefill_index",
+    "full_blocks",
+    "hit_blocks",
+    "host_hit_blocks",
+    "ideal_hit_blocks",
+)
+
+
+def local_jobs(sweep_dir: Path) -> list[SweepJob]:
+    """Every job below the folder that left its result.json."""
+    return [
+        SweepJob(
+            number=-1 if record.number is None else record.number,
+            overrides=tuple(record.overrides),
+            status=record.status,
+            error=record.error or record.tags.get(INFEASIBLE),
+            run_id=record.run_id,
+            values=record.values,
+            seconds=(record.ended_ms - record.started_ms) / 1000,
+            folder=folder / "artifacts",
+            untracked=record.untracked,
+            reused=record.reused,
+        )
+        for folder, record in records(sweep_dir)
+    ]
+
+
+def read_requests(path: Path) -> dict[str, Sequence[Any]]:
+    """The columns of a requests.parquet that a comparison needs."""
+    import pyarrow.parquet
+
+    columns: dict[str, Sequence[Any]] = pyarrow.parquet.read_table(path, columns=list(_COLUMNS)).to_pydict()
+    return columns

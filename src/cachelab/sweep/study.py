@@ -1,0 +1,140 @@
+"""A persistent Optuna study: opened, taken up again, read; imports Optuna only when one is used."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from cachelab.errors import ConfigError
+from cachelab.sweep.study_report import StudyReport, Trial
+from cachelab.secret import revealed
+
+if TYPE_CHECKING:
+    import optuna
+
+SWEEP_DIGEST = "cachelab.sweep_digest"
+OBJECTIVES = "cachelab.objectives"
+RUN_ID, ERROR = "cachelab.run_id", "cachelab.error"
+NOTHING_KEPT = "cachelab.nothing_kept"
+"""Attribute of a trial whose filter kept nothing (why); as a constraint of every trial, 1 for such a one and 0 else."""
+_MIN_TRIALS_TO_RANK = 4  # fewer say nothing about what mattered
+
+
+def open_study(
+    storage: str | None, name: str | None, directions: Sequence[str], objectives: Sequence[str], sweep_digest: str
+) -> "optuna.Study":
+    """The study of this sweep, made if it is new. Raises ConfigError if it is another sweep's or cannot be opened."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if len(directions) != len(objectives):
+        raise ConfigError(
+            f"objective: {len(objectives)} of them, hydra.sweeper.direction has {len(directions)}: give one each"
+        )
+    where = f"study {name} in {storage}"
+    try:
+        study = optuna.create_study(
+            storage=storage and revealed(storage),
+            study_name=name,
+            directions=cast(Any, list(directions)),
+            load_if_exists=True,
+        )
+    except ValueError as error:
+        raise ConfigError(f"hydra.sweeper.storage={storage}: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # each database has its own client library's errors
+        raise ConfigError(
+            f"hydra.sweeper.storage={storage}: {type(error).__name__}: {str(error).splitlines()[0]}"
+        ) from error
+    if [direction.name.lower() for direction in study.directions] != list(directions):
+        raise ConfigError(f"hydra.sweeper.study_name: {where} has other directions: choose another study_name")
+    known = study.user_attrs.get(SWEEP_DIGEST)
+    if study.trials and known != sweep_digest:
+        raise ConfigError(
+            f"hydra.sweeper.study_name: {where} holds {len(study.trials)} trials of another sweep (other settings "
+            "or versions): choose another study_name, or remove it"
+        )
+    study.set_user_attr(SWEEP_DIGEST, sweep_digest)
+    study.set_user_attr(OBJECTIVES, list(objectives))
+    return study
+
+
+def holds_trials(storage: str | None, name: str | None, sweep_digest: str) -> bool:
+    """Whether this sweep's study has been begun before."""
+    study = _load(storage, name)
+    return study is not None and bool(study.trials) and study.user_attrs.get(SWEEP_DIGEST) == sweep_digest
+
+
+def read_study(storage: str | None, name: str | None) -> StudyReport | None:
+    """The study as it stands; None if there is none, or none that outlives its process."""
+    study = _load(storage, name)
+    if study is None or not study.trials or OBJECTIVES not in study.user_attrs:
+        return None
+    objectives = study.user_attrs[OBJECTIVES]
+    complete = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+    best = [trial.number for trial in study.best_trials] if complete else []
+    trials = [
+        Trial(
+            trial.number,
+            trial.state.name,
+            dict(trial.params),
+            trial.values if _measured(trial) else None,
+            all(value <= 0 for value in trial.constraints.values()),
+            trial.user_attrs.get(RUN_ID),
+            trial.user_attrs.get(NOTHING_KEPT) or trial.user_attrs.get(ERROR),
+        )
+        for trial in study.trials
+    ]
+    directions = [direction.name.lower() for direction in study.directions]
+    return StudyReport(study.study_name, objectives, directions, trials, best, _importances(study, objectives))
+
+
+def worst(direction: str) -> float:
+    """What a study is told for an objective that a trial could not measure: no measured value is worse."""
+    return -math.inf if direction == "maximize" else math.inf
+
+
+def _measured(trial: "optuna.trial.FrozenTrial") -> bool:
+    return trial.state.name == "COMPLETE" and all(map(math.isfinite, trial.values))
+
+
+def _load(storage: str | None, name: str | None) -> "optuna.Study | None":
+    if storage is None or name is None:
+        return None
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if storage.startswith("sqlite:///") and not _exists(storage):
+        return None
+    try:
+        return optuna.load_study(study_name=name, storage=revealed(storage))
+    except KeyError:
+        return None
+
+
+def _exists(storage: str) -> bool:
+    from pathlib import Path
+
+    return Path(storage.removeprefix("sqlite:///").partition("?")[0]).is_file()
+
+
+def _importances(study: "optuna.Study", objectives: Sequence[str]) -> dict[str, dict[str, float]]:
+    import optuna
+
+    complete = [trial for trial in study.trials if _measured(trial)]
+    if len(complete) < _MIN_TRIALS_TO_RANK or not complete[0].params:
+        return {}
+    found: dict[str, dict[str, float]] = {}
+    for index, name in enumerate(objectives):
+        values = [(trial.values or [])[index] for trial in complete]
+        if len(set(values)) > 1:  # a constant has no variance to explain
+            found[name] = dict(
+                optuna.importance.get_param_importances(
+                    study,
+                    evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0),
+                    target=_objective(index),
+                )
+            )
+    return found
+
+
+def _objective(index: int) -> "Callable[[optuna.trial.FrozenTrial], float]":
+    return lambda trial: float(trial.values[index])

@@ -1,0 +1,219 @@
+"""The figures of a sweep; a figure without data is None."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cachelab.report.axes import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    RED,
+    blank_figure,
+    legend_outside,
+    plain_ticks,
+    whole_ticks,
+)
+from cachelab.sweep.comparison import Comparison
+from cachelab.sweep.sweep_job import SweepJob, labels, swept
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = (BLUE, ORANGE, GREEN, RED, "#CC79A7", "#56B4E9", "#F0E442", GREY)
+HEADLINE, IDEAL = "hit_rate/first_prefill", "hit_rate/ideal"
+_MAX_CURVES = 12
+_MAX_BARS = 40
+
+SWEEP_FIGURES: Mapping[str, str] = {
+    "hit_rate": "The headline of every job, over the settings in which they differ",
+    "hit_rate_by_turn": "Block hit rate of each turn, a curve for each job",
+    "differences": "How far each job's hit rates are from the baseline's, with their intervals",
+}
+"""Name -> what it shows."""
+
+Tables = Mapping[str, Mapping[str, Sequence[Any]]]
+
+
+def draw_sweep(
+    jobs: Sequence[SweepJob], tables: Tables, comparisons: Sequence[Comparison]
+) -> "dict[str, Figure | None]":
+    """Every figure of SWEEP_FIGURES by its name; `tables` are the requests of each compared job, by label."""
+    return {
+        "hit_rate": hit_rate(jobs),
+        "hit_rate_by_turn": hit_rate_by_turn(tables),
+        "differences": differences(comparisons),
+    }
+
+
+def hit_rate_by_turn(tables: Tables) -> "Figure | None":
+    """First-prefill hit rate of each turn, and how many completed requests it is of."""
+    if not 1 < len(tables) <= _MAX_CURVES:
+        return None
+    figure = blank_figure(4.6)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    width = 0.8 / len(tables)
+    for index, (name, table) in enumerate(tables.items()):
+        done = np.asarray([outcome == "completed" for outcome in table["outcome"]])
+        turn, hit, full = (
+            np.asarray([0 if value is None else value for value in table[key]], dtype=np.int64)[done]
+            for key in ("turn_index", "hit_blocks", "full_blocks")
+        )
+        turns = np.unique(turn)
+        sums = [(hit[turn == k].sum(), full[turn == k].sum(), (turn == k).sum()) for k in turns]
+        known = [(k, 100 * h / f) for k, (h, f, _) in zip(turns, sums, strict=True) if f]
+        style = {"color": COLOURS[index % len(COLOURS)], "linestyle": "-" if index < len(COLOURS) else "--"}
+        upper.plot([k for k, _ in known], [rate for _, rate in known], marker="o", markersize=4, label=name, **style)
+        lower.bar(turns + (index - (len(tables) - 1) / 2) * width, [n for _, _, n in sums], width, color=style["color"])
+    upper.set_ylim(0, 105)
+    upper.set_ylabel("block hit rate (%)")
+    upper.set_title("First-prefill hit rate by turn")
+    legend_outside(upper)
+    lower.set_ylabel("requests")
+    lower.set_xlabel("turn index (0 = first)")
+    whole_ticks(lower, "both")
+    return figure
+
+
+def differences(comparisons: Sequence[Comparison]) -> "Figure | None":
+    """A row for each rate of each comparison: its difference in points and the interval."""
+    rows = [
+        (comparison, difference)
+        for comparison in comparisons
+        for difference in comparison.differences.values()
+        if difference.low is not None and (len(comparisons) == 1 or difference.metric == HEADLINE)
+    ]
+    if not rows or len(rows) > _MAX_BARS:
+        return None
+    figure = blank_figure(1.4 + 0.32 * len(rows))
+    axes = figure.subplots()
+    for place, (_, difference) in enumerate(rows):
+        assert difference.low is not None
+        assert difference.high is not None
+        ends = 100 * difference.low, 100 * difference.high
+        colour = GREY if difference.verdict == "no difference shown" else BLUE
+        axes.plot(ends, [place, place], color=colour, linewidth=2, marker="|", markersize=9)
+        axes.plot([100 * difference.difference], [place], "o", color=colour)
+    axes.axvline(0, color="black", linewidth=0.8)
+    one = len(comparisons) == 1
+    names = [d.metric.removeprefix("hit_rate/") if one else comparison.arm for comparison, d in rows]
+    axes.set_yticks(range(len(rows)), names)
+    axes.invert_yaxis()
+    axes.set_xlabel("difference in points, 95 % interval (paired bootstrap of conversations)")
+    first = comparisons[0]
+    axes.set_title(
+        f"{first.arm} against {first.baseline}" if one else f"First-prefill hit rate against {first.baseline}"
+    )
+    return figure
+
+
+def hit_rate(jobs: Sequence[SweepJob]) -> "Figure | None":
+    """Curves over the setting that is a number, a heat map over two that are none, else a bar for each job."""
+    jobs = [job for job in jobs if job.finished and HEADLINE in job.values]
+    settings = swept(jobs)
+    if len(jobs) < 2:
+        return None
+    numeric = [key for key, values in settings.items() if all(map(_is_number, values)) and len(values) > 2]
+    if numeric and (key := max(numeric, key=lambda key: len(settings[key]))):
+        others = [other for other in settings if other != key]
+        if len({_name(job, others) for job in jobs}) <= _MAX_CURVES:
+            return _curves(jobs, key, others)
+    if len(settings) == 2 and all(1 < len(values) <= 20 for values in settings.values()):
+        return _heat_map(jobs, *settings)
+    return _bars(jobs) if len(jobs) <= _MAX_BARS else None
+
+
+def _curves(jobs: Sequence[SweepJob], key: str, others: Sequence[str]) -> "Figure":
+    figure = blank_figure(3.8)
+    axes = figure.subplots()
+    groups: dict[str, list[SweepJob]] = {}
+    for job in jobs:
+        groups.setdefault(_name(job, others), []).append(job)
+    for index, (name, group) in enumerate(groups.items()):
+        group = sorted(group, key=lambda job: float(job.settings[key]))
+        x = [float(job.settings[key]) for job in group]
+        colour = COLOURS[index % len(COLOURS)]
+        axes.plot(
+            x, [100 * job.values[HEADLINE] for job in group], "o-", markersize=4, color=colour, label=name or "measured"
+        )
+        if len(groups) == 1 and all(IDEAL in job.values for job in group):
+            axes.plot(x, [100 * job.values[IDEAL] for job in group], "--", color=ORANGE, label="infinite cache")
+    values = [float(job.settings[key]) for job in jobs]
+    if min(values) > 0 and max(values) >= 16 * min(values):
+        axes.set_xscale("log")
+        axes.set_xticks(sorted(set(values)))
+        plain_ticks(axes, "x")
+    _finish(axes, key)
+    legend_outside(axes)
+    return figure
+
+
+def _heat_map(jobs: Sequence[SweepJob], down: str, across: str) -> "Figure":
+    settings = swept(jobs)
+    grid = np.full((len(settings[down]), len(settings[across])), np.nan)
+    for job in jobs:
+        place = settings[down].index(job.settings.get(down, "")), settings[across].index(job.settings.get(across, ""))
+        grid[place] = 100 * job.values[HEADLINE]
+    figure = blank_figure(1.8 + 0.5 * len(settings[down]))
+    axes = figure.subplots()
+    image = axes.imshow(grid, cmap="viridis", vmin=0, vmax=100, aspect="auto")
+    for (row, column), value in np.ndenumerate(grid):
+        if np.isfinite(value):
+            colour = "white" if value < 60 else "black"
+            axes.text(column, row, f"{value:.1f} %", ha="center", va="center", color=colour)
+    axes.set_xticks(range(len(settings[across])), [value or "default" for value in settings[across]])
+    axes.set_yticks(range(len(settings[down])), [value or "default" for value in settings[down]])
+    axes.set_xlabel(across)
+    axes.set_ylabel(down)
+    axes.set_title("First-prefill block hit rate")
+    figure.colorbar(image, ax=axes, label="%")
+    return figure
+
+
+def _bars(jobs: Sequence[SweepJob]) -> "Figure":
+    figure = blank_figure(1.4 + 0.34 * len(jobs))
+    axes = figure.subplots()
+    names = labels(jobs)
+    rates = [100 * job.values[HEADLINE] for job in jobs]
+    bars = axes.barh(range(len(jobs)), rates, color=BLUE)
+    axes.bar_label(bars, fmt="%.1f %%", padding=3, fontsize=8)
+    ideal = [(100 * job.values[IDEAL], place) for place, job in enumerate(jobs) if IDEAL in job.values]
+    if ideal:
+        axes.plot(
+            [x for x, _ in ideal],
+            [y for _, y in ideal],
+            "|",
+            color=ORANGE,
+            markersize=16,
+            markeredgewidth=3,
+            label="infinite cache",
+        )
+        legend_outside(axes)
+    axes.set_yticks(range(len(jobs)), names)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 112)
+    axes.set_xlabel("first-prefill block hit rate (%)")
+    return figure
+
+
+def _finish(axes: "Axes", key: str) -> None:
+    axes.set_ylim(0, 105)
+    axes.set_xlabel(key)
+    axes.set_ylabel("first-prefill block hit rate (%)")
+
+
+def _name(job: SweepJob, keys: Sequence[str]) -> str:
+    if len(keys) == 1:
+        return job.settings.get(keys[0], "default")
+    return " ".join(f"{key.split('.')[-1]}={job.settings.get(key, 'default')}" for key in keys)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,153 @@
+"""Everything that a finished sweep leaves, in one folder: tables, comparison, figures."""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cachelab.disk import writing
+from cachelab.errors import ConfigError
+from cachelab.sweep.comparison import HEADLINE, Comparison, arm_of, compare
+from cachelab.sweep.comparison_sections import comparison_sections, differences
+from cachelab.report.section import Section
+from cachelab.sweep.study_report import StudyReport
+from cachelab.report.summary import table as markdown
+from cachelab.sweep.sweep_figures import SWEEP_FIGURES, draw_sweep
+from cachelab.sweep.sweep_table import job_table, jobs_section, outcome_line, write_job_table
+from cachelab.sweep.sweep_job import SweepJob, labels, named
+
+MAX_ARMS = 16
+"""Jobs that are compared in full; of more, a baseline has to be named, and the latest this many are compared to it."""
+
+
+_MAX_VERDICTS = 3  # of more, a table says it better
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """A finished sweep in words and numbers; `comparisons` hold each job against the baseline."""
+
+    name: str
+    jobs: Sequence[SweepJob]
+    comparisons: Sequence[Comparison]
+    sections: Sequence[Section]
+    study: StudyReport | None = None
+    notes: Sequence[str] = ()
+
+    @property
+    def headlines(self) -> list[str]:
+        """What there is to know in single lines, the verdicts first."""
+        verdicts = [comparison.verdict for comparison in self.comparisons[:_MAX_VERDICTS]]
+        return [*verdicts, *(self.study.headlines if self.study else []), outcome_line(self.jobs), *self.notes]
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """What a store may sort sweeps by: outcomes, and the headline's difference where two jobs were compared."""
+        found: dict[str, float] = {}
+        if len(self.comparisons) == 1 and (headline := self.comparisons[0].differences.get(HEADLINE)):
+            found["comparison/difference"] = headline.difference
+            if headline.low is not None and headline.high is not None:
+                found |= {"comparison/difference_low": headline.low, "comparison/difference_high": headline.high}
+        return found | {
+            "sweep/jobs": float(len(self.jobs)),
+            "sweep/finished": float(sum(job.finished for job in self.jobs)),
+            "sweep/failed": float(sum(job.status == "FAILED" for job in self.jobs)),
+        }
+
+
+def compared(
+    jobs: Sequence[SweepJob], baseline: str | None, *, searching: bool
+) -> tuple[list[SweepJob], SweepJob | None]:
+    """The jobs to compare and the one that they are compared to (none of either if there is nothing to compare).
+
+    The baseline is the finished job that the name means, without one the last. `searching`: a sweeper looked for the
+    best job; its trials are compared only if a baseline is named. Raises ConfigError if the name means not one job.
+    """
+    finished = [job for job in jobs if job.finished]
+    if baseline is None:
+        arms = [] if searching or len(finished) > MAX_ARMS or len(finished) < 2 else finished
+        return arms, arms[-1] if arms else None
+    found = named(finished, baseline)
+    if len(found) != 1:
+        what = "no finished job" if not found else f"{len(found)} finished jobs"
+        raise ConfigError(
+            f"comparison.baseline={baseline}: means {what}: name overrides that one job alone has "
+            f"({', '.join(labels(finished)[:4])}), or its number as '#0'"
+        )
+    others = [job for job in finished if job.number != found[0].number]
+    return [*others[-MAX_ARMS + 1 :], found[0]], found[0]
+
+
+def report_sweep(
+    name: str,
+    jobs: Sequence[SweepJob],
+    arms: Sequence[SweepJob],
+    baseline: SweepJob | None,
+    tables: Mapping[str, Mapping[str, Sequence[Any]]],
+    objectives: Sequence[str],
+    study: StudyReport | None = None,
+    notes: Sequence[str] = (),
+) -> SweepReport:
+    """Compare the arms with the baseline; `tables` are their requests by label. Pure."""
+    label_of = dict(zip((job.number for job in jobs), labels(jobs), strict=True))
+    comparisons: list[Comparison] = []
+    if baseline is not None and label_of[baseline.number] in tables:
+        other = arm_of(label_of[baseline.number], tables[label_of[baseline.number]])
+        for job in arms:
+            label = label_of[job.number]
+            if job.number != baseline.number and label in tables:
+                comparisons.append(compare(arm_of(label, tables[label]), other))
+    beside = comparison_sections(arms, [label_of[job.number] for job in arms], comparisons) if arms else []
+    sections = [jobs_section(jobs, objectives), *(study.sections if study else []), *beside]
+    return SweepReport(name, jobs, comparisons, sections, study, notes)
+
+
+def write_sweep(report: SweepReport, folder: Path, tables: Mapping[str, Mapping[str, Sequence[Any]]]) -> Path:
+    """Write the tables, comparison.md and figures/*.png; the folder appears when it is whole, or not at all."""
+    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    try:
+        with writing(part, "write elsewhere with hydra.sweep.dir=FOLDER"):
+            _write(part, report, tables)
+        if folder.exists():
+            shutil.rmtree(folder)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return folder
+
+
+def _write(folder: Path, report: SweepReport, tables: Mapping[str, Mapping[str, Sequence[Any]]]) -> None:
+    (folder / "figures").mkdir(parents=True)
+    write_job_table(folder, job_table(report.jobs))
+    figures = draw_sweep(report.jobs, tables, report.comparisons)
+    if report.study is not None:
+        figures |= report.study.draw()
+        report.study.write(folder)
+    for name, figure in figures.items():
+        if figure is not None:
+            figure.savefig(folder / "figures" / f"{name}.png", metadata={"Software": None})
+    shown = [name for name, figure in figures.items() if figure is not None]
+    (folder / "comparison.md").write_text(comparison_text(report, shown), encoding="utf-8")
+
+
+def comparison_text(report: SweepReport, figures: Sequence[str] = ()) -> str:
+    """The text of comparison.md: verdicts, tables, figures."""
+    what = {**SWEEP_FIGURES, **(report.study.FIGURES if report.study else {})}
+    parts = [f"# {report.name}", *(f"**{line}**" for line in report.headlines[:MAX_ARMS])]
+    parts += [markdown(section) for section in report.sections]
+    if len(report.comparisons) > 1:
+        parts += [markdown(differences(comparison)) for comparison in report.comparisons if comparison.differences]
+    if figures:
+        parts.append("\n".join(["## Figures", "", *(f"- `figures/{name}.png`: {what[name]}" for name in figures)]))
+    return "\n\n".join(parts) + "\n"
+
+
+def note_text(report: SweepReport) -> str:
+    """What stands on the sweep's page: verdicts, differences, jobs; the rest is in comparison.md."""
+    first = ("Jobs", "Best trials", "Hit rates")
+    tables = [section for section in report.sections if section.title in first or " against " in section.title]
+    tables.sort(key=lambda section: section.title in first)
+    parts = [*(f"**{line}**" for line in report.headlines[:MAX_ARMS]), *(markdown(section) for section in tables)]
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,85 @@
+"""Logs what jobs could not log while they ran, from the folders that they left."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cachelab.dataset.base import LoadedDataset
+from cachelab.errors import TrackingError
+from cachelab.metrics.base import Numbers
+from cachelab.tracking.description import RunDescription, SweepMember
+from cachelab.tracking.job_record import JobRecord, records
+
+if TYPE_CHECKING:
+    from cachelab.tracking.mlflow.tracking import MlflowTracking
+
+
+def sync_folder(tracking: "MlflowTracking", folder: Path) -> Iterator[str]:
+    """Log every untracked job at or below the folder, then end the sweeps that wait for them; a line for each.
+
+    Raises TrackingError if the folder holds no job, or if the store is (still) away: what was logged until then stays.
+    """
+    found = list(records(folder))
+    if not found:
+        raise TrackingError(f"sync={folder}: no job's result.json is in there: name a job's folder or a sweep's")
+    waiting = [(job_folder, record) for job_folder, record in found if record.untracked is not None]
+    for job_folder, record in waiting:
+        run_id = _log(tracking, job_folder, record)
+        replace(record, run_id=run_id, untracked=None).write(job_folder)
+        yield f"{record.run_name}: logged as run {run_id}"
+    parents = {record.parent_run_id for _, record in found if record.parent_run_id is not None}
+    for parent in sorted(parents):
+        if _end_sweep(tracking, parent, folder):
+            yield f"sweep {parent}: ended"
+    if not waiting:
+        yield f"all {len(found)} jobs in {folder} are tracked already"
+
+
+def _log(tracking: "MlflowTracking", folder: Path, record: JobRecord) -> str:
+    description = RunDescription(
+        run_name=record.run_name,
+        config={},
+        config_yaml=record.config_yaml,
+        parameters=record.parameters,
+        tags={**record.tags, "cachelab.synced": "true"},
+        command=record.command,
+        output_dir=folder,
+        overrides=record.overrides,
+        sweep=None if record.number is None else SweepMember(record.parent_run_id, record.number),
+        job_digest=record.job_digest,
+    )
+    with tracking.open() as store:
+        from cachelab.tracking.mlflow.run import MlflowRun
+
+        run_id, begun = record.run_id, True
+        if run_id is None:
+            made, begun = store.start(tracking.run_name or record.run_name, description)
+            run_id = made.info.run_id
+    run = MlflowRun(store.client, store.uri, store.experiment_id, run_id, folder, begun=begun)
+    run.log_config(description, {key: str(value) for key, value in tracking.tags.items()})
+    if record.dataset is not None:
+        known = record.dataset
+        run.log_dataset(LoadedDataset(known["name"], known["source"], known["digest"], (), known["counts"]))
+    run.log_workload(record.values)
+    if (folder / "artifacts").is_dir():
+        run.log_result(Numbers(record.values, record.series), folder / "artifacts")
+    run.end_as(record.status, record.error, ended_ms=record.ended_ms)
+    return run_id
+
+
+def _end_sweep(tracking: "MlflowTracking", parent: str, folder: Path) -> bool:
+    """Give a sweep whose end the store missed the files that wait in its folder; False if there is nothing to give."""
+    found = [*folder.rglob("sweep/end.json"), *folder.resolve().parent.glob("sweep/end.json")]
+    endings = {path.parent: json.loads(path.read_text(encoding="utf-8")) for path in found}
+    waiting = next((path for path, ending in endings.items() if ending.get("parent_run_id") == parent), None)
+    if waiting is None:
+        return False
+    with tracking.open() as store:
+        from cachelab.sweep.parent_run import end
+
+        if store.client.get_run(parent).info.status != "RUNNING":
+            return False
+        end(store, folder=waiting, **endings[waiting])
+    return True

@@ -1,0 +1,258 @@
+"""One run in an MLflow store; imports MLflow, so it is itself imported only when a run starts."""
+
+import json
+import logging
+import re
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+
+from cachelab.dataset.base import LoadedDataset
+from cachelab.disk import no_room, size, written_bytes
+from cachelab.errors import TrackingError
+from cachelab.metrics.base import Numbers
+from cachelab.secret import masked, without_secrets
+from cachelab.tracking.description import RunDescription
+from cachelab.tracking.mlflow.errors import StoreAwayError, asking, cut
+from cachelab.tracking.mlflow.errors import reason as reason_of
+
+log = logging.getLogger(__name__)
+Item = TypeVar("Item")
+
+# MLflow's limits: characters of a value, items of a batch
+_MAX_PARAM, _MAX_TAG, _MAX_DIGEST = 6000, 8000, 36
+_PARAMS_A_BATCH, _METRICS_A_BATCH = 100, 1000
+# A server may restart: so long, until a run goes on without it. With one silent request (12 s) that is below 30 s.
+_PATIENCE_S = 16.0
+_PAUSE_S = 2.0
+
+
+class MlflowRun:
+    """A run that was created in the store; see TrackedRun. Changes the store with every call."""
+
+    def __init__(
+        self, client: MlflowClient, uri: str, experiment_id: str, run_id: str, output_dir: Path, *, begun: bool
+    ) -> None:
+        """`begun`: an earlier process may have logged numbers to the run."""
+        self._client = client
+        self._uri = uri
+        self._experiment_id = experiment_id
+        self.run_id: str | None = run_id
+        self._id = run_id
+        self._output_dir = output_dir
+        self._begun = begun
+        self._logged: dict[str, float] = {}
+        self._points: dict[str, set[tuple[int, float]]] = {}
+        self._no_room: TrackingError | None = None  # what could not be stored for want of room
+
+    @property
+    def where_to_look(self) -> Mapping[str, str]:
+        return where_to_look(self._uri, self._experiment_id, self._id)
+
+    def log_config(self, description: RunDescription, tags: Mapping[str, str]) -> None:
+        """Keep the config before anything else, then the parameters and tags (the user's own win)."""
+
+        def log() -> None:
+            self._client.log_text(self._id, description.config_yaml, "config.yaml")
+            self._log_parameters(description.parameters)
+            self._set_tags({**description.tags, "cachelab.command": description.command, **tags})
+
+        self._ask("cannot log the config", log)
+
+    def log_dataset(self, dataset: LoadedDataset) -> None:
+        """Log the dataset as an input of the run, its counts as the input's profile."""
+        entity = Dataset(
+            name=dataset.name,
+            digest=dataset.digest[:_MAX_DIGEST],
+            source_type="local" if "://" not in dataset.source else "http",
+            source=json.dumps({"uri" if "://" not in dataset.source else "url": dataset.source}),
+            profile=json.dumps(dict(dataset.counts)),
+        )
+
+        def log_input() -> None:
+            self._client.log_inputs(self._id, [DatasetInput(entity, [InputTag("mlflow.data.context", "workload")])])
+            self._set_tags({"cachelab.dataset_digest": dataset.digest})
+
+        self._ask("cannot log the dataset", log_input)
+
+    def log_parameters(self, parameters: Mapping[str, str]) -> None:
+        self._ask("cannot log the parameters", lambda: self._log_parameters(parameters))
+
+    def log_tags(self, tags: Mapping[str, str]) -> None:
+        self._ask("cannot log the tags", lambda: self._set_tags(tags))
+
+    def log_workload(self, numbers: Mapping[str, float]) -> None:
+        self._log(Numbers(numbers, {}))
+
+    def log_result(self, numbers: Numbers, folder: Path) -> None:
+        """Log what is new in the numbers, upload the folder, and show its summary.md on the run's page."""
+        try:
+            self._log(numbers)
+            self._ask("cannot upload the files", lambda: self._upload(folder))
+        except TrackingError as error:
+            needed = ""
+            if no_room(error) is not None:
+                self._no_room = error
+                self._remove_copies(folder)
+                needed = f" ({size(written_bytes(folder))} are needed)"
+            raise TrackingError(f"{error}{needed}; the results are in {folder}") from error
+
+    def _remove_copies(self, folder: Path) -> None:
+        """Remove what a full disk let the store's artifact folder have of the folder's files: some, one cut short."""
+        with asking(self._uri, f"MLflow run {self._id}: cannot find the uploaded files"):
+            copies = Path(self._client.get_run(self._id).info.artifact_uri.removeprefix("file://"))
+        for path in folder.rglob("*"):
+            if path.is_file() and path.name != "config.yaml":  # which was there before
+                (copies / path.relative_to(folder)).unlink(missing_ok=True)
+
+    def end(self, error: BaseException | None) -> None:
+        """Upload the logs and end the run as the error says. Raises TrackingError, but never in place of the error.
+
+        A run whose files found no room is FAILED, and what is left of the room goes to saying so.
+        """
+        error = error or self._no_room
+        status = "FINISHED" if error is None else "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+        try:
+            self._end(status, error=error)
+        except TrackingError as lost:
+            if error is None:
+                raise
+            log.warning("%s", lost)  # the error that ended the run is the one to show
+
+    def end_as(self, status: str, reason: str | None, *, ended_ms: int) -> None:
+        """Upload the logs and end a run that ended elsewhere, earlier. Raises TrackingError."""
+        self._end(status, reason=reason, ended_ms=ended_ms)
+
+    def _end(
+        self,
+        status: str,
+        *,
+        error: BaseException | None = None,
+        reason: str | None = None,
+        ended_ms: int | None = None,
+    ) -> None:
+        """Upload the logs and set the status, with one more try if the store is away: the results are in the folder."""
+        if error is not None:
+            reason = reason_of(error)
+
+        def log_end() -> None:
+            if reason is not None:
+                self._set_tags({"cachelab.error": without_secrets(reason)})
+            if self._no_room is not None:
+                return
+            if error is not None:
+                text = without_secrets("".join(traceback.format_exception(error)))
+                self._client.log_text(self._id, text, "error.txt")
+            self._upload_logs()
+
+        def terminate() -> None:
+            self._client.set_terminated(self._id, status, end_time=ended_ms)
+            if (found := self._client.get_run(self._id).info.status) != status:
+                raise TrackingError(f"MLflow run {self._id}: set {status}, but the store says {found or 'nothing'}")
+
+        try:
+            self._ask(f"cannot set the run {status}", log_end, patience_s=_PAUSE_S)
+        finally:
+            self._ask(f"cannot set the run {status}", terminate, patience_s=_PAUSE_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end(error)
+
+    def _log(self, numbers: Numbers) -> None:
+        """Log what the store does not hold yet; what it already has, from a killed process or before a loss, stays."""
+        now_ms = int(time.time() * 1000)  # the same in each try, so that the store knows a point that comes again
+        values = {_key(key): float(value) for key, value in numbers.values.items()}
+        series = {_key(key): steps for key, steps in numbers.series.items()}
+
+        def log() -> None:
+            if self._begun:
+                self._read_logged(series)
+            new = {key: value for key, value in values.items() if self._logged.get(key) != value}
+            metrics = [Metric(key, value, now_ms, 0) for key, value in new.items()]
+            for key, steps in series.items():
+                known = self._points.get(key, set())
+                points = [(step, float(value)) for step, value in sorted(steps.items())]
+                metrics += [Metric(key, value, now_ms, step) for step, value in points if (step, value) not in known]
+            for batch in _batches(metrics, _METRICS_A_BATCH):
+                self._client.log_batch(self._id, metrics=batch)
+            self._logged |= new
+
+        self._ask("cannot log the metrics", log)
+
+    def _read_logged(self, series: Iterable[str]) -> None:
+        """Find out what the run of an earlier process already holds."""
+        held = self._client.get_run(self._id).data.metrics
+        self._logged = {key: value for key, value in held.items() if key not in series}
+        for key in held.keys() & set(series):
+            history = self._client.get_metric_history(self._id, key)
+            self._points[key] = {(point.step, point.value) for point in history}
+
+    def _log_parameters(self, parameters: Mapping[str, str]) -> None:
+        params = [Param(_key(key), cut(value, _MAX_PARAM)) for key, value in parameters.items()]
+        for batch in _batches(params, _PARAMS_A_BATCH):
+            self._client.log_batch(self._id, params=batch)
+
+    def _set_tags(self, tags: Mapping[str, str]) -> None:
+        tagged = [RunTag(_key(key), cut(value, _MAX_TAG)) for key, value in tags.items()]
+        for batch in _batches(tagged, _PARAMS_A_BATCH):
+            self._client.log_batch(self._id, tags=batch)
+
+    def _upload(self, folder: Path) -> None:
+        self._client.log_artifacts(self._id, str(folder))
+        summary = folder / "summary.md"
+        if summary.is_file():
+            self._set_tags({"mlflow.note.content": _cut_lines(summary.read_text(encoding="utf-8"), _MAX_TAG)})
+
+    def _upload_logs(self) -> None:
+        for handler in logging.getLogger().handlers:
+            handler.flush()
+        for path in sorted(self._output_dir.glob("*.log")):
+            self._client.log_artifact(self._id, str(path))
+
+    def _ask(self, what: str, call: Callable[[], None], *, patience_s: float | None = None) -> None:
+        """Make a call that may be made again; again and again for some seconds while the store is away."""
+        until = time.monotonic() + (_PATIENCE_S if patience_s is None else patience_s)
+        while True:
+            try:
+                with asking(self._uri, f"MLflow run {self._id}: {what}"):
+                    return call()
+            except StoreAwayError:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(_PAUSE_S)
+
+
+def where_to_look(uri: str, experiment_id: str, run_id: str) -> dict[str, str]:
+    """See TrackedRun."""
+    uri = masked(uri, is_address=True)
+    if uri.startswith("http"):
+        return {"MLflow": f"{uri.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"}
+    page = f"http://127.0.0.1:5000/#/experiments/{experiment_id}/runs/{run_id}"
+    return {"MLflow": f"mlflow ui --backend-store-uri {uri}", "then": page, "run id": run_id}
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[^/\w.\- :]", "_", name)[:250]
+
+
+def _cut_lines(text: str, length: int) -> str:
+    """As many whole lines as fit, so that no markdown table row is cut in two."""
+    if len(text) <= length:
+        return text
+    end = "\n\n(The rest is in the artifact summary.md.)"
+    return text[: length - len(end)].rpartition("\n")[0] + end
+
+
+def _batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

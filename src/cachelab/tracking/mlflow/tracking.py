@@ -1,0 +1,224 @@
+"""Keeps runs in an MLflow store."""
+
+import logging
+import os
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from cachelab.errors import TrackingError
+from cachelab.strict_config import PART, Text
+from cachelab.secret import MASK, masked, revealed
+from cachelab.tracking.base import FinishedRun
+from cachelab.tracking.description import RunDescription
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from cachelab.tracking.mlflow.run import MlflowRun
+    from cachelab.tracking.mlflow.store import MlflowStore
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+_LOCK_S = 20.0  # how long another process may write before SQLite counts as locked
+_TABLES = {"experiments", "runs"}  # of each MLflow database, whatever its version
+
+TagKey = Annotated[str, Field(pattern=r"^[\w.\- /:]+$", max_length=250)]
+"""What MLflow takes for the key of a tag."""
+
+
+@dataclass(frozen=True, config=PART)
+class MlflowTracking:
+    """An MLflow experiment; `uri` None means $MLFLOW_TRACKING_URI, or else `mlflow.db` in the working directory."""
+
+    uri: Text | None
+    experiment: Annotated[Text, Field(max_length=500)]
+    run_name: Annotated[Text, Field(max_length=500)] | None
+    tags: dict[TagKey, Annotated[str, Field(max_length=5000)] | int | float | bool]
+
+    def start(self, description: RunDescription) -> "MlflowRun":
+        """Create the run and log its config. Raises TrackingError if the store cannot be reached or written."""
+        with self.open() as store:
+            from cachelab.tracking.mlflow.run import MlflowRun
+
+            run, begun = store.start(self.run_name or description.run_name, description)
+        tracked = MlflowRun(
+            store.client, store.uri, store.experiment_id, run.info.run_id, description.output_dir, begun=begun
+        )
+        try:
+            tracked.log_config(description, {key: str(value) for key, value in self.tags.items()})
+        except BaseException as error:
+            tracked.end(error)
+            raise
+        return tracked
+
+    def end_dead_runs(self) -> None:
+        """End what dead processes of this machine left as running, in any experiment, as FAILED ("process died")."""
+        with self.open() as store:
+            store.end_dead_runs()
+
+    def finished(self, description: RunDescription, *, anywhere: bool) -> FinishedRun | None:
+        """See Tracking; a run found elsewhere in the experiment is noted on the sweep's own run."""
+        if description.job_digest is None or description.sweep is None:
+            return None
+        with self.open() as store:
+            from cachelab.tracking.mlflow.store import DIGEST, REUSED
+
+            run = store.child(description.sweep)
+            if (
+                run is not None
+                and run.info.status == "FINISHED"
+                and run.data.tags.get(DIGEST) == description.job_digest
+            ):
+                return FinishedRun(run.info.run_id, run.data.metrics)
+            if not anywhere or (run := store.finished(description.job_digest)) is None:
+                return None
+            if (parent := description.sweep.parent_run_id) is not None:
+                store.client.set_tag(parent, f"{REUSED}{description.sweep.number}", run.info.run_id)
+            return FinishedRun(run.info.run_id, run.data.metrics)
+
+    @contextmanager
+    def open(self) -> Iterator["MlflowStore"]:
+        """The experiment, made if it is new, for as long as the context lasts.
+
+        Raises TrackingError if the store cannot be reached or used, within seconds if it is away.
+        """
+        key, uri = self._address()
+        where = f"{key}={masked(uri, is_address=True)}"
+        _refuse_what_cannot_keep(where, uri)
+        _try_sqlite(where, uri)
+        _silence()
+        from mlflow import MlflowClient
+
+        from cachelab.tracking.mlflow.database import make_database
+        from cachelab.tracking.mlflow.errors import asking
+        from cachelab.tracking.mlflow.store import MlflowStore
+
+        with asking(uri, where, _way_out(uri)):
+            if (path := _sqlite_file(uri)) is not None:
+                make_database(path)
+            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+            yield MlflowStore(client, uri, self._experiment_id(client, uri))
+
+    def absolute_uri(self) -> str:
+        """The address as another working directory or machine would write it."""
+        _, uri = self._address()
+        path = _sqlite_file(uri)
+        return uri if path is None else f"{uri.split(':')[0]}:///{path}"
+
+    def _address(self) -> tuple[str, str]:
+        """(what names the address, the address itself, its password in place)."""
+        if self.uri:
+            key, uri = "tracking.uri", self.uri
+        elif from_environment := os.environ.get("MLFLOW_TRACKING_URI", "").strip():
+            key, uri = "MLFLOW_TRACKING_URI", from_environment
+        else:
+            key, uri = "tracking.uri", DEFAULT_URI
+        address = revealed(uri)
+        if MASK in address:
+            raise TrackingError(
+                f"{key}={address}: passwords are not kept in files: set MLFLOW_TRACKING_URI to the whole address"
+            )
+        return key, address
+
+    def _experiment_id(self, client: "MlflowClient", uri: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        found = client.get_experiment_by_name(self.experiment)
+        if found is None:
+            try:
+                return client.create_experiment(
+                    self.experiment,
+                    artifact_location=_artifacts(uri, self.experiment),
+                    tags={"mlflow.experimentKind": "custom_model_development"},  # its page opens on the runs
+                )
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                found = client.get_experiment_by_name(self.experiment)  # another process was faster
+        if found is not None and not found.experiment_id:
+            raise MlflowException("what answers is no MLflow server")  # to which `asking` adds the address
+        if found is None or found.lifecycle_stage != "active":
+            raise TrackingError(
+                f"tracking.experiment={self.experiment}: this MLflow experiment was deleted: "
+                "restore it (mlflow experiments restore) or choose another name"
+            )
+        return str(found.experiment_id)
+
+
+def _refuse_what_cannot_keep(where: str, uri: str) -> None:
+    """Raises TrackingError for SQLite in memory, and for folders.
+
+    MLflow still reads folders if its MLFLOW_ALLOW_FILE_STORE says so; by default it refuses them.
+    """
+    if re.match(r"sqlite\b", uri) and (_in_memory(uri) or "uri=true" in uri.lower()):
+        why = "this database is in memory and is lost with the process" if _in_memory(uri) else "SQLite's own URIs"
+        raise TrackingError(f"{where}: {why}: write sqlite:///FILE")
+    allowed = os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("1", "true")
+    if not allowed and ("://" not in uri or uri.startswith("file:")):
+        if re.search(r"\.(db|sqlite3?)$", uri):
+            raise TrackingError(f"{where}: this is no address: write sqlite:///{re.sub('^[a-z]+:/*', '', uri)}")
+        raise TrackingError(f"{where}: MLflow no longer writes its file store: use {DEFAULT_URI} or another database")
+
+
+def _in_memory(uri: str) -> bool:
+    database, _, query = re.sub(r"^sqlite(\+\w+)?:(///?)?", "", uri).partition("?")
+    return database.strip("/ ") == "" or ":memory:" in database or "mode=memory" in query.lower()
+
+
+def _try_sqlite(where: str, uri: str) -> None:
+    """Find out at once whether an SQLite file can be written: MLflow itself would try for minutes."""
+    path = _sqlite_file(uri)
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path, timeout=_LOCK_S, isolation_level=None)) as database:
+            database.execute("BEGIN IMMEDIATE")  # waits for another writer, but takes a read-only file as it is
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            database.execute(f"PRAGMA user_version = {version}")
+            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            database.execute("ROLLBACK")
+    except (OSError, sqlite3.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise TrackingError(f"{where}: {reason} ({path}): {_way_out(uri)}") from error
+    if tables and not tables >= _TABLES:  # MLflow would add its own tables to it, or stop halfway
+        some = ", ".join(sorted(tables)[:5])
+        raise TrackingError(f"{where}: this database is not MLflow's (its tables: {some}): {_way_out(uri)}")
+
+
+def _way_out(uri: str) -> str:
+    if uri.startswith("http"):
+        return "start the MLflow server, correct the address, or run with tracking=none"
+    if uri.startswith("sqlite"):
+        return "choose a database file that can be written (tracking.uri=sqlite:///FILE), or run with tracking=none"
+    return f"correct the address (for example {DEFAULT_URI}), or run with tracking=none"
+
+
+def _artifacts(uri: str, experiment: str) -> str | None:
+    """Next to an SQLite file, whatever the working directory of a later run; None lets a server decide."""
+    path = _sqlite_file(uri)
+    return None if path is None else str(path.parent / "mlartifacts" / re.sub(r"[^\w.-]+", "_", experiment))
+
+
+def _sqlite_file(uri: str) -> Path | None:
+    if not uri.startswith("sqlite"):
+        return None
+    database = re.sub(r"^sqlite(\+\w+)?:///?", "", uri).partition("?")[0]
+    return None if database in ("", ":memory:") else Path(database).resolve()
+
+
+def _silence() -> None:
+    """Keep MLflow's and alembic's chatter off the console; their warnings stay."""
+    import mlflow  # noqa: F401  its import sets its own level
+
+    for name in ("mlflow", "alembic"):
+        if not os.environ.get("MLFLOW_LOGGING_LEVEL"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+    # What a database refuses is one line of ours; MLflow would put SQLAlchemy's traces in front of it.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)

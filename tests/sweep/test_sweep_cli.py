@@ -1,0 +1,193 @@
+"""Sweeps as a user meets them: compared, killed, run side by side, on one SQLite file."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+import pytest
+
+pytestmark = pytest.mark.slow
+
+GRID = ("--multirun", "experiment=multi_turn", "filter.max_conversations=6", "engine.num_blocks=257,300")
+SEARCH = (
+    "--multirun",
+    "experiment=tune_filter",
+    "hydra.sweeper.n_trials=8",
+    "objective_constraints={requests/completed: '>= 5'}",
+)
+
+
+def start(repository: Path, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+    folder.mkdir(exist_ok=True)
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "HYDRA_"))}
+    return subprocess.Popen(
+        [sys.executable, "-m", "cachelab", *arguments],
+        cwd=folder,
+        env=kept | {"PYTHONPATH": str(repository / "src"), "COLUMNS": "200", "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finished(process: "subprocess.Popen[str]") -> tuple[str, str]:
+    out, err = process.communicate(timeout=500)
+    assert process.returncode == 0, err
+    return out, err
+
+
+def table(folder: Path) -> list[dict[str, Any]]:
+    """The latest sweep's jobs without what differs from run to run."""
+    path = max(folder.glob("multirun/*/*/sweep/jobs.parquet"))
+    drop = {"run_id", "duration_s", "overrides"}
+    return [
+        {key: value for key, value in row.items() if key not in drop}
+        for row in pyarrow.parquet.read_table(path).to_pylist()
+    ]
+
+
+def query(database: Path, sql: str) -> list[tuple[Any, ...]]:
+    with sqlite3.connect(database) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_sweep_joblib_gives_the_serial_table_under_one_parent(repository: Path, tmp_path: Path) -> None:
+    out, _ = finished(start(repository, tmp_path / "serial", *GRID, "comparison.baseline=engine.num_blocks=257"))
+    assert "300 against 257" in out
+    assert "no difference shown between 300 and 257" in out
+    finished(start(repository, tmp_path / "joblib", *GRID, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"))
+    assert table(tmp_path / "joblib") == table(tmp_path / "serial")
+    database = tmp_path / "joblib" / "mlflow.db"
+    parents = query(database, "select value, count(*) from tags where key = 'mlflow.parentRunId' group by value")
+    assert [number for _, number in parents] == [2]
+    logged = {path.name for path in tmp_path.glob(f"joblib/mlartifacts/*/{parents[0][0]}/artifacts/*")}
+    assert {"jobs.csv", "jobs.parquet", "comparison.md", "figures", "multirun.yaml", "config.yaml"} <= logged
+
+
+def test_sweep_killed_search_is_completed_by_the_same_command(repository: Path, tmp_path: Path) -> None:
+    first = start(repository, tmp_path / "killed", *SEARCH)
+    assert first.stdout is not None
+    while not first.stdout.readline().startswith("#3 "):
+        assert first.poll() is None
+    time.sleep(0.3)
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    _, err = finished(start(repository, tmp_path / "killed", *SEARCH))
+    assert "taken up again: it was killed; 4 finished jobs are kept" in err
+    killed = tmp_path / "killed"
+    assert Counter(status for (status,) in query(killed / "mlflow.db", "select status from runs")) == {"FINISHED": 9}
+    assert query(killed / "optuna.db", "select count(*) from trials where state = 'COMPLETE'") == [(8,)]
+    finished(start(repository, tmp_path / "undisturbed", *SEARCH))
+    assert table(killed) == table(tmp_path / "undisturbed")
+
+
+def test_sweep_failed_job_is_in_the_table_with_its_reason(repository: Path, tmp_path: Path) -> None:
+    process = start(repository, tmp_path, "--multirun", "experiment=simple", "filter.min_turns=3,50")
+    out, err = process.communicate(timeout=500)
+    assert process.returncode == 1
+    assert err.strip().splitlines()[-1].startswith("cachelab: filter")
+    good, bad = table(tmp_path)
+    assert (good["status"], bad["status"]) == ("FINISHED", "FAILED")
+    assert "min_turns" in bad["reason"]
+    assert "2 jobs: 1 finished, 1 failed" in out
+
+
+def test_sweep_refuses_a_server_that_is_away_before_any_work(repository: Path, tmp_path: Path) -> None:
+    process = start(repository, tmp_path, *GRID, "tracking.uri=http://127.0.0.1:9")
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    (line,) = err.strip().splitlines()
+    assert "tracking.uri=http://127.0.0.1:9" in line
+    assert not (tmp_path / "multirun").exists()
+
+
+def test_store_takes_100_jobs_of_8_processes_at_once(tmp_path: Path) -> None:
+    database = tmp_path / "mlflow.db"
+    log_one((str(database), -1))  # a sweep's parent makes the database
+    with ProcessPoolExecutor(8, mp_context=get_context("spawn")) as pool:
+        done = list(pool.map(log_one, [(str(database), number) for number in range(100)]))
+    assert done == [None] * 100  # nothing was untracked
+    assert query(database, "select status, count(*) from runs group by status") == [("FINISHED", 101)]
+    assert query(database, "select count(*) from latest_metrics where key = 'hit_rate/first_prefill'") == [(101,)]
+
+
+def log_one(job: tuple[str, int]) -> str | None:
+    """Track one small job as a sweep's worker does; why it could not be, if so."""
+    from cachelab.metrics.base import Numbers
+    from cachelab.tracking.offline import KeptRun
+    from cachelab.tracking.mlflow.tracking import MlflowTracking
+    from jobs import described
+
+    database, number = job
+    description = described(Path(database).parent, "parent", number, f"d{number}")
+    tracking = MlflowTracking(f"sqlite:///{database}", "many", None, {})
+    with KeptRun(tracking, description) as run:
+        run.log_workload({"filter/conversations_kept": 3.0})
+        run.log_result(
+            Numbers({"hit_rate/first_prefill": 0.5}, {"turn/hit_rate": {0: 0.1, 1: 0.9}}), description.output_dir
+        )
+    return run.untracked
+
+
+def test_sweep_whose_jobs_keep_no_files_is_reported_without_a_comparison(repository: Path, tmp_path: Path) -> None:
+    out, _ = finished(start(repository, tmp_path, *GRID, "engine=replay", "artifacts=[]"))
+    assert "2 jobs: 2 finished" in out
+    assert "left no requests.parquet" in out
+    assert len(table(tmp_path)) == 2
+    assert query(tmp_path / "mlflow.db", "select distinct status from runs") == [("FINISHED",)]
+
+
+def test_search_whose_trials_all_fail_says_so_and_fails(repository: Path, tmp_path: Path) -> None:
+    nowhere = ("engine=replay", "dataset=sharegpt", "dataset.path=nowhere.json", "hydra.sweeper.n_trials=2")
+    process = start(repository, tmp_path, "--multirun", "experiment=tune_filter", *nowhere)
+    _, err = process.communicate(timeout=200)
+    assert process.returncode == 1
+    assert err.strip().splitlines()[-1].startswith("cachelab: hydra.sweeper: all 2 trials of tune_filter failed")
+    assert [row["status"] for row in table(tmp_path)] == ["FAILED", "FAILED"]
+
+
+def test_search_whose_filter_keeps_nothing_has_infeasible_trials(repository: Path, tmp_path: Path) -> None:
+    nothing = (
+        "--multirun",
+        "experiment=tune_filter",
+        "engine=replay",
+        "filter.min_turns=39",
+        "hydra.sweeper.n_trials=2",
+    )
+    out, _ = finished(start(repository, tmp_path, *nothing))
+    assert "no best trial: no feasible one among 2 trials of study tune_filter (2 infeasible)" in out
+    assert "#0 " in out
+    assert ": infeasible: filter: keeps none of 99 conversations" in out
+    rows = table(tmp_path)
+    assert [row["status"] for row in rows] == ["FINISHED", "FINISHED"]
+    assert all(row["reason"].startswith("filter: keeps none of 99 conversations") for row in rows)
+    assert query(tmp_path / "mlflow.db", "select distinct status from runs") == [("FINISHED",)]
+    tagged = query(
+        tmp_path / "mlflow.db", "select value, count(*) from tags where key = 'cachelab.feasible' group by value"
+    )
+    assert tagged == [("false", 2)]
+    assert query(tmp_path / "optuna.db", "select count(*) from trials where state = 'COMPLETE'") == [(2,)]
+
+
+def test_search_does_not_take_over_another_studys_parent(repository: Path, tmp_path: Path) -> None:
+    search = ("--multirun", "experiment=tune_filter", "engine=replay")
+    first = start(repository, tmp_path, *search, "hydra.sweeper.n_trials=200", "hydra.sweeper.study_name=cc")
+    assert first.stdout is not None
+    while not first.stdout.readline().startswith("#2 "):
+        assert first.poll() is None
+    first.send_signal(signal.SIGINT)
+    first.communicate(timeout=100)
+    _, err = finished(start(repository, tmp_path, *search, "hydra.sweeper.n_trials=2"))
+    assert "taken up again" not in err
+    parents = query(tmp_path / "mlflow.db", "select status from runs where name like '%(sweep)' order by start_time")
+    assert parents == [("KILLED",), ("FINISHED",)]
+    assert len(table(tmp_path)) == 2

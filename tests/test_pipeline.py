@@ -1,0 +1,91 @@
+"""The stages strung together, without Hydra, MLflow or vLLM."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+
+from cachelab.conversation import Conversation, TokenizedConversation, Turn
+from cachelab.dataset.base import LoadedDataset
+from cachelab.engine.base import EngineCounters, EngineRun, Progress
+from cachelab.errors import ConfigError, EngineError
+from cachelab.pipeline import Parts, prepare, run
+from cachelab.filter.thresholds import Thresholds
+from cachelab.metrics.requests import METRICS
+from cachelab.order.by_conversation import ByConversation
+from cachelab.request import Request, RequestRecord, Schedule
+from cachelab.tokenizer.mistral import Mistral
+from cachelab.trace.multi_turn import MultiTurn
+
+CHATS = [Conversation("a", (Turn("one", "1"), Turn("two", "2"))), Conversation("b", (Turn("three", "3"),))]
+
+
+@dataclass
+class Listed:
+    def load(self) -> LoadedDataset:
+        return LoadedDataset("listed", "here", "0" * 64, CHATS, {"conversations": 2})
+
+
+@dataclass
+class Forgetful:
+    """An engine that loses the last `lost` records."""
+
+    lost: int = 0
+    name = "forgetful"
+    version = None
+    block_size = 4
+
+    def run(self, schedule: Schedule, progress: Progress) -> EngineRun:
+        records = [
+            RequestRecord(
+                entry.id, entry.conversation_id, entry.turn_index, "completed", len(entry.prompt_ids),
+                prefill_index=i, submitted_ns=i, first_scheduled_ns=i, first_token_ns=i, finished_ns=i,
+            )
+            for i, entry in enumerate(schedule)
+        ]  # fmt: skip
+        return EngineRun(records[: len(records) - self.lost], EngineCounters("simulated", 4, 1, 1, 0.0, 0, 0, 0, 0))
+
+
+def tokenize(dataset: LoadedDataset) -> Sequence[TokenizedConversation]:
+    return [conversation.tokenized(Mistral()) for conversation in dataset.conversations]
+
+
+PARTS = Parts(Listed(), Mistral(), tokenize, Thresholds(), MultiTurn(), ByConversation(), Forgetful(), METRICS)
+
+
+def nothing(ended: int) -> None:
+    """Progress that nobody watches."""
+
+
+def test_prepare_gives_the_schedule_and_every_stages_numbers() -> None:
+    workload = prepare(PARTS)
+    assert [request.id for request in workload.schedule] == ["a/0", "a/1", "b/0"]
+    assert workload.numbers["dataset/conversations"] == 2
+    assert workload.numbers["filter/conversations_kept"] == 2
+    assert workload.numbers["trace/prefix_breaks"] == 0
+
+
+def test_prepare_of_a_filter_that_keeps_nothing_says_what_dropped_it() -> None:
+    with pytest.raises(ConfigError, match=r"keeps none of 2 conversations \(dropped_min_turns 2\)"):
+        prepare(replace(PARTS, filter=Thresholds(min_turns=3)))
+
+
+class LosesOne:
+    def arrange(self, requests: Sequence[Request]) -> Schedule:
+        return ByConversation().arrange(requests[1:])
+
+
+def test_prepare_of_an_order_that_loses_a_request_fails() -> None:
+    with pytest.raises(EngineError, match="LosesOne"):
+        prepare(replace(PARTS, order=LosesOne()))
+
+
+def test_run_measures_and_keeps_the_workloads_numbers() -> None:
+    result = run(PARTS, prepare(PARTS), nothing)
+    assert result.numbers.values["requests/submitted"] == 3
+    assert result.numbers.values["dataset/conversations"] == 2
+
+
+def test_run_of_an_engine_that_loses_a_request_fails() -> None:
+    with pytest.raises(EngineError, match="3 requests were submitted, 2 records came back"):
+        run(replace(PARTS, engine=Forgetful(lost=1)), prepare(PARTS), nothing)

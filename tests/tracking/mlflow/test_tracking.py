@@ -1,0 +1,213 @@
+import json
+import logging
+import logging.handlers
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from cachelab.dataset.base import LoadedDataset
+from cachelab.errors import EngineError
+from cachelab.metrics.base import Numbers
+from cachelab.tracking.description import RunDescription
+from cachelab.tracking.mlflow.tracking import MlflowTracking
+from cachelab.tracking.mlflow.run import MlflowRun
+
+DATASET = LoadedDataset("sample", "sample.json", "0123456789abcdef" * 4, [], {"turns": 328, "dropped_empty": 0})
+NUMBERS = Numbers({"dataset/turns": 328.0, "hit_rate/first_prefill": 0.4}, {"turn/hit_rate": {0: 0.0, 1: 0.4, 2: 0.57}})
+
+
+def stored(client: MlflowClient, run: MlflowRun) -> Run:
+    assert run.run_id is not None
+    return client.get_run(run.run_id)
+
+
+def text(client: MlflowClient, run: Run, path: str, folder: Path) -> str:
+    folder.mkdir(exist_ok=True)
+    return Path(client.download_artifacts(run.info.run_id, path, str(folder))).read_text()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "artifacts"
+    (folder / "figures").mkdir(parents=True)
+    (folder / "summary.md").write_text("# the summary\n")
+    (folder / "figures" / "a.png").write_bytes(b"png")
+    return folder
+
+
+@pytest.fixture
+def root_handler(tmp_path: Path) -> Iterator[logging.Handler]:
+    """A log file as Hydra's job logging writes it, its last lines not yet flushed."""
+    handler = logging.handlers.MemoryHandler(1000, target=logging.FileHandler(tmp_path / "cachelab.log"))
+    logging.getLogger().addHandler(handler)
+    yield handler
+    logging.getLogger().removeHandler(handler)
+    handler.close()
+
+
+def test_finished_run_holds_everything(
+    tracking: MlflowTracking, client: MlflowClient, description: RunDescription, folder: Path, tmp_path: Path
+) -> None:
+    with tracking.start(description) as tracked:
+        assert stored(client, tracked).info.status == "RUNNING"
+        tracked.log_dataset(DATASET)
+        tracked.log_workload({"dataset/turns": 328.0})
+        tracked.log_result(NUMBERS, folder)
+
+    run = stored(client, tracked)
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "multi_turn"
+    assert run.info.end_time is not None
+    assert run.data.params == {
+        "engine.block_size": "8",
+        "engine.args": "{}",
+        "engine.enable_prefix_caching": "true",
+        "cache_dir": "null",
+    }
+    assert run.data.metrics == {"dataset/turns": 328.0, "hit_rate/first_prefill": 0.4, "turn/hit_rate": 0.57}
+    history = client.get_metric_history(run.info.run_id, "turn/hit_rate")
+    assert sorted((point.step, point.value) for point in history) == [(0, 0.0), (1, 0.4), (2, 0.57)]
+    tags = run.data.tags
+    assert tags["cachelab.engine"] == "sim"
+    assert tags["cachelab.vllm_version"] == "0.32.0"
+    assert tags["cachelab.overrides"] == "experiment=multi_turn"
+    assert tags["cachelab.command"] == "python -m cachelab experiment=multi_turn"
+    assert tags["cachelab.dataset_digest"] == DATASET.digest
+    assert tags["mlflow.note.content"] == "# the summary\n"
+    assert "cachelab.error" not in tags
+    (given,) = run.inputs.dataset_inputs
+    assert (given.dataset.name, given.dataset.digest) == ("sample", DATASET.digest[:36])
+    assert json.loads(given.dataset.source) == {"uri": "sample.json"}
+    assert json.loads(given.dataset.profile) == {"turns": 328, "dropped_empty": 0}
+    names = {item.path for item in client.list_artifacts(run.info.run_id)}
+    assert names == {"config.yaml", "summary.md", "figures", "cachelab.log"}
+    assert text(client, run, "config.yaml", tmp_path / "down") == description.config_yaml
+    assert text(client, run, "cachelab.log", tmp_path / "down") == "a line of the log\n"
+
+
+def test_number_known_early_is_logged_once(
+    tracking: MlflowTracking, client: MlflowClient, description: RunDescription, folder: Path
+) -> None:
+    with tracking.start(description) as tracked:
+        tracked.log_workload({"dataset/turns": 328.0})
+        tracked.log_result(NUMBERS, folder)
+
+    assert len(client.get_metric_history(stored(client, tracked).info.run_id, "dataset/turns")) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (EngineError("the engine lost\nrequest 3"), "FAILED", "the engine lost"),
+        (ValueError("a bug"), "FAILED", "ValueError: a bug"),
+        (KeyboardInterrupt(), "KILLED", "KeyboardInterrupt"),
+    ],
+)
+def test_ended_by_an_error(
+    tracking: MlflowTracking,
+    client: MlflowClient,
+    description: RunDescription,
+    tmp_path: Path,
+    error: BaseException,
+    status: str,
+    reason: str,
+) -> None:
+    tracked = tracking.start(description)
+    tracked.log_workload({"dataset/turns": 328.0})
+    with pytest.raises(type(error)), tracked:
+        raise error
+
+    run = stored(client, tracked)
+    assert run.info.status == status
+    assert run.data.tags["cachelab.error"] == reason
+    assert run.data.metrics == {"dataset/turns": 328.0}
+    assert text(client, run, "config.yaml", tmp_path / "down") == description.config_yaml
+    assert text(client, run, "cachelab.log", tmp_path / "down") == "a line of the log\n"
+    assert "Traceback" in text(client, run, "error.txt", tmp_path / "down")
+
+
+def test_log_is_flushed_before_it_is_uploaded(
+    tracking: MlflowTracking,
+    client: MlflowClient,
+    description: RunDescription,
+    tmp_path: Path,
+    root_handler: logging.Handler,
+) -> None:
+    with tracking.start(description) as tracked:
+        logging.getLogger("cachelab").warning("the last line")
+
+    assert "the last line" in text(client, stored(client, tracked), "cachelab.log", tmp_path / "down")
+
+
+def test_more_items_than_a_batch_and_longer_than_a_value(
+    tracking: MlflowTracking, client: MlflowClient, description: RunDescription, folder: Path
+) -> None:
+    parameters = {f"key.{index}": "x" for index in range(250)} | {"long": "y" * 7000}
+    (folder / "summary.md").write_text("\n".join(f"| row {index:04} |" for index in range(1000)))
+    many = Numbers({f"m/{index}": float(index) for index in range(1500)}, {"s": {step: 1.0 for step in range(1200)}})
+    with tracking.start(replace(description, parameters=parameters)) as tracked:
+        tracked.log_result(many, folder)
+
+    run = stored(client, tracked)
+    assert len(run.data.params) == 251
+    assert run.data.params["long"] == "y" * 5999 + "…"
+    assert len(run.data.metrics) == 1501
+    assert len(client.get_metric_history(run.info.run_id, "s")) == 1200
+    note = run.data.tags["mlflow.note.content"].splitlines()
+    assert len(run.data.tags["mlflow.note.content"]) <= 8000
+    assert note[-1] == "(The rest is in the artifact summary.md.)"
+    assert all(line == f"| row {index:04} |" for index, line in enumerate(note[:-2]))
+
+
+def test_own_name_and_tags(store: str, client: MlflowClient, description: RunDescription) -> None:
+    tracking = MlflowTracking(uri=store, experiment="e", run_name="mine", tags={"purpose": "paper", "n": 3})
+    with tracking.start(description) as tracked:
+        pass
+
+    run = stored(client, tracked)
+    assert run.info.run_name == "mine"
+    assert (run.data.tags["purpose"], run.data.tags["n"]) == ("paper", "3")
+
+
+def test_artifacts_lie_beside_the_database(
+    store: str, client: MlflowClient, tracking: MlflowTracking, description: RunDescription
+) -> None:
+    with tracking.start(description) as tracked:
+        pass
+
+    beside = Path(store.removeprefix("sqlite:///")).parent / "mlartifacts" / "cachelab_tests"
+    assert stored(client, tracked).info.artifact_uri.startswith(str(beside))
+
+
+def test_where_to_look(store: str, tracking: MlflowTracking, description: RunDescription) -> None:
+    with tracking.start(description) as tracked:
+        pass
+
+    looking = dict(tracked.where_to_look)
+    assert looking.pop("then").endswith(f"/runs/{tracked.run_id}")
+    assert looking == {"MLflow": f"mlflow ui --backend-store-uri {store}", "run id": tracked.run_id}
+
+
+def test_environment_names_the_store(
+    store: str, client: MlflowClient, description: RunDescription, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    with MlflowTracking(uri=None, experiment="from the environment", run_name=None, tags={}).start(description):
+        pass
+
+    assert client.get_experiment_by_name("from the environment") is not None
+
+
+def test_nothing_on_the_console(
+    tmp_path: Path, description: RunDescription, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fresh = MlflowTracking(uri=f"sqlite:///{tmp_path}/new/mlflow.db", experiment="e", run_name=None, tags={})
+    with fresh.start(description) as tracked:
+        tracked.log_dataset(DATASET)
+        tracked.log_result(NUMBERS, folder)
+
+    assert capfd.readouterr() == ("", "")
