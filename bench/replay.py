@@ -26,12 +26,12 @@ from cachelab.dataset.block_columns import read_block_columns
 from cachelab.prefix_cache.hit_rate_curve import LruCurve
 path, sizes = sys.argv[1], [int(size) for size in sys.argv[2].split(",")]
 warm, rounds, curve = sys.argv[3], int(sys.argv[4]), None
-read_block_columns(warm, 512).paths(); LruCurve.of(read_block_columns(warm, 512).paths()).rates(sizes)
+read_block_columns(warm, 512).accesses(); LruCurve.of(read_block_columns(warm, 512).accesses()).rates(sizes)
 found = {"parse_s": [], "core_s": [], "whole_s": []}
 for _ in range(rounds):
     curve = None
     start = time.perf_counter(); columns = read_block_columns(path, 512); parsed = time.perf_counter()
-    curve = LruCurve.of(columns.paths()); rates = curve.rates(sizes); end = time.perf_counter()
+    curve = LruCurve.of(columns.accesses()); rates = curve.rates(sizes); end = time.perf_counter()
     found["parse_s"].append(parsed - start); found["core_s"].append(end - parsed); found["whole_s"].append(end - start)
 found["hits"] = dict(zip(map(str, sizes), rates.steady.tolist()))
 found["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

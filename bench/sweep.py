@@ -67,15 +67,15 @@ def instrument() -> None:
     import cachelab.engine.sim
     import cachelab.pipeline
     import cachelab.report.artifacts
-    from cachelab.dataset.cached_dataset import LoadedOnce
+    from cachelab.dataset.cached_dataset import CachedDataset
     from cachelab.engine.vllm import core as vllm_core
     from cachelab.tokenizer.cached_tokenizer import CachedTokenizer
-    from cachelab.tracking.offline import KeptRun
     from cachelab.tracking.mlflow.tracking import MlflowTracking
+    from cachelab.tracking.offline import FallbackRun
 
     clock(cachelab.cli, "run_job", "whole trial")
     clock(cachelab.cli, "known_job", "  known before? (digest, store)")
-    clock(LoadedOnce, "load", "  dataset")
+    clock(CachedDataset, "load", "  dataset")
     clock(CachedTokenizer, "__call__", "  tokenizer")
     clock(cachelab.pipeline, "prepare", "  filter, trace, order (and both)")
     clock(vllm_core, "build_core", "  engine: build")
@@ -85,7 +85,7 @@ def instrument() -> None:
     clock(cachelab.report.artifacts, "write_artifacts", "  files")
     clock(MlflowTracking, "start", "  tracking: start")
     for name in ("log_dataset", "log_tags", "log_workload", "log_result", "__exit__"):
-        clock(KeptRun, name, f"  tracking: {name.strip('_')}")
+        clock(FallbackRun, name, f"  tracking: {name.strip('_')}")
 
 
 def clock(owner: Any, name: str, label: str) -> None:

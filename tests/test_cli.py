@@ -66,7 +66,7 @@ def metrics(database: Path, run_id: str) -> dict[str, float]:
 
 
 def one_line(done: "subprocess.CompletedProcess[str]", exit_code: int = 1) -> str:
-    """The complaint of a failed command: exactly one line, its exit code, no traceback."""
+    """The format_error of a failed command: exactly one line, its exit code, no traceback."""
     assert done.returncode == exit_code
     assert "Traceback" not in done.stderr + done.stdout
     lines = done.stderr.strip().splitlines()

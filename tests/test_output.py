@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from cachelab.error_format import complaint
-from cachelab.export.trace_writer import write_trace
 from cachelab.disk import no_room, size, writing
+from cachelab.error_format import format_error
 from cachelab.errors import StorageError
+from cachelab.export.trace_writer import write_trace
 from cachelab.output import Output
 
 
@@ -86,7 +86,7 @@ def test_trace_that_finds_no_room_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_complaint_of_a_full_disk_is_one_line_that_names_a_folder() -> None:
-    line = complaint(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    line = format_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     assert str(Path.cwd()) in line
     assert "No space left on device" in line
     assert "\n" not in line

@@ -9,10 +9,10 @@ from cachelab.conversation import Conversation, TokenizedConversation, Turn
 from cachelab.dataset.base import LoadedDataset
 from cachelab.engine.base import EngineCounters, EngineRun, Progress
 from cachelab.errors import ConfigError, EngineError
-from cachelab.pipeline import Parts, prepare, run
 from cachelab.filter.thresholds import Thresholds
 from cachelab.metrics.requests import METRICS
 from cachelab.order.by_conversation import ByConversation
+from cachelab.pipeline import Parts, prepare, run
 from cachelab.request import Request, RequestRecord, Schedule
 from cachelab.tokenizer.mistral import Mistral
 from cachelab.trace.multi_turn import MultiTurn

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from cachelab.error_format import complaint
+from cachelab.error_format import format_error
 from cachelab.errors import ConfigError
 from cachelab.secret import VARIABLE, SecretFormatter, hide, hide_in_config, masked, revealed, without_secrets
 
@@ -80,7 +80,7 @@ def test_hide_refuses_a_password_inside_of_other_values(value: str) -> None:
 def test_hide_of_what_hydra_cannot_read_keeps_the_password_out_of_its_complaint() -> None:
     argument = "tracking.uri=http://me:s3#cret,(@h"
     assert hide([argument]) == [argument]
-    assert "s3#cret" not in complaint(ValueError(f"cannot read s3#cret,( in {argument}"))
+    assert "s3#cret" not in format_error(ValueError(f"cannot read s3#cret,( in {argument}"))
 
 
 def test_revealed_finds_the_environments_address(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,12 +4,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from cachelab.config import ComparisonConfig, Group, Root, SweepConfig
 from cachelab.error_format import one_line, shown
-from cachelab.config import Comparison, Group, Root, Sweep
 from cachelab.errors import ConfigError
-from cachelab.pipeline import Parts
 from cachelab.metrics.base import AnyMetric, Metric, Series
 from cachelab.objective import known_objectives
+from cachelab.pipeline import Parts
 from cachelab.trust import refuse_untrusted, refuse_untrusted_group
 
 _UNION_MEMBER = re.compile(r"(str|int|float|bool)|(constrained|nullable|function)-.*|\[key\]|list\[.*|dict\[.*")
@@ -23,7 +23,7 @@ def build_root(config: dict[str, Any]) -> Root:
     prefix = ""
     try:
         nested: dict[str, Any] = {}
-        for prefix, kind in (("sweep", Sweep), ("comparison", Comparison)):
+        for prefix, kind in (("sweep", SweepConfig), ("comparison", ComparisonConfig)):
             if prefix in config:
                 nested[prefix] = kind(**config[prefix])
         prefix = ""
@@ -68,7 +68,7 @@ def build_settings(config: dict[str, Any]) -> None:
 
 def build_parts(root: Root) -> Parts:
     """Every part of a run but its tracking. Raises ConfigError that names the key."""
-    from cachelab.dataset.cached_dataset import LoadedOnce
+    from cachelab.dataset.cached_dataset import CachedDataset
     from cachelab.tokenizer.cached_tokenizer import CachedTokenizer
 
     def part(name: str) -> Any:
@@ -78,7 +78,7 @@ def build_parts(root: Root) -> Parts:
     if root.history != "recorded" and not hasattr(engine, "history"):
         raise ConfigError(f"history: engine={engine.name} knows history=recorded only: choose that or another engine")
     return Parts(
-        dataset=LoadedOnce(part("dataset")),
+        dataset=CachedDataset(part("dataset")),
         tokenizer=tokenizer,
         tokenize=CachedTokenizer(tokenizer, root.cache_dir),
         filter=part("filter"),

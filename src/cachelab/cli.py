@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from cachelab.error_format import RUN_FAILED, complaint, exit_code, leave
+from cachelab.error_format import RUN_FAILED, exit_code, format_error, leave
 from cachelab.errors import ConfigError
 from cachelab.interrupt import check, default_signals, hold_signals, raise_on_signals, received
 from cachelab.output import Output
@@ -54,7 +54,7 @@ def main() -> None:
         if received() is None:
             if full_error:
                 raise
-            print(f"cachelab: {complaint(error)}", file=sys.stderr)
+            print(f"cachelab: {format_error(error)}", file=sys.stderr)
         end(output, exit_code(error))
     end(output, None)
 

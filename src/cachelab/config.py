@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
-from cachelab.strict_config import PART, FilePath, Text
+from cachelab.strict_config import STRICT, FilePath, Text
 
 Group = dict[str, Any]
 Artifact = Literal["trace", "requests", "blocks", "per_turn", "capacity", "figures"]
@@ -22,8 +22,8 @@ Package = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$", max_l
 EachOnce = AfterValidator(_each_once)
 
 
-@dataclass(frozen=True, config=PART)
-class Sweep:
+@dataclass(frozen=True, config=STRICT)
+class SweepConfig:
     """How a sweep meets what earlier sweeps did.
 
     `skip_finished` None: a sweep that did not finish is taken up again, its finished jobs kept; True: so is any job of
@@ -35,14 +35,14 @@ class Sweep:
     take_over: bool = False
 
 
-@dataclass(frozen=True, config=PART)
-class Comparison:
+@dataclass(frozen=True, config=STRICT)
+class ComparisonConfig:
     """How the jobs of a sweep are compared; `baseline` names one of them (None: the last)."""
 
     baseline: Text | Annotated[int, Field(ge=0)] | None = None
 
 
-@dataclass(frozen=True, config=PART)
+@dataclass(frozen=True, config=STRICT)
 class Root:
     """The composed config, checked; each group is still plain data (`_target_` and its arguments)."""
 
@@ -58,8 +58,8 @@ class Root:
     history: Literal["recorded", "forced", "generated"] = "recorded"
     artifacts: Annotated[list[Artifact], EachOnce] = Field(default_factory=lambda: list(get_args(Artifact)))
     objective_constraints: dict[Text, Text] = Field(default_factory=dict)
-    comparison: Comparison = Field(default_factory=Comparison)
-    sweep: Sweep = Field(default_factory=Sweep)
+    comparison: ComparisonConfig = Field(default_factory=ComparisonConfig)
+    sweep: SweepConfig = Field(default_factory=SweepConfig)
     sync: FilePath | None = None
     export: Group | None = None
     cache_dir: FilePath | None = None

@@ -17,7 +17,7 @@ RUN_FAILED, WRONG_USAGE = 1, 2
 
 def leave(error: BaseException) -> NoReturn:
     """End the process with one line on stderr and the error's exit code. Raises SystemExit, caused by the error."""
-    print(f"cachelab: {complaint(error)}", file=sys.stderr)
+    print(f"cachelab: {format_error(error)}", file=sys.stderr)
     raise SystemExit(exit_code(error)) from error
 
 
@@ -32,7 +32,7 @@ def exit_code(error: BaseException) -> int:
 _A_RUN = "5 MiB or more"  # 80 requests of the sample: 0.6 MiB of files, a copy of them in MLflow, its database
 
 
-def complaint(error: BaseException) -> str:
+def format_error(error: BaseException) -> str:
     """What is wrong, where, what to do: one line. HYDRA_FULL_ERROR=1 shows the whole trace instead."""
     return without_secrets(_complaint(error))
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cachelab.objective import Score, Scores
     from cachelab.tracking.base import Tracking
     from cachelab.tracking.description import RunDescription
-    from cachelab.tracking.offline import KeptRun
+    from cachelab.tracking.offline import FallbackRun
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def run_job(config: "DictConfig") -> "Score | Scores":
     from cachelab.report.artifacts import write_artifacts
     from cachelab.report.console import print_job, print_summary
     from cachelab.report.progress import doing, progress_bar
-    from cachelab.tracking.offline import KeptRun
+    from cachelab.tracking.offline import FallbackRun
     from cachelab.used_settings import used_settings
 
     logging.captureWarnings(True)  # into the log, with all else that libraries say
@@ -61,7 +61,7 @@ def run_job(config: "DictConfig") -> "Score | Scores":
         description, reused = known_job(root, tracking, description)
         if reused is not None:
             return reused
-    with KeptRun(tracking, description) as tracked:
+    with FallbackRun(tracking, description) as tracked:
         parts, export = built or build_job(root)
         try:
             with doing("reading and tokenising the dataset"):
@@ -104,7 +104,7 @@ def run_job(config: "DictConfig") -> "Score | Scores":
 
 
 def nothing_kept(
-    root: "Root", tracked: "KeptRun", description: "RunDescription", why: str, numbers: Mapping[str, float]
+    root: "Root", tracked: "FallbackRun", description: "RunDescription", why: str, numbers: Mapping[str, float]
 ) -> "Score | Scores":
     """What a search is told of a job whose filter keeps nothing: there is nothing to run, and that is its result."""
     from cachelab.objective import Outcome, score_of_nothing, violations
@@ -131,14 +131,14 @@ def known_job(
     A dataset that cannot be read leaves the job without a digest: it is run, and fails with the reason in its log.
     """
     from cachelab.build import build_part
-    from cachelab.dataset.cached_dataset import LoadedOnce
+    from cachelab.dataset.cached_dataset import CachedDataset
     from cachelab.errors import CachelabError, TrackingError
     from cachelab.job_digest import job_digest, versions
     from cachelab.objective import Outcome, defined, score, score_of_nothing, violations
     from cachelab.report.console import print_reused
 
     try:
-        dataset = LoadedOnce(build_part("dataset", root.dataset, root.plugins)).load()
+        dataset = CachedDataset(build_part("dataset", root.dataset, root.plugins)).load()
     except CachelabError:
         return description, None
     vllm = versions(description.tags.get("cachelab.vllm_version"))
@@ -147,7 +147,7 @@ def known_job(
         return description, None
     try:
         finished = tracking.finished(description, anywhere=root.sweep.skip_finished is True)
-    except TrackingError:  # the store went away since the sweep began: KeptRun will meet that, and say so
+    except TrackingError:  # the store went away since the sweep began: FallbackRun will meet that, and say so
         return description, None
     if finished is None:
         return description, None
@@ -203,8 +203,8 @@ def describe_job(plain: dict[str, Any]) -> "RunDescription":
     from omegaconf import OmegaConf
 
     from cachelab.engine.vllm.core import installed_vllm
-    from cachelab.tracking.description import SweepMember, describe
     from cachelab.sweep.callback import PARENT_VARIABLE, SWEPT_VARIABLE
+    from cachelab.tracking.description import SweepMember, describe
     from cachelab.used_settings import runs_vllm
 
     job = HydraConfig.get()

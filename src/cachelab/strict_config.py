@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-PART = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True)
+STRICT = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True)
 """The pydantic config of each class that a conf/ option names: no coercion, no unknown field."""
 
 LARGEST_COUNT = 2**31 - 1

@@ -14,7 +14,7 @@ from cachelab.errors import ConfigError
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-CALLBACKS = ("cachelab.sweep.callback.SweepCallback", "cachelab.sweep.capacity_sweep_callback.CapacityOverlay")
+CALLBACKS = ("cachelab.sweep.callback.SweepCallback", "cachelab.sweep.capacity_sweep_callback.CapacitySweepCallback")
 """What `hydra.callbacks` may name."""
 
 COMMAND_LINE_ONLY = (

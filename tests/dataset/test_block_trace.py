@@ -16,11 +16,10 @@ from cachelab.dataset.block_columns import read_block_columns
 from cachelab.dataset.block_fields import without_ignored
 from cachelab.dataset.block_row import BlockRow, columns_of, row_object
 from cachelab.dataset.block_trace import BlockTrace
-from cachelab.export.block_trace_rows import block_trace_rows
-from cachelab.export.trace_writer import write_trace
 from cachelab.engine.replay import ReplayEngine
 from cachelab.engine.sim import SimEngine
 from cachelab.errors import ConfigError, DatasetError
+from cachelab.export.trace_writer import block_trace_rows, write_trace
 from cachelab.order.by_arrival import ByArrival
 from cachelab.request import Request
 from cachelab.trace.multi_turn import MultiTurn

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cachelab.dataset.base import LoadedDataset
-from cachelab.dataset.cached_dataset import LoadedOnce
+from cachelab.dataset.cached_dataset import CachedDataset
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Counting:
 def test_load_reads_once_for_equal_settings(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("x")
     one, two = Counting(str(tmp_path / "a")), Counting(str(tmp_path / "a"))
-    assert LoadedOnce(one).load() is LoadedOnce(two).load()
+    assert CachedDataset(one).load() is CachedDataset(two).load()
     assert (len(one.loads), len(two.loads)) == (1, 0)
 
 
@@ -29,18 +29,18 @@ def test_load_reads_again_when_the_file_changes(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_text("x")
     dataset = Counting(str(path))
-    LoadedOnce(dataset).load()
+    CachedDataset(dataset).load()
     path.write_text("y")
     os.utime(path, ns=(1, 1))
-    LoadedOnce(dataset).load()
+    CachedDataset(dataset).load()
     assert len(dataset.loads) == 2
 
 
 def test_load_of_other_settings_is_another_dataset(tmp_path: Path) -> None:
     one, two = Counting(str(tmp_path / "b")), Counting(str(tmp_path / "c"))
-    assert LoadedOnce(one).load() is not LoadedOnce(two).load()
+    assert CachedDataset(one).load() is not CachedDataset(two).load()
 
 
 def test_load_leaves_what_is_no_path_to_the_dataset() -> None:
     for path in ("x" * 5000, "a\0b", "~nosuchuser/x"):
-        assert LoadedOnce(Counting(path)).load().source == path
+        assert CachedDataset(Counting(path)).load().source == path

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from cachelab.conversation import RecordedConversation
 from cachelab.dataset.trace_file import TraceFile, parse_trace
-from cachelab.export.trace_writer import trace_rows, write_trace
 from cachelab.errors import DatasetError
+from cachelab.export.trace_writer import trace_rows, write_trace
 from cachelab.request import Request
 
 

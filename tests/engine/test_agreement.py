@@ -54,11 +54,11 @@ def test_differences_name_the_requests_in_the_order_of_first_prefills() -> None:
     observation = observed(agreement(61), ByTurn().arrange(REQUESTS[:4]))
     first, second, *others = observation.completed
     wrong = {first.request_id: 320, second.request_id: None}
-    twins = [
+    references = [
         replace(record, cached_tokens=wrong.get(record.request_id) or record.cached_tokens)
         for record in (first, *others)
     ]
-    assert differences(replace(observation, twin_records=twins)) == [
+    assert differences(replace(observation, reference_records=references)) == [
         Difference(first.request_id, 0, 320),
         Difference(second.request_id, second.cached_tokens, None),
     ]

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from cachelab.build import build_metrics, build_part, build_root
 from cachelab.cli import config_dir
-from cachelab.error_format import WRONG_USAGE, complaint, exit_code
+from cachelab.error_format import WRONG_USAGE, exit_code, format_error
 from cachelab.errors import CachelabError
 from cachelab.objective import bound_of, known_objectives
 from cachelab.sweep.search_settings import check_search
@@ -127,7 +127,7 @@ def tokenized() -> Any:
 
 
 def assert_one_line(error: Exception) -> str:
-    line = complaint(error)
+    line = format_error(error)
     assert "\n" not in line
     assert len(line) < 1000, line
     return line

@@ -24,13 +24,6 @@ def preload() -> None:
     import pyarrow.parquet  # noqa: F401
     import scipy.stats  # noqa: F401
 
-    import cachelab.cli
-    import cachelab.job
-    import cachelab.report.artifacts
-    import cachelab.sweep.sweep_report
-    import cachelab.tracking.mlflow.run
-    import cachelab.sweep.parent_run  # noqa: F401
-
 
 def run(command: dict[str, Any]) -> None:
     """In the child: become a cachelab of its own."""

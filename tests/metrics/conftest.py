@@ -132,10 +132,10 @@ def _golden_records() -> list[RequestRecord]:
 @pytest.fixture(scope="session")
 def golden() -> Observation:
     records = _golden_records()
-    twins = [
+    references = [
         replace(record, cached_tokens=GOLDEN_TWIN.get(record.request_id, record.cached_tokens)) for record in records
     ]
-    return Observation({request.id: request for request in _golden_requests()}, records, GOLDEN_COUNTERS, twins)
+    return Observation({request.id: request for request in _golden_requests()}, records, GOLDEN_COUNTERS, references)
 
 
 class Observe:

@@ -160,7 +160,7 @@ def test_request_table_golden_run(golden: Observation) -> None:
         "ttft_s": 4.5,
         "e2e_s": pytest.approx(6.1),
         "tpot_s": pytest.approx(0.8),
-        "twin_cached_tokens": 16,
+        "reference_cached_tokens": 16,
     }
     assert rows["A1"]["host_hit_blocks"] == 1
     assert rows["B0"]["tpot_s"] is None  # one token

@@ -9,7 +9,7 @@ from cachelab.dataset.block_trace import BlockTrace
 from cachelab.engine.replay import ReplayEngine
 from cachelab.metrics.base import measure
 from cachelab.metrics.observation import Observation
-from cachelab.metrics.reference_results import CLAIMS, METRICS
+from cachelab.metrics.reference_results import METRICS, REFERENCE_RESULTS
 from cachelab.order.by_arrival import ByArrival
 from cachelab.trace.multi_turn import MultiTurn
 
@@ -23,7 +23,11 @@ def observed(path: Path, block_size: int) -> Observation:
 def test_published_numbers_come_out_of_the_mooncake_trace(mooncake: Path) -> None:
     observation = observed(mooncake, 512)
     values = measure(METRICS, observation).values
-    verdicts = [claim.holds(observation, values[claim.metric.name]) for claim in CLAIMS if claim.metric.name in values]
+    verdicts = [
+        claim.holds(observation, values[claim.metric.name])
+        for claim in REFERENCE_RESULTS
+        if claim.metric.name in values
+    ]
     assert (verdicts.count(True), verdicts.count(False)) == (21, 0)
     assert values["published/failed"] == 0
     assert values["published/prefix_lru_16k_tokens"] == pytest.approx(0.0454, abs=5e-5)
@@ -37,7 +41,7 @@ def test_published_numbers_of_another_trace_are_not_judged(tmp_path: Path) -> No
     values = measure(METRICS, observation).values
     assert values["published/requests"] == 4
     assert values["published/failed"] == 0
-    assert {claim.holds(observation, 0.0) for claim in CLAIMS} == {None}
+    assert {claim.holds(observation, 0.0) for claim in REFERENCE_RESULTS} == {None}
 
 
 def test_object_cache_worked_by_hand() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from cachelab.model.kv_model import KvModel
 from cachelab.errors import ConfigError
+from cachelab.model.kv_model import KvModel
 
 LLAMA = {
     "num_hidden_layers": 32,

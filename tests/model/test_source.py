@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from cachelab.errors import EngineError
 from cachelab.model import tiny_model as tiny
 from cachelab.model.source import find_model
-from cachelab.errors import EngineError
 
 
 def folder_with(tmp_path: Path, *files: str) -> str:

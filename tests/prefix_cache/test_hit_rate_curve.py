@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachelab.prefix_cache.lru import replay_cache
-from cachelab.prefix_cache.block_ids import BlockChains, chain_requests
+from cachelab.prefix_cache.accesses import BlockAccesses, lru_hit_blocks
+from cachelab.prefix_cache.block_ids import BlockIds, number_blocks
 from cachelab.prefix_cache.hit_rate_curve import LruCurve, opt_hit_blocks, rates
-from cachelab.prefix_cache.accesses import BlockPaths
 from workloads import random_requests, request
 
 Tokens = st.lists(st.integers(0, 1), min_size=1, max_size=12)
@@ -19,19 +18,19 @@ Workload = st.lists(st.tuples(Tokens, Tokens), min_size=1, max_size=14)
 Listed = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=10)
 
 
-def vllm_paths(pairs: Sequence[tuple[list[int], list[int]]], block_size: int) -> BlockPaths:
+def vllm_paths(pairs: Sequence[tuple[list[int], list[int]]], block_size: int) -> BlockAccesses:
     requests = [request(f"c{index}", 0, prompt, reply) for index, (prompt, reply) in enumerate(pairs)]
-    return chain_requests(requests, [len(reply) for _, reply in pairs], block_size, "vllm").paths
+    return number_blocks(requests, [len(reply) for _, reply in pairs], block_size, "vllm").accesses
 
 
-def trace_paths(listed: Sequence[list[int]], block_size: int = 4, spare: Sequence[int] | None = None) -> BlockPaths:
-    chains = BlockChains.of([np.asarray(ids, np.int32) for ids in listed], block_size, width=1)
+def trace_paths(listed: Sequence[list[int]], block_size: int = 4, spare: Sequence[int] | None = None) -> BlockAccesses:
+    block_ids = BlockIds.of([np.asarray(ids, np.int32) for ids in listed], block_size, width=1)
     tokens = np.asarray([len(ids) * block_size for ids in listed]) - (0 if spare is None else np.asarray(spare))
-    return BlockPaths.listed(chains.ids, chains.offsets, chains.num_ids, tokens, block_size)
+    return BlockAccesses.listed(block_ids.ids, block_ids.offsets, block_ids.num_ids, tokens, block_size)
 
 
-def simulated(paths: BlockPaths, sizes: Sequence[int]) -> np.ndarray:
-    return np.stack([replay_cache(paths, size) for size in sizes])
+def simulated(accesses: BlockAccesses, sizes: Sequence[int]) -> np.ndarray:
+    return np.stack([lru_hit_blocks(accesses, size) for size in sizes])
 
 
 @given(Workload, st.integers(1, 3))
@@ -39,11 +38,11 @@ def simulated(paths: BlockPaths, sizes: Sequence[int]) -> np.ndarray:
 def test_curve_is_every_single_cache_under_vllm_rules(
     pairs: list[tuple[list[int], list[int]]], block_size: int
 ) -> None:
-    paths = vllm_paths(pairs, block_size)
-    sizes = range(max(paths.most_slots, 1), len(paths.blocks) + 4)
-    wanted = simulated(paths, sizes).sum(axis=1).tolist()
-    ideal = paths.ideal_hit_blocks().sum()
-    for curve in (LruCurve.of(paths), LruCurve.in_pieces(paths)):
+    accesses = vllm_paths(pairs, block_size)
+    sizes = range(max(accesses.most_slots, 1), len(accesses.blocks) + 4)
+    wanted = simulated(accesses, sizes).sum(axis=1).tolist()
+    ideal = accesses.ideal_hit_blocks().sum()
+    for curve in (LruCurve.of(accesses), LruCurve.in_pieces(accesses)):
         assert curve.hit_blocks(sizes).tolist() == wanted
         assert curve.hit_blocks([curve.largest])[0] == ideal
 
@@ -52,9 +51,9 @@ def test_curve_is_every_single_cache_under_vllm_rules(
 @settings(deadline=None, max_examples=200)
 def test_curve_is_every_single_cache_under_trace_rules(listed: list[list[int]], data: st.DataObject) -> None:
     spare = data.draw(st.lists(st.integers(0, 3), min_size=len(listed), max_size=len(listed)))
-    paths = trace_paths(listed, 4, spare)
-    sizes = range(1, paths.num_ids + 3)
-    found, wanted = LruCurve.of(paths).rates(sizes), rates(paths, simulated(paths, sizes))
+    accesses = trace_paths(listed, 4, spare)
+    sizes = range(1, accesses.num_ids + 3)
+    found, wanted = LruCurve.of(accesses).rates(sizes), rates(accesses, simulated(accesses, sizes))
     for name in ("block", "token", "per_request", "steady"):
         assert getattr(found, name) == pytest.approx(getattr(wanted, name)), name
 
@@ -72,12 +71,12 @@ def test_curve_worked_by_hand() -> None:
 
 def test_curve_with_copies_takes_the_oldest_copy_that_is_there() -> None:
     # The prompt 1 2 (one block) is computed anew each time, since its last token may not be reused: copies.
-    paths = vllm_paths([([1, 2], [9]), ([3, 4, 5], [9]), ([1, 2], [9]), ([1, 2, 7], [9]), ([3, 4, 5], [9])], 2)
-    assert LruCurve.of(paths).pieces == ()
-    curve = LruCurve.in_pieces(paths)
+    accesses = vllm_paths([([1, 2], [9]), ([3, 4, 5], [9]), ([1, 2], [9]), ([1, 2, 7], [9]), ([3, 4, 5], [9])], 2)
+    assert LruCurve.of(accesses).pieces == ()
+    curve = LruCurve.in_pieces(accesses)
     assert len(curve.pieces) > 1
-    sizes = range(paths.most_slots, 8)
-    assert curve.hit_blocks(sizes).tolist() == simulated(paths, sizes).sum(axis=1).tolist()
+    sizes = range(accesses.most_slots, 8)
+    assert curve.hit_blocks(sizes).tolist() == simulated(accesses, sizes).sum(axis=1).tolist()
 
 
 def best_by_trying(listed: Sequence[list[int]], size: int) -> int:
@@ -106,24 +105,24 @@ def test_opt_is_the_best_of_all_choices(listed: list[list[int]], size: int) -> N
 @given(Workload, st.integers(1, 3))
 @settings(deadline=None)
 def test_opt_lies_between_lru_and_ideal(pairs: list[tuple[list[int], list[int]]], block_size: int) -> None:
-    paths = vllm_paths(pairs, block_size)
-    sizes = range(paths.most_slots, len(paths.blocks) + 2)
-    best = opt_hit_blocks(paths, sizes)
-    assert (simulated(paths, sizes).sum(axis=1) <= best.sum(axis=1)).all()
-    assert (best <= paths.ideal_hit_blocks()).all()
-    assert best[-1].tolist() == paths.ideal_hit_blocks().tolist()
+    accesses = vllm_paths(pairs, block_size)
+    sizes = range(accesses.most_slots, len(accesses.blocks) + 2)
+    best = opt_hit_blocks(accesses, sizes)
+    assert (simulated(accesses, sizes).sum(axis=1) <= best.sum(axis=1)).all()
+    assert (best <= accesses.ideal_hit_blocks()).all()
+    assert best[-1].tolist() == accesses.ideal_hit_blocks().tolist()
 
 
 def test_opt_worked_by_hand() -> None:
     # One slot: x y x y x y. Keep x throughout, bypass y: x is hit twice, y never. LRU hits nothing.
-    paths = trace_paths([[0], [1], [0], [1], [0], [1]])
-    assert opt_hit_blocks(paths, [1, 2]).sum(axis=1).tolist() == [2, 4]
-    assert LruCurve.of(paths).hit_blocks([1, 2]).tolist() == [0, 4]
+    accesses = trace_paths([[0], [1], [0], [1], [0], [1]])
+    assert opt_hit_blocks(accesses, [1, 2]).sum(axis=1).tolist() == [2, 4]
+    assert LruCurve.of(accesses).hit_blocks([1, 2]).tolist() == [0, 4]
 
 
 def test_curve_of_random_chats_at_every_size() -> None:
     requests = random_requests(5, 30, vocabulary=3)
-    paths = chain_requests(requests, [len(entry.reply_ids) for entry in requests], 8, "vllm").paths
-    curve = LruCurve.in_pieces(paths)
-    sizes = range(paths.most_slots, curve.largest + 2)
-    assert curve.hit_blocks(sizes).tolist() == simulated(paths, sizes).sum(axis=1).tolist()
+    accesses = number_blocks(requests, [len(entry.reply_ids) for entry in requests], 8, "vllm").accesses
+    curve = LruCurve.in_pieces(accesses)
+    sizes = range(accesses.most_slots, curve.largest + 2)
+    assert curve.hit_blocks(sizes).tolist() == simulated(accesses, sizes).sum(axis=1).tolist()

@@ -21,9 +21,9 @@ import yaml
 
 from cachelab.dataset.base import LoadedDataset
 from cachelab.engine.base import EngineCounters, EngineRun
-from cachelab.pipeline import Result, Workload
 from cachelab.metrics.base import AnyMetric, Numbers, measure
 from cachelab.metrics.observation import Observation
+from cachelab.pipeline import Result, Workload
 from cachelab.request import Request, RequestRecord
 from cachelab.tracking.description import RunDescription, describe
 from workloads import conversation, one_lane, request

@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
-from cachelab.pipeline import Result
 from cachelab.metrics.base import AnyMetric
+from cachelab.pipeline import Result
 from cachelab.report import artifacts
 from cachelab.report.artifacts import write_artifacts
 from cachelab.tracking.description import RunDescription

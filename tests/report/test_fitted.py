@@ -11,16 +11,16 @@ from rich.console import Console
 
 from cachelab.pipeline import Result
 from cachelab.report import console as printed
-from cachelab.sweep.comparison import Comparison, Difference
-from cachelab.sweep.comparison_sections import comparison_sections, differences
 from cachelab.report.fitted import fitted
 from cachelab.report.section import Section, count
 from cachelab.report.sections import sections
+from cachelab.sweep.comparison import Comparison, Difference
+from cachelab.sweep.comparison_sections import comparison_sections, differences
 from cachelab.sweep.study_report import StudyReport, Trial
+from cachelab.sweep.sweep_job import SweepJob
 from cachelab.sweep.sweep_report import SweepReport, report_sweep
 from cachelab.sweep.sweep_table import jobs_section
 from cachelab.tracking.description import RunDescription
-from cachelab.sweep.sweep_job import SweepJob
 
 WIDTHS = (60, 80, 100, 160)
 HEADLINE = "hit_rate/first_prefill"

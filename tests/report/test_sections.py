@@ -3,8 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from cachelab.pipeline import Result
 from cachelab.metrics.base import Numbers
+from cachelab.pipeline import Result
 from cachelab.report.section import Section
 from cachelab.report.sections import (
     context,

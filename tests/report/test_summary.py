@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 
-from cachelab.pipeline import Result
 from cachelab.metrics.base import AnyMetric
+from cachelab.pipeline import Result
 from cachelab.report.summary import summary
 from cachelab.tracking.description import RunDescription
 

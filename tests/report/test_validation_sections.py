@@ -16,10 +16,10 @@ def record(name: str, index: int, cached_tokens: int) -> RequestRecord:
     )
 
 
-def observation(twins: list[RequestRecord] | None) -> Observation:
+def observation(references: list[RequestRecord] | None) -> Observation:
     records = [record("a", 0, 0), record("b", 1, 32), record("c", 2, 48)]
     counters = EngineCounters("wall", 16, 10, 3, 0.5, 0, 0, 0, 0)
-    return Observation({entry.id: entry for entry in REQUESTS.values()}, records, counters, twins)
+    return Observation({entry.id: entry for entry in REQUESTS.values()}, records, counters, references)
 
 
 def test_agreement_section_names_the_first_and_the_worst_request() -> None:

@@ -10,11 +10,11 @@ import pytest
 
 from cachelab.errors import TrackingError
 from cachelab.metrics.base import Numbers
-from cachelab.tracking.mlflow.tracking import MlflowTracking
-from cachelab.tracking.mlflow.store import ATTEMPTS, ERROR, PARENT, PROCESS, MlflowStore
-from cachelab.tracking.process import Process
 from cachelab.sweep.description import SweepDescription
 from cachelab.sweep.parent_run import begin, close_stale, end, jobs_of
+from cachelab.tracking.mlflow.store import ATTEMPTS, ERROR, PARENT, PROCESS, MlflowStore
+from cachelab.tracking.mlflow.tracking import MlflowTracking
+from cachelab.tracking.process import Process
 from jobs import described
 
 

@@ -123,14 +123,14 @@ def test_store_takes_100_jobs_of_8_processes_at_once(tmp_path: Path) -> None:
 def log_one(job: tuple[str, int]) -> str | None:
     """Track one small job as a sweep's worker does; why it could not be, if so."""
     from cachelab.metrics.base import Numbers
-    from cachelab.tracking.offline import KeptRun
     from cachelab.tracking.mlflow.tracking import MlflowTracking
+    from cachelab.tracking.offline import FallbackRun
     from jobs import described
 
     database, number = job
     description = described(Path(database).parent, "parent", number, f"d{number}")
     tracking = MlflowTracking(f"sqlite:///{database}", "many", None, {})
-    with KeptRun(tracking, description) as run:
+    with FallbackRun(tracking, description) as run:
         run.log_workload({"filter/conversations_kept": 3.0})
         run.log_result(
             Numbers({"hit_rate/first_prefill": 0.5}, {"turn/hit_rate": {0: 0.1, 1: 0.9}}), description.output_dir

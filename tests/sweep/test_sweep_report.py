@@ -8,9 +8,9 @@ import pytest
 
 from cachelab.errors import ConfigError
 from cachelab.sweep.study_report import StudyReport, Trial
+from cachelab.sweep.sweep_job import SweepJob
 from cachelab.sweep.sweep_report import MAX_ARMS, compared, note_text, report_sweep, write_sweep
 from cachelab.sweep.sweep_table import job_table, jobs_section, outcome_line
-from cachelab.sweep.sweep_job import SweepJob
 
 HEADLINE = "hit_rate/first_prefill"
 

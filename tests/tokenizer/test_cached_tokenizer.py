@@ -110,7 +110,7 @@ def test_fingerprint_follows_dataset_tokenizer_rules_and_versions(monkeypatch: p
         return CachedTokenizer(Codepoints(tokenizer)).fingerprint(dataset(digest))
 
     fingerprints = [of(), of(tokenizer="u"), of(digest="e")]
-    monkeypatch.setattr(cache, "RULES_VERSION", cache.RULES_VERSION + 1)
+    monkeypatch.setattr(cache, "ENCODING_VERSION", cache.ENCODING_VERSION + 1)
     fingerprints.append(of())
     monkeypatch.setattr(cache, "version", lambda package: "99")
     fingerprints.append(of())

@@ -8,8 +8,8 @@ import pytest
 from mlflow import MlflowClient
 
 from cachelab.tracking.description import RunDescription, describe
-from cachelab.tracking.mlflow.tracking import MlflowTracking
 from cachelab.tracking.mlflow.store import MlflowStore
+from cachelab.tracking.mlflow.tracking import MlflowTracking
 
 
 @pytest.fixture(scope="session")

@@ -18,19 +18,19 @@ from cachelab.dataset.base import LoadedDataset
 from cachelab.errors import EngineError, StorageError, TrackingError
 from cachelab.interrupt import SIGNALS, Interrupted, raise_on_signals
 from cachelab.metrics.base import Numbers
+from cachelab.sweep.description import SweepDescription
+from cachelab.sweep.local_jobs import local_jobs
+from cachelab.sweep.parent_run import begin, jobs_of
+from cachelab.sweep.sync import sync_folder
 from cachelab.tracking.base import FinishedRun
 from cachelab.tracking.description import RunDescription
 from cachelab.tracking.job_record import FILE, JobRecord, records
-from cachelab.tracking.offline import KeptRun
-from cachelab.sweep.local_jobs import local_jobs
-from cachelab.tracking.mlflow.tracking import MlflowTracking
 from cachelab.tracking.mlflow.run import MlflowRun
 from cachelab.tracking.mlflow.store import PROCESS, MlflowStore
+from cachelab.tracking.mlflow.tracking import MlflowTracking
 from cachelab.tracking.none import NoTracking
+from cachelab.tracking.offline import FallbackRun
 from cachelab.tracking.process import Process
-from cachelab.sweep.description import SweepDescription
-from cachelab.sweep.parent_run import begin, jobs_of
-from cachelab.sweep.sync import sync_folder
 from jobs import described
 
 
@@ -85,12 +85,12 @@ class Leaving:
         self._answer()
 
 
-def run(tracking: Any, description: RunDescription) -> KeptRun:
+def run(tracking: Any, description: RunDescription) -> FallbackRun:
     artifacts = description.output_dir / "artifacts"
     artifacts.mkdir(parents=True)
     (artifacts / "summary.md").write_text("# done")
     (description.output_dir / "cachelab.log").write_text("all the job said")
-    with KeptRun(tracking, description) as kept:
+    with FallbackRun(tracking, description) as kept:
         kept.log_dataset(DATASET)
         kept.log_workload({"filter/conversations_kept": 3.0})
         kept.log_result(NUMBERS, artifacts)
@@ -117,7 +117,7 @@ def test_kept_run_alone_does_not_start_without_its_store(tmp_path: Path) -> None
 
 
 def test_kept_run_records_why_a_job_failed(tmp_path: Path) -> None:
-    with pytest.raises(EngineError), KeptRun(NoTracking(), described(tmp_path, None)):
+    with pytest.raises(EngineError), FallbackRun(NoTracking(), described(tmp_path, None)):
         raise EngineError("engine: out of blocks")
     (job,) = local_jobs(tmp_path)
     assert (job.status, job.error, job.untracked) == ("FAILED", "engine: out of blocks", None)
@@ -206,7 +206,7 @@ def test_kept_signal_in_the_middle_of_tracking_leaves_a_run_that_ended(
     status: str,
 ) -> None:
     signal_inside(monkeypatch, method)
-    with pytest.raises(Interrupted), KeptRun(tracking, description) as run:
+    with pytest.raises(Interrupted), FallbackRun(tracking, description) as run:
         run.log_workload({"a": 1.0})
     assert [found.info.status for found in store.search()] == [status]
     assert JobRecord.read(description.output_dir / FILE).status == status
@@ -219,7 +219,7 @@ def test_kept_run_whose_record_finds_no_room_is_failed(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(JobRecord, "write", no_space)
-    with pytest.raises(StorageError, match=str(description.output_dir)), KeptRun(tracking, description):
+    with pytest.raises(StorageError, match=str(description.output_dir)), FallbackRun(tracking, description):
         pass
     (run,) = store.search()
     assert run.info.status == "FAILED"
@@ -240,7 +240,7 @@ def test_kept_run_whose_upload_finds_no_room_is_failed_and_can_be_synced(
 
     with monkeypatch.context() as full:
         full.setattr("mlflow.MlflowClient.log_artifacts", half)
-        with KeptRun(tracking, description) as run:
+        with FallbackRun(tracking, description) as run:
             run.log_result(NUMBERS, artifacts)
     assert "4.9 KiB are needed" in (run.untracked or "")
     (found,) = store.search()
@@ -258,7 +258,7 @@ def test_start_ends_the_runs_of_dead_processes(
     gone.wait()
     store.client.set_tag(dead, PROCESS, str(replace(Process.this(), pid=gone.pid)))
     store.client.set_tag(elsewhere, PROCESS, str(replace(Process.this(), host="elsewhere", pid=gone.pid)))
-    with KeptRun(replace(tracking, experiment="another"), description):
+    with FallbackRun(replace(tracking, experiment="another"), description):
         pass
     found = {run_id: store.client.get_run(run_id) for run_id in (dead, alive, elsewhere)}
     assert [run.info.status for run in found.values()] == ["FAILED", "RUNNING", "RUNNING"]
@@ -266,7 +266,7 @@ def test_start_ends_the_runs_of_dead_processes(
 
 
 def test_record_holds_the_parameters_and_tags_that_came_later(tmp_path: Path) -> None:
-    with KeptRun(Leaving(1), described(tmp_path, "parent")) as kept:
+    with FallbackRun(Leaving(1), described(tmp_path, "parent")) as kept:
         kept.log_parameters({"a": "1", "engine.block_size": "512"})
         kept.log_tags({"cachelab.infeasible": "filter: keeps none"})
     ((_, record),) = records(tmp_path)

@@ -14,9 +14,9 @@ from cachelab.dataset.ignored_fields import IgnoredFields
 from cachelab.dataset.json_lines import numbered_lines
 from cachelab.dataset.source_bytes import opened, path_name, unpacked
 from cachelab.errors import DatasetError
-from cachelab.prefix_cache.accesses import BlockPaths, Int32s, Int64s
+from cachelab.prefix_cache.accesses import BlockAccesses, Int32s, Int64s
 
-RULES = "block-trace-2"
+FORMAT_VERSION = "block-trace-2"
 """Version of the rules that read the format: a digest over it changes when they do."""
 
 MAX_BYTES = 16 << 30
@@ -53,14 +53,14 @@ class BlockColumns:
     counts: dict[str, int]
     notes: tuple[str, ...]
 
-    def paths(self) -> BlockPaths:
+    def accesses(self) -> BlockAccesses:
         """What a cache sees of the rows under the rules of traces, in the file's order."""
         from cachelab.prefix_cache.kernels.interning import intern, name_their_parents
 
         if name_their_parents(self.ids, self.offsets, self.num_ids):
-            return BlockPaths.listed(self.ids, self.offsets, self.num_ids, self.prompt_tokens, self.block_size)
+            return BlockAccesses.listed(self.ids, self.offsets, self.num_ids, self.prompt_tokens, self.block_size)
         ids, offsets, parents, _ = intern(self.ids, self.offsets[:-1], np.diff(self.offsets), 1)
-        return BlockPaths.listed(ids, offsets, len(parents), self.prompt_tokens, self.block_size)
+        return BlockAccesses.listed(ids, offsets, len(parents), self.prompt_tokens, self.block_size)
 
 
 @dataclass(slots=True)
@@ -148,7 +148,7 @@ def read_block_columns(
     """
     name = path_name(path)
     reading = _Reading(name, on_bad_row, block_size, frozenset(ignore_fields))
-    digest = hashlib.sha256(RULES.encode() + b"\0")
+    digest = hashlib.sha256(FORMAT_VERSION.encode() + b"\0")
     for chunk in _whole_lines(path, reading, digest, max_bytes):
         reading.take(chunk)
     parts = reading.parts

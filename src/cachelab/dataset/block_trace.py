@@ -15,11 +15,11 @@ from cachelab.dataset.block_fields import Unit, check_ignored
 from cachelab.dataset.block_row import MAX_BLOCK_SIZE
 from cachelab.dataset.source_bytes import MaxBytes, path_name
 from cachelab.errors import DatasetError
-from cachelab.strict_config import PART, FilePath
+from cachelab.strict_config import STRICT, FilePath
 from cachelab.tokens import BlockTokens
 
 
-@dataclass(frozen=True, config=PART)
+@dataclass(frozen=True, config=STRICT)
 class BlockTrace:
     """Recorded requests as lists of block ids, JSON Lines or JSONL.gz; a row's own `block_size` wins over the option's.
 

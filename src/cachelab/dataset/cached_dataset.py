@@ -13,7 +13,7 @@ _memo: OrderedDict[str, LoadedDataset] = OrderedDict()
 
 
 @dataclass(frozen=True)
-class LoadedOnce:
+class CachedDataset:
     """The dataset behind a memo: read again when its settings, or the size or time of a file among them, change."""
 
     dataset: Dataset

@@ -24,7 +24,7 @@ from cachelab.dataset.ignored_fields import IgnoredFields
 from cachelab.dataset.json_text import decode_json, is_unicode, kind
 from cachelab.errors import DatasetError
 
-RULES = "sharegpt-1"
+FORMAT_VERSION = "sharegpt-1"
 """Version of the rules above: a digest over it changes when they do."""
 
 COUNTS = (

@@ -5,18 +5,18 @@ from importlib.resources import files
 from pydantic.dataclasses import dataclass
 
 from cachelab.dataset.base import LoadedDataset
-from cachelab.dataset.messages import RULES, parse_messages
+from cachelab.dataset.messages import FORMAT_VERSION, parse_messages
 from cachelab.dataset.source_file import SourceFile
-from cachelab.strict_config import PART
+from cachelab.strict_config import STRICT
 
 
-@dataclass(frozen=True, config=PART)
+@dataclass(frozen=True, config=STRICT)
 class Sample:
     """99 conversations and 328 turns that come with the package (written by the seeded tools/make_sample.py)."""
 
     def load(self) -> LoadedDataset:
         """Read the bundled file."""
         data = files("cachelab.dataset").joinpath("sample.json").read_bytes()
-        file = SourceFile.of("cachelab/dataset/sample.json", data, RULES)
+        file = SourceFile.of("cachelab/dataset/sample.json", data, FORMAT_VERSION)
         parsed = parse_messages(file.text, file.name)
         return LoadedDataset("sample", file.name, file.digest, parsed.conversations, parsed.counts, parsed.notes)

@@ -5,16 +5,16 @@ import logging
 from pydantic.dataclasses import dataclass
 
 from cachelab.dataset.base import LoadedDataset
-from cachelab.dataset.messages import RULES, parse_messages
+from cachelab.dataset.messages import FORMAT_VERSION, parse_messages
 from cachelab.dataset.source_bytes import MaxBytes
 from cachelab.dataset.source_file import MAX_BYTES, SourceFile
 from cachelab.errors import DatasetError
-from cachelab.strict_config import PART, FilePath, Text
+from cachelab.strict_config import STRICT, FilePath, Text
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, config=PART)
+@dataclass(frozen=True, config=STRICT)
 class ShareGPT:
     """Real chats. `path` is a local .json or .json.gz; null takes the hub's file, from its cache if it is there."""
 
@@ -31,7 +31,7 @@ class ShareGPT:
         else:
             path = hub_file(self.repo_id, self.filename, self.revision)
             source = f"hf://datasets/{self.repo_id}@{self.revision or 'main'}/{self.filename}"
-        file = SourceFile.read(path, RULES, self.max_bytes)
+        file = SourceFile.read(path, FORMAT_VERSION, self.max_bytes)
         parsed = parse_messages(file.text, file.name)
         return LoadedDataset("sharegpt", source, file.digest, parsed.conversations, parsed.counts, parsed.notes)
 

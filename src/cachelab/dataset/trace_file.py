@@ -20,15 +20,15 @@ from cachelab.dataset.source_bytes import MaxBytes
 from cachelab.dataset.source_file import MAX_BYTES, SourceFile
 from cachelab.dataset.trace_row import EXACT_FIELDS, FIELDS, TraceRow
 from cachelab.errors import DatasetError
-from cachelab.strict_config import PART, FilePath
+from cachelab.strict_config import STRICT, FilePath
 
-RULES = "trace-1"
+FORMAT_VERSION = "trace-1"
 """Version of the rules that read the format: a digest over it changes when they do."""
 
 _KNOWN = frozenset((*FIELDS, *EXACT_FIELDS))
 
 
-@dataclass(frozen=True, config=PART)
+@dataclass(frozen=True, config=STRICT)
 class TraceFile:
     """Recorded requests: the prompts are taken as they are, as the trace artifact of an earlier run has them."""
 
@@ -37,7 +37,7 @@ class TraceFile:
 
     def load(self) -> LoadedDataset:
         """Read the file. Raises DatasetError naming the file, the line and the field."""
-        file = SourceFile.read(self.path, RULES, self.max_bytes)
+        file = SourceFile.read(self.path, FORMAT_VERSION, self.max_bytes)
         parsed = parse_trace(file.text, file.name)
         return LoadedDataset("trace", self.path, file.digest, parsed.conversations, parsed.counts, parsed.notes)
 

@@ -6,22 +6,22 @@ from dataclasses import replace
 from pydantic.dataclasses import dataclass
 
 from cachelab.engine.base import EngineRun, Progress
-from cachelab.engine.vllm.extra_args import NOT_SIMULATED, SETTINGS, check_extra_args
 from cachelab.engine.history import HistoryName
 from cachelab.engine.sim import SimEngine
+from cachelab.engine.vllm.extra_args import NOT_SIMULATED, SETTINGS, check_extra_args
 from cachelab.engine.vllm.real_engine import VllmEngine
 from cachelab.errors import ConfigError
-from cachelab.strict_config import PART
 from cachelab.request import Schedule
+from cachelab.strict_config import STRICT
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, config=PART)
+@dataclass(frozen=True, config=STRICT)
 class AgreementEngine:
     """Runs `real`, then the simulator on the requests as they ran: the same prompts, the replies that came.
 
-    Records, counters and seconds are the real engine's; the simulator's records are the run's `twin_records`. The
+    Records, counters and seconds are the real engine's; the simulator's records are the run's `reference_records`. The
     simulator has the real engine's sizes and as many blocks as that one had. Requests that the real engine rejected are
     left out of the second run.
     """
@@ -53,10 +53,10 @@ class AgreementEngine:
     def run(self, schedule: Schedule, progress: Progress) -> EngineRun:
         """Run both, one after the other. Raises EngineError as they do."""
         run = self.real.run(schedule, progress)
-        twin = self.simulator(run.counters.num_blocks + 1).run(as_run(schedule, run), lambda ended: None)
-        log.info("the simulator ran the same %d requests", len(twin.records))
+        reference = self.simulator(run.counters.num_blocks + 1).run(as_run(schedule, run), lambda ended: None)
+        log.info("the simulator ran the same %d requests", len(reference.records))
         note = "The simulator then ran the same prompts with the replies that came, in a cache of the same size."
-        return replace(run, twin_records=twin.records, notes=(*run.notes, note))
+        return replace(run, reference_records=reference.records, notes=(*run.notes, note))
 
     def simulator(self, num_blocks: int) -> SimEngine:
         """The simulator of the real engine's sizes; `num_blocks` is vLLM's count, its null block included."""

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from cachelab.prefix_cache.accesses import CountingRules
 from cachelab.prefix_cache.block_ids import RequestBlocks
-from cachelab.prefix_cache.accesses import Rules
 from cachelab.request import Request, RequestRecord, Schedule
 
 
@@ -16,7 +16,7 @@ class EngineCounters:
     `num_blocks` counts usable blocks (vLLM keeps one null block besides). The prefix-cache counters are vLLM's, in
     tokens, summed over the run's steps: `queries`/`hits` count each request's first prefill, `preempted_*` its
     prefills after a preemption, `host_*` the KV connector's (None when no host tier is on). `num_host_blocks` is the
-    host tier's capacity in blocks of the engine's size. `rules` says how blocks are counted (cachelab.prefix_cache.accesses).
+    host tier's capacity in blocks of the engine's size. `rules` says how blocks are counted (prefix_cache/accesses.py).
     `kv_bytes_per_token` is of the model that the engine knows, if any. `of_vllm` says whether vLLM itself ran and
     counted; it is no part of a comparison of two engines.
     """
@@ -33,7 +33,7 @@ class EngineCounters:
     host_queries_tokens: int | None = None
     host_hits_tokens: int | None = None
     num_host_blocks: int | None = None
-    rules: Rules = "vllm"
+    rules: CountingRules = "vllm"
     kv_bytes_per_token: int | None = None
     of_vllm: bool = field(default=True, compare=False)
 
@@ -43,20 +43,20 @@ class EngineRun:
     """The records of a run, one for each request of the schedule, in the schedule's order, and the counters.
 
     `requests` are the requests as they ran, in the same order, with the prompt that was sent and the reply that came
-    (None: as they were scheduled). `twin_records` are those of a second engine that ran the same requests, where one
-    did. `notes` are sentences that a reader of the numbers must know.
+    (None: as they were scheduled). `reference_records` are those of a second engine that ran the same requests (None:
+    there was none). `notes` are sentences that a reader of the numbers must know.
 
     An engine that numbers the blocks of the completed requests, in the order of first prefills, hands them on.
-    `beside` are runs of the same schedule on vLLM's scheduler with other numbers of blocks.
+    `comparison_runs` are runs of the same schedule on vLLM's scheduler with other numbers of blocks.
     """
 
     records: Sequence[RequestRecord]
     counters: EngineCounters
     requests: Sequence[Request] | None = None
-    twin_records: Sequence[RequestRecord] | None = None
+    reference_records: Sequence[RequestRecord] | None = None
     notes: tuple[str, ...] = ()
     blocks: RequestBlocks | None = None
-    beside: Sequence["EngineRun"] = ()
+    comparison_runs: Sequence["EngineRun"] = ()
 
 
 Progress = Callable[[int], None]

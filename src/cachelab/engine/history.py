@@ -50,7 +50,7 @@ class History(Protocol):
         ...
 
 
-class Dataset:
+class RecordedReplies:
     """Prompts as the trace holds them."""
 
     def prompt_ids(self, request: Request) -> AnyTokens:
@@ -86,4 +86,4 @@ class ClosedLoop:
 
 def history(name: HistoryName) -> History:
     """The prompts of a run."""
-    return ClosedLoop() if name == "generated" else Dataset()
+    return ClosedLoop() if name == "generated" else RecordedReplies()

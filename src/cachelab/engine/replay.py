@@ -11,26 +11,25 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.engine.base import EngineCounters, EngineRun, Progress, why_rejected
 from cachelab.engine.history import SIMULATED
-from cachelab.model.kv_model import KvModel
-from cachelab.engine.sizes import BlockSize, ModelLength, check_blocks
 from cachelab.engine.sim import SimEngine
+from cachelab.engine.sizes import BlockSize, ModelLength, check_blocks
 from cachelab.engine.step_cost import StepCost, check_clock
 from cachelab.engine.vllm.core import first_line
 from cachelab.errors import ConfigError
-from cachelab.strict_config import PART, Count
-from cachelab.prefix_cache.lru import replay_cache
-from cachelab.prefix_cache.block_ids import chain_requests, trace_block_size
-from cachelab.prefix_cache.accesses import BlockPaths, Int64s, Rules
+from cachelab.model.kv_model import KvModel
+from cachelab.prefix_cache.accesses import BlockAccesses, CountingRules, Int64s, lru_hit_blocks
+from cachelab.prefix_cache.block_ids import number_blocks, trace_block_size
 from cachelab.request import Request, RequestRecord, Schedule
+from cachelab.strict_config import STRICT, Count
 
-NOTES: Mapping[Rules, str] = {
+NOTES: Mapping[CountingRules, str] = {
     "vllm": SIMULATED["recorded"],
     "trace": "history=recorded: as tools for block traces count, replies leave no blocks behind.",
 }
 """What a reader of the numbers must know of each set of rules."""
 
 
-@dataclass(frozen=True, config=PART)
+@dataclass(frozen=True, config=STRICT)
 class ReplayEngine:
     """A prefix cache of `num_blocks` - 1 blocks (vLLM keeps a null block) and the least recently used eviction of vLLM.
 
@@ -86,14 +85,18 @@ class ReplayEngine:
         prompts = np.asarray([len(request.prompt_ids) for request in order], np.int64)
         wanted = np.asarray([max(1, len(request.reply_ids)) for request in order], np.int64)
         replies = wanted if rules == "trace" else np.minimum(wanted, self.max_model_len - prompts)
-        blocks = chain_requests(order, replies.tolist(), block_size, rules)
-        cached = blocks.paths.cached_tokens(replay_cache(blocks.paths, self.num_blocks - 1))
+        blocks = number_blocks(order, replies.tolist(), block_size, rules)
+        cached = blocks.accesses.cached_tokens(lru_hit_blocks(blocks.accesses, self.num_blocks - 1))
         records |= self._completed(admitted, prompts, cached, replies, wanted - replies)
         progress(len(schedule))
-        counters = self._counters(blocks.paths, cached, replies)
-        beside = [self._sim(num_blocks).run(schedule, lambda ended: None) for num_blocks in self.sim_at]
+        counters = self._counters(blocks.accesses, cached, replies)
+        comparison_runs = [self._sim(num_blocks).run(schedule, lambda ended: None) for num_blocks in self.sim_at]
         return EngineRun(
-            [records[request.id] for request in schedule], counters, notes=(NOTES[rules],), blocks=blocks, beside=beside
+            [records[request.id] for request in schedule],
+            counters,
+            notes=(NOTES[rules],),
+            blocks=blocks,
+            comparison_runs=comparison_runs,
         )
 
     def _sim(self, num_blocks: int) -> SimEngine:
@@ -107,10 +110,10 @@ class ReplayEngine:
             kv_model=self.kv_model,
         )
 
-    def _counting(self, schedule: Schedule) -> tuple[Rules, int]:
+    def _counting(self, schedule: Schedule) -> tuple[CountingRules, int]:
         """The rules of this run and its block size."""
         listed = trace_block_size(schedule)
-        rules: Rules = ("vllm" if listed is None else "trace") if self.rules == "auto" else self.rules
+        rules: CountingRules = ("vllm" if listed is None else "trace") if self.rules == "auto" else self.rules
         if rules == "trace":
             if listed is None and len(schedule):
                 raise ConfigError(
@@ -125,7 +128,7 @@ class ReplayEngine:
         check_blocks(self.num_blocks, self.block_size, self.max_model_len)
         return rules, self.block_size
 
-    def _admit(self, schedule: Schedule, rules: Rules) -> tuple[list["_Admitted"], dict[str, RequestRecord]]:
+    def _admit(self, schedule: Schedule, rules: CountingRules) -> tuple[list["_Admitted"], dict[str, RequestRecord]]:
         """The requests that run, in the order in which they do, and the records of those that cannot."""
         rejected: dict[str, RequestRecord] = {}
 
@@ -193,21 +196,21 @@ class ReplayEngine:
         """Steps of each prefill; a prompt that is cached whole (rules of traces) still takes one."""
         return np.maximum(-(-prefill // self.max_num_batched_tokens), 1)
 
-    def _counters(self, paths: BlockPaths, cached: Int64s, replies: Int64s) -> EngineCounters:
+    def _counters(self, accesses: BlockAccesses, cached: Int64s, replies: Int64s) -> EngineCounters:
         usable = self.num_blocks - 1
         # A reply's tokens but for the last go in as one batch after the prefill, as SimEngine's jump does.
         decodes = -(-(replies - 1) // self.max_num_batched_tokens)
         return EngineCounters(
             clock="simulated",
-            block_size=paths.block_size,
+            block_size=accesses.block_size,
             num_blocks=usable,
-            steps=int((self._chunks(paths.prompt_tokens - cached) + decodes).sum()),
-            kv_usage_max=1.0 - max(usable - paths.most_slots, 0) / usable if paths.num_requests else 0.0,
-            queries_tokens=int(paths.prompt_tokens.sum()),
+            steps=int((self._chunks(accesses.prompt_tokens - cached) + decodes).sum()),
+            kv_usage_max=1.0 - max(usable - accesses.most_slots, 0) / usable if accesses.num_requests else 0.0,
+            queries_tokens=int(accesses.prompt_tokens.sum()),
             hits_tokens=int(cached.sum()),
             preempted_queries_tokens=0,
             preempted_hits_tokens=0,
-            rules=paths.rules,
+            rules=accesses.rules,
             kv_bytes_per_token=self.kv_model.bytes_per_token,
             of_vllm=False,
         )

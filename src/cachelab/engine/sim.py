@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from cachelab.engine.vllm import core as vllm_core
 from cachelab.engine.base import EngineRun, Progress
-from cachelab.engine.vllm.driver import Driver
-from cachelab.engine.vllm.extra_args import NOT_SIMULATED, SETTINGS, check_extra_args
 from cachelab.engine.history import SIMULATED, HistoryName, history
-from cachelab.engine.vllm.host_tier import check_host_blocks, offloading_args
-from cachelab.model.kv_model import KvModel
 from cachelab.engine.sizes import BlockSize, GiB, ModelLength, Sequences, VllmBlocks, check_batch, check_blocks
 from cachelab.engine.step_cost import StepCost, check_clock
+from cachelab.engine.vllm import core as vllm_core
+from cachelab.engine.vllm.driver import Driver
+from cachelab.engine.vllm.extra_args import NOT_SIMULATED, SETTINGS, check_extra_args
+from cachelab.engine.vllm.host_tier import check_host_blocks, offloading_args
 from cachelab.errors import ConfigError
-from cachelab.strict_config import PART, Count
+from cachelab.model.kv_model import KvModel
 from cachelab.request import Schedule
+from cachelab.strict_config import STRICT, Count
 
 if TYPE_CHECKING:
     from vllm.v1.engine import EngineCoreOutput
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cachelab.engine.vllm.recorded_executor import RecordedExecutor
 
 
-@dataclass(frozen=True, config=PART)
+@dataclass(frozen=True, config=STRICT)
 class SimEngine:
     """The model-free simulator: exact block accounting at any block size, seconds from `cost`.
 

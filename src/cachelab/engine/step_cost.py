@@ -6,14 +6,14 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.errors import ConfigError
-from cachelab.strict_config import PART
+from cachelab.strict_config import STRICT
 
 NS_PER_S = 1_000_000_000
 
 Seconds = Annotated[float, Field(ge=1e-9, le=3600, allow_inf_nan=False)]
 
 
-@dataclass(frozen=True, config=PART)
+@dataclass(frozen=True, config=STRICT)
 class StepCost:
     """A linear cost model: `step_s + prefill_token_s * prefill tokens + decode_sequence_s * decoding sequences`.
 

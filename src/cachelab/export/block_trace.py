@@ -11,16 +11,16 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from cachelab.export.trace_writer import write_trace
 from cachelab.errors import ConfigError
-from cachelab.strict_config import PART, Count, FilePath
-from cachelab.prefix_cache.block_ids import ROOT, chain_requests
+from cachelab.export.trace_writer import write_trace
+from cachelab.prefix_cache.block_ids import ROOT, number_blocks
 from cachelab.request import Schedule
+from cachelab.strict_config import STRICT, Count, FilePath
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, config=PART)
+@dataclass(frozen=True, config=STRICT)
 class BlockTraceExport:
     """Writes Mooncake's schema, gzip JSON Lines, which `dataset=block_trace` reads.
 
@@ -52,12 +52,12 @@ class BlockTraceExport:
     def rows(self, schedule: Schedule, salt: bytes) -> Iterator[dict[str, Any]]:
         """One row a request."""
         requests = list(schedule)
-        blocks = chain_requests(requests, [len(request.reply_ids) for request in requests], self.block_size, "vllm")
-        digests = blocks.chains.digests(range(blocks.chains.num_ids))
+        blocks = number_blocks(requests, [len(request.reply_ids) for request in requests], self.block_size, "vllm")
+        digests = blocks.block_ids.digests(range(blocks.block_ids.num_ids))
         names = {block: _named(bytes.fromhex(digest), salt) for block, digest in digests.items()}
         numbers = {request.id: number for number, request in enumerate(requests)}
         start_s = min((request.timestamp_s for request in requests), default=0.0)
-        for request, chain in zip(requests, blocks.chains.chains, strict=True):
+        for request, chain in zip(requests, blocks.block_ids.per_sequence, strict=True):
             full, partial = divmod(len(request.prompt_ids), self.block_size)
             ids = [names[block] for block in chain.tolist()]
             listed = ids[:full]

@@ -1,4 +1,4 @@
-"""Writes requests as a trace file, which `dataset=trace` reads back to equal token ids and texts."""
+"""Write requests as trace files and block traces, which `dataset=trace` and `dataset=block_trace` read back."""
 
 import gzip
 import json
@@ -8,6 +8,7 @@ from typing import Any
 
 from cachelab.disk import writing
 from cachelab.request import Request
+from cachelab.tokens import BlockTokens
 
 
 def trace_rows(requests: Sequence[Request], tokenizer: str) -> Iterator[dict[str, Any]]:
@@ -27,6 +28,28 @@ def trace_rows(requests: Sequence[Request], tokenizer: str) -> Iterator[dict[str
             "prompt_new_token_ids": request.prompt_ids[request.kept_tokens :].tolist(),
             "response_token_ids": request.reply_ids.tolist(),
         }
+
+
+def block_trace_rows(requests: Sequence[Request]) -> Iterator[dict[str, Any]]:
+    """A row a request of a block trace, in their order, its ids as they were numbered."""
+    numbers = {request.id: number for number, request in enumerate(requests)}
+    for request in requests:
+        prompt, reply = request.prompt_ids, request.reply_ids
+        if not isinstance(prompt, BlockTokens) or not isinstance(reply, BlockTokens) or prompt.listed is None:
+            raise TypeError(f"request {request.id} is not of a block trace")
+        row: dict[str, Any] = {
+            "timestamp": round(1000 * request.timestamp_s),
+            "input_length": len(prompt),
+            "output_length": len(reply),
+            "hash_ids": prompt.listed.tolist(),
+            "block_size": prompt.block_size,
+        }
+        if len(reply.blocks) > 1:
+            row["output_hash_ids"] = reply.blocks[:-1].tolist()
+        if request.follows is not None or request.turn_index:
+            row["parent_chat_id"] = numbers.get(request.follows or "", -1)
+        row["chat_id"] = numbers[request.id]
+        yield row
 
 
 def write_trace(path: Path, rows: Iterable[dict[str, Any]]) -> None:

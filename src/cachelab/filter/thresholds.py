@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 from cachelab.conversation import TokenizedConversation
 from cachelab.errors import ConfigError
 from cachelab.filter.base import Filtered
-from cachelab.strict_config import PART, Count
+from cachelab.strict_config import STRICT, Count
 
 Reason = Literal["min_turns", "max_turns", "max_prompt_tokens", "max_conversations", "max_requests"]
 REASONS: tuple[Reason, ...] = ("min_turns", "max_turns", "max_prompt_tokens", "max_conversations", "max_requests")
@@ -17,7 +17,7 @@ REASONS: tuple[Reason, ...] = ("min_turns", "max_turns", "max_prompt_tokens", "m
 Limit = Count | None
 
 
-@dataclass(frozen=True, config=PART)
+@dataclass(frozen=True, config=STRICT)
 class Thresholds:
     """Drops a conversation that breaks a limit (keep: whole), or cuts it before the turn that does (keep: prefix).
 

@@ -8,35 +8,37 @@ from cachelab.metrics.observation import Observation
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class Mismatch:
     """One request on both engines, and what each one's first prefill found in its own cache (None: it did not run)."""
 
     request_id: str
     cached_tokens: int
-    twin_cached_tokens: int | None
+    reference_cached_tokens: int | None
 
     @property
     def tokens(self) -> int:
         """How far the two are apart."""
-        return abs(self.cached_tokens - (self.twin_cached_tokens or 0))
+        return abs(self.cached_tokens - (self.reference_cached_tokens or 0))
 
 
-def differences(observation: Observation) -> Sequence[Difference] | None:
+def differences(observation: Observation) -> Sequence[Mismatch] | None:
     """The completed requests that differ, in the order of their first prefills; None where no second engine ran."""
-    if observation.twin_records is None:
+    if observation.reference_records is None:
         return None
-    twins = {
-        record.request_id: record.cached_tokens for record in observation.twin_records if record.outcome == "completed"
+    references = {
+        record.request_id: record.cached_tokens
+        for record in observation.reference_records
+        if record.outcome == "completed"
     }
     pairs = (
-        Difference(record.request_id, record.cached_tokens, twins.get(record.request_id))
+        Mismatch(record.request_id, record.cached_tokens, references.get(record.request_id))
         for record in observation.completed
     )
-    return [pair for pair in pairs if pair.cached_tokens != pair.twin_cached_tokens]
+    return [pair for pair in pairs if pair.cached_tokens != pair.reference_cached_tokens]
 
 
 def _requests(observation: Observation) -> float | None:
-    return None if observation.twin_records is None else float(len(observation.completed))
+    return None if observation.reference_records is None else float(len(observation.completed))
 
 
 def _mismatches(observation: Observation) -> float | None:

@@ -2,11 +2,23 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from cachelab.metrics.observation import Observation
 
 Value = TypeVar("Value")
+
+
+class Ratio(NamedTuple):
+    """A numerator and its denominator, in one unit."""
+
+    numerator: float
+    denominator: float
+
+    @property
+    def value(self) -> float | None:
+        """The quotient; None where the denominator is 0."""
+        return self.numerator / self.denominator if self.denominator else None
 
 
 @dataclass(frozen=True, slots=True)

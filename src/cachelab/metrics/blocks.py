@@ -19,7 +19,7 @@ def block_table(observation: Observation) -> dict[str, list[Any]]:
     blocks, first, counts = np.unique(hits.block, return_index=True, return_counts=True)
     last = first + counts - 1
     order = np.lexsort((hits.depth[first], hits.prefill_index[first]))
-    digests = observation.chains.digests(blocks.tolist())
+    digests = observation.block_ids.digests(blocks.tolist())
     return {
         "block": [digests[block] for block in blocks[order].tolist()],
         "depth": hits.depth[first][order].tolist(),

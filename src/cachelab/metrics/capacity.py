@@ -4,11 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from cachelab.metrics.base import Metric
+from cachelab.metrics.base import Metric, Ratio
 from cachelab.metrics.hits import Int64s
-from cachelab.metrics.observation import Observation
-from cachelab.metrics.once import once
-from cachelab.metrics.ratio import Ratio
+from cachelab.metrics.observation import Observation, memoize
 from cachelab.prefix_cache.hit_rate_curve import LruCurve, Rates, opt_hit_blocks, rates
 
 WITHIN = 0.01
@@ -19,29 +17,29 @@ _GIB = 1 << 30
 DEFINITIONS = ("block", "token", "per_request_mean", "steady")
 
 
-@once
+@memoize
 def lru_curve(observation: Observation) -> LruCurve:
     """The least recently used cache at every size."""
-    return LruCurve.of(observation.paths)
+    return LruCurve.of(observation.accesses)
 
 
-@once
+@memoize
 def knee_blocks(observation: Observation) -> int | None:
     """The smallest cache within one point of the ceiling; None where nothing can be hit."""
-    ceiling = int(observation.paths.ideal_hit_blocks().sum())
+    ceiling = int(observation.accesses.ideal_hit_blocks().sum())
     return lru_curve(observation).knee(ceiling, WITHIN) if ceiling else None
 
 
-@once
+@memoize
 def capacity_table(observation: Observation) -> dict[str, list[Any]]:
     """A row for each of about sixty sizes, evenly spaced by ratio and the run's own among them, as columns.
 
     `blocks`, `tokens` and, where the engine knows its model, `gib`; then the hit rates of the least recently used cache
     (`lru_*`) and of Belady's optimum (`opt_*`) in four definitions. No rows where nothing completed.
     """
-    paths, counters = observation.paths, observation.counters
+    accesses, counters = observation.accesses, observation.counters
     sizes: Int64s = np.empty(0, np.int64)
-    if paths.num_requests:
+    if accesses.num_requests:
         curve = lru_curve(observation)
         spaced = np.geomspace(curve.smallest, max(2 * curve.largest, curve.smallest + 1), _SIZES).astype(np.int64)
         own = [size for size in (counters.num_blocks, curve.largest, knee_blocks(observation)) if size is not None]
@@ -51,7 +49,7 @@ def capacity_table(observation: Observation) -> dict[str, list[Any]]:
     if counters.kv_bytes_per_token is not None:
         columns["gib"] = [gib(observation, size) for size in sizes.tolist()]
     lru = lru_curve(observation).rates(sizes) if len(sizes) else None
-    opt = rates(paths, opt_hit_blocks(paths, sizes)) if len(sizes) else None
+    opt = rates(accesses, opt_hit_blocks(accesses, sizes)) if len(sizes) else None
     for name, found in (("lru", lru), ("opt", opt)):
         for definition in DEFINITIONS:
             columns[f"{name}_{definition}_rate"] = [] if found is None else column(found, definition)
@@ -74,7 +72,7 @@ def gib(observation: Observation, blocks: int | None) -> float | None:
 
 def opt(observation: Observation) -> Ratio:
     """In blocks: what Belady's rule hits with as many blocks as the engine has, of all prompt blocks."""
-    hits = opt_hit_blocks(observation.paths, [observation.counters.num_blocks])
+    hits = opt_hit_blocks(observation.accesses, [observation.counters.num_blocks])
     return Ratio(int(hits.sum()), int(observation.full_blocks.sum()))
 
 

@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from cachelab.metrics.base import Metric
+from cachelab.metrics.base import Metric, Ratio
 from cachelab.metrics.observation import Observation
-from cachelab.metrics.ratio import Ratio
 
 
 def first_prefill(observation: Observation) -> Ratio:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cachelab.prefix_cache.accesses import BlockPaths
+from cachelab.prefix_cache.accesses import BlockAccesses
 from cachelab.request import RequestRecord
 
 Int64s = npt.NDArray[np.int64]
@@ -16,7 +16,7 @@ Int64s = npt.NDArray[np.int64]
 class Hits:
     """Hits as columns, ordered by block and, of one block, by time. Shape of each: (num_hits,).
 
-    `block` is an id of the run's BlockChains, `request` an index into the completed requests, `depth` the block's place
+    `block` is an id of the run's BlockIds, `request` an index into the completed requests, `depth` the block's place
     in the prompt; `prefill_index` and `time_ns` are those of the request's first prefill.
     """
 
@@ -27,12 +27,12 @@ class Hits:
     time_ns: Int64s
 
     @classmethod
-    def of(cls, completed: Sequence[RequestRecord], hit_blocks: Int64s, paths: BlockPaths) -> "Hits":
+    def of(cls, completed: Sequence[RequestRecord], hit_blocks: Int64s, accesses: BlockAccesses) -> "Hits":
         """The first hit blocks of each completed request; `completed` in the order of first prefills."""
         request = np.repeat(np.arange(len(completed)), hit_blocks)
         before = np.cumsum(hit_blocks) - hit_blocks
         depth = np.arange(len(request)) - before[request]
-        block = paths.blocks[paths.offsets[request] + depth].astype(np.int64)
+        block = accesses.blocks[accesses.offsets[request] + depth].astype(np.int64)
         prefill_index = np.asarray([record.prefill_index for record in completed], dtype=np.int64)[request]
         time_ns = np.asarray([record.first_scheduled_ns for record in completed], dtype=np.int64)[request]
         order = np.argsort(block, kind="stable")

@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from cachelab.metrics.base import Metric
+from cachelab.metrics.base import Metric, Ratio
 from cachelab.metrics.hit_rate import first_prefill
 from cachelab.metrics.hits import Int64s
 from cachelab.metrics.observation import Observation
-from cachelab.metrics.ratio import Ratio
 
 
 def ideal_hit_blocks(observation: Observation) -> Int64s:
@@ -15,7 +14,7 @@ def ideal_hit_blocks(observation: Observation) -> Int64s:
     vLLM computes at least the last prompt token itself, so that at most prompt_tokens - 1 tokens are ever hit; the
     rules of traces know no such limit.
     """
-    return observation.paths.ideal_hit_blocks()
+    return observation.accesses.ideal_hit_blocks()
 
 
 def ideal(observation: Observation) -> Ratio:
@@ -40,7 +39,7 @@ def ideal_steady(observation: Observation) -> Ratio:
 
 
 def _ideal_cached(observation: Observation) -> Int64s:
-    return observation.paths.cached_tokens(ideal_hit_blocks(observation))
+    return observation.accesses.cached_tokens(ideal_hit_blocks(observation))
 
 
 def _ideal_per_request(observation: Observation) -> float | None:

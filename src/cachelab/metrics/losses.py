@@ -5,12 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from cachelab.metrics.base import Metric
+from cachelab.metrics.base import Metric, Ratio
 from cachelab.metrics.hits import Int64s
-from cachelab.metrics.observation import Observation
-from cachelab.metrics.once import once
-from cachelab.metrics.ratio import Ratio
-from cachelab.prefix_cache.lru import replay_cache
+from cachelab.metrics.observation import Observation, memoize
+from cachelab.prefix_cache.accesses import lru_hit_blocks
 from cachelab.prefix_cache.block_ids import seen_tokens
 from cachelab.prefix_cache.hit_rate_curve import opt_hit_blocks
 
@@ -34,27 +32,29 @@ class Losses:
     @classmethod
     def of(cls, observation: Observation) -> "Losses":
         """The terms of a run, by its records."""
-        paths, size = observation.paths, observation.counters.num_blocks
+        accesses, size = observation.accesses, observation.counters.num_blocks
         hits, cached = observation.hit_blocks, observation.cached_tokens
         requests = [observation.requests[record.request_id] for record in observation.completed]
         replies = [record.reply_tokens for record in observation.completed]
         # A cache that did not start empty may give more than an earlier request left.
-        seen = np.maximum(seen_tokens(requests, replies, paths.block_size, paths.rules), cached)
-        known = np.maximum(paths.cached_tokens(np.minimum(paths.known_blocks(), paths.prompt_blocks)), cached)
-        ideal_blocks = np.maximum(paths.ideal_hit_blocks(), hits)
+        seen = np.maximum(seen_tokens(requests, replies, accesses.block_size, accesses.rules), cached)
+        known = np.maximum(accesses.cached_tokens(np.minimum(accesses.known_blocks(), accesses.prompt_blocks)), cached)
+        ideal_blocks = np.maximum(accesses.ideal_hit_blocks(), hits)
         late_blocks = _in_flight(observation, ideal_blocks)
         # What is left was there once: first what one request at a time would have kept with as many blocks,
         # then what the best choice of blocks would have kept.
-        alone = replay_cache(paths, size) if size >= paths.most_slots or paths.rules == "trace" else hits
-        best = opt_hit_blocks(paths, [size])[0]
+        alone = lru_hit_blocks(accesses, size) if size >= accesses.most_slots or accesses.rules == "trace" else hits
+        best = opt_hit_blocks(accesses, [size])[0]
         in_time = ideal_blocks - late_blocks
         other_blocks = np.clip(alone, hits, in_time)
         evicted_blocks = np.clip(best, other_blocks, in_time)
         steps = (other_blocks, evicted_blocks, in_time, ideal_blocks)
-        alone_at, best_at, in_time_at, ideal_at = (np.maximum(paths.cached_tokens(blocks), cached) for blocks in steps)
+        alone_at, best_at, in_time_at, ideal_at = (
+            np.maximum(accesses.cached_tokens(blocks), cached) for blocks in steps
+        )
         return cls(
             reused=cached,
-            never_seen=paths.prompt_tokens - seen,
+            never_seen=accesses.prompt_tokens - seen,
             block_rounding=seen - known,
             last_token=known - ideal_at,
             in_flight=ideal_at - in_time_at,
@@ -93,7 +93,7 @@ def losses_table(observation: Observation) -> dict[str, list[Any]]:
     return table
 
 
-@once
+@memoize
 def losses_of(observation: Observation) -> Losses:
     """The losses of a run, worked out once."""
     return Losses.of(observation)
@@ -112,13 +112,13 @@ def _in_flight(observation: Observation, ideal_blocks: Int64s) -> Int64s:
     def times(name: str) -> Int64s:
         return np.asarray([getattr(record, name) for record in observation.completed], np.int64)
 
-    paths = observation.paths
+    accesses = observation.accesses
     late: Int64s = blocks_in_flight(
-        paths.blocks,
-        paths.offsets,
-        paths.prompt_blocks,
+        accesses.blocks,
+        accesses.offsets,
+        accesses.prompt_blocks,
         observation.hit_blocks,
-        np.minimum(ideal_blocks, np.diff(paths.offsets)),
+        np.minimum(ideal_blocks, np.diff(accesses.offsets)),
         times("first_scheduled_ns"),
         times("first_token_ns"),
         times("finished_ns"),

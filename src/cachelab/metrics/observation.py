@@ -1,17 +1,21 @@
 """What metrics are computed from: the requests, their records, the engine's counters."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
+from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from cachelab.engine.base import EngineCounters, EngineRun
 from cachelab.errors import EngineError
 from cachelab.metrics.hits import Hits, Int64s
-from cachelab.prefix_cache.block_ids import BlockChains, RequestBlocks, chain_requests
-from cachelab.prefix_cache.accesses import BlockPaths
+from cachelab.prefix_cache.accesses import BlockAccesses
+from cachelab.prefix_cache.block_ids import BlockIds, RequestBlocks, number_blocks
 from cachelab.request import Request, RequestRecord
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +28,7 @@ class Observation:
     requests: Mapping[str, Request]
     records: Sequence[RequestRecord]
     counters: EngineCounters
-    twin_records: Sequence[RequestRecord] | None = None
+    reference_records: Sequence[RequestRecord] | None = None
     interned: RequestBlocks | None = None
 
     def __post_init__(self) -> None:
@@ -38,7 +42,9 @@ class Observation:
     @classmethod
     def of(cls, requests: Sequence[Request], run: EngineRun) -> "Observation":
         ran = requests if run.requests is None else run.requests
-        return cls({request.id: request for request in ran}, run.records, run.counters, run.twin_records, run.blocks)
+        return cls(
+            {request.id: request for request in ran}, run.records, run.counters, run.reference_records, run.blocks
+        )
 
     @cached_property
     def completed(self) -> Sequence[RequestRecord]:
@@ -59,7 +65,7 @@ class Observation:
     @property
     def full_blocks(self) -> Int64s:
         """Prompt blocks of each completed request: full ones, or those that a trace lists. Shape: (num_completed,)."""
-        return self.paths.prompt_blocks
+        return self.accesses.prompt_blocks
 
     @property
     def hit_blocks(self) -> Int64s:
@@ -81,22 +87,35 @@ class Observation:
             return self.interned
         requests = [self.requests[record.request_id] for record in self.completed]
         replies = [record.reply_tokens for record in self.completed]
-        return chain_requests(requests, replies, self.counters.block_size, self.counters.rules)
+        return number_blocks(requests, replies, self.counters.block_size, self.counters.rules)
 
     @property
-    def chains(self) -> BlockChains:
+    def block_ids(self) -> BlockIds:
         """The blocks that each completed request leaves behind, in the order of first prefills."""
-        return self.blocks.chains
+        return self.blocks.block_ids
 
     @property
-    def paths(self) -> BlockPaths:
+    def accesses(self) -> BlockAccesses:
         """What a cache sees of the completed requests, in the order of first prefills."""
-        return self.blocks.paths
+        return self.blocks.accesses
 
     @cached_property
     def hits(self) -> Hits:
         """Every hit of a block by a first prefill."""
-        return Hits.of(self.completed, self.hit_blocks, self.paths)
+        return Hits.of(self.completed, self.hit_blocks, self.accesses)
+
+
+def memoize(compute: Callable[[Observation], Value]) -> Callable[[Observation], Value]:
+    """The function, its value kept for as long as the observation lives."""
+    kept: WeakKeyDictionary[Observation, Value] = WeakKeyDictionary()
+
+    @wraps(compute)
+    def look_up(observation: Observation) -> Value:
+        if observation not in kept:
+            kept[observation] = compute(observation)
+        return kept[observation]
+
+    return look_up
 
 
 def _check_outcomes(requests: Mapping[str, Request], records: Sequence[RequestRecord]) -> None:

@@ -18,7 +18,7 @@ _MOONCAKE = (12_031, 288_500)
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ReferenceResult:
     """A number as it was published (None: not published, shown beside another) and the function that makes it anew."""
 
     name: str
@@ -40,7 +40,7 @@ class Claim:
 
 
 def _is_mooncake(observation: Observation) -> bool:
-    return (len(observation.requests), len(observation.paths.blocks)) == _MOONCAKE
+    return (len(observation.requests), len(observation.accesses.blocks)) == _MOONCAKE
 
 
 def _of_trace(compute: Callable[[Observation], float | None]) -> Callable[[Observation], float | None]:
@@ -48,15 +48,15 @@ def _of_trace(compute: Callable[[Observation], float | None]) -> Callable[[Obser
 
 
 def _steady(observation: Observation, hit_blocks: Int64s) -> float | None:
-    value = float(rates(observation.paths, hit_blocks[None]).steady[0])
+    value = float(rates(observation.accesses, hit_blocks[None]).steady[0])
     return None if np.isnan(value) else value
 
 
 def _objects(observation: Observation, size: int, *, by_use: bool) -> float | None:
     from cachelab.prefix_cache.kernels.object_cache import object_cache
 
-    paths = observation.paths
-    return _steady(observation, object_cache(paths.blocks, paths.offsets, paths.num_ids, size, by_use))
+    accesses = observation.accesses
+    return _steady(observation, object_cache(accesses.blocks, accesses.offsets, accesses.num_ids, size, by_use))
 
 
 def _object_lru(size: int) -> Callable[[Observation], float | None]:
@@ -72,7 +72,7 @@ def _lru(size: int) -> Callable[[Observation], float | None]:
 
 
 def _opt(size: int) -> Callable[[Observation], float | None]:
-    return _of_trace(lambda observation: _steady(observation, opt_hit_blocks(observation.paths, [size])[0]))
+    return _of_trace(lambda observation: _steady(observation, opt_hit_blocks(observation.accesses, [size])[0]))
 
 
 def _multi_turn(observation: Observation) -> float | None:
@@ -84,10 +84,10 @@ def _multi_turn(observation: Observation) -> float | None:
     return float(np.mean([last > 0 for last in turns.values()]))
 
 
-def _by_size(tokens: int, percent: float) -> tuple[Claim, Claim]:
+def _by_size(tokens: int, percent: float) -> tuple[ReferenceResult, ReferenceResult]:
     blocks, text = tokens // 512, f"{tokens >> 10}k"
     return (
-        Claim(
+        ReferenceResult(
             f"object_lru_{text}_tokens",
             "ratio",
             f"Last half, LRU of single blocks, {tokens:,} tokens",
@@ -95,7 +95,7 @@ def _by_size(tokens: int, percent: float) -> tuple[Claim, Claim]:
             _TENTH,
             _object_lru(blocks),
         ),
-        Claim(
+        ReferenceResult(
             f"prefix_lru_{text}_tokens",
             "ratio",
             f"Last half, LRU of prefixes (deepest first), {tokens:,} tokens",
@@ -106,10 +106,10 @@ def _by_size(tokens: int, percent: float) -> tuple[Claim, Claim]:
     )
 
 
-def _by_policy(size: int, *percents: float) -> tuple[Claim, ...]:
+def _by_policy(size: int, *percents: float) -> tuple[ReferenceResult, ...]:
     policies = (("fifo", "first in, first out", _fifo), ("lru", "LRU of prefixes", _lru), ("opt", "optimum", _opt))
     return tuple(
-        Claim(
+        ReferenceResult(
             f"{key}_{size}_blocks",
             "ratio",
             f"Last half, {words}, {size:,} blocks",
@@ -121,10 +121,12 @@ def _by_policy(size: int, *percents: float) -> tuple[Claim, ...]:
     )
 
 
-CLAIMS: tuple[Claim, ...] = (
-    Claim("requests", "requests", "Requests", 12_031, 0, _of_trace(lambda run: float(len(run.requests)))),
-    Claim("mean_input", "tokens", "Mean prompt", 12_035, 0.5, _of_trace(lambda run: float(np.mean(run.prompt_tokens)))),
-    Claim(
+REFERENCE_RESULTS: tuple[ReferenceResult, ...] = (
+    ReferenceResult("requests", "requests", "Requests", 12_031, 0, _of_trace(lambda run: float(len(run.requests)))),
+    ReferenceResult(
+        "mean_input", "tokens", "Mean prompt", 12_035, 0.5, _of_trace(lambda run: float(np.mean(run.prompt_tokens)))
+    ),
+    ReferenceResult(
         "ceiling",
         "ratio",
         "Last half, infinite cache",
@@ -142,16 +144,18 @@ CLAIMS: tuple[Claim, ...] = (
     *_by_policy(5_637, 12.2, 13.1, 37.3),
     *_by_policy(11_275, 19.6, 23.3, 39.8),
     *_by_policy(22_550, 27.8, 31.7, 39.8),
-    Claim("sharegpt_multi_turn", "ratio", "ShareGPT conversations of two turns and more", 0.73, 0.03, _multi_turn),
+    ReferenceResult(
+        "sharegpt_multi_turn", "ratio", "ShareGPT conversations of two turns and more", 0.73, 0.03, _multi_turn
+    ),
 )
 
 
 def _failed(observation: Observation) -> float:
-    values = [(claim, claim.compute(observation)) for claim in CLAIMS]
+    values = [(claim, claim.compute(observation)) for claim in REFERENCE_RESULTS]
     return float(sum(value is not None and claim.holds(observation, value) is False for claim, value in values))
 
 
 METRICS = (
-    *(claim.metric for claim in CLAIMS),
+    *(claim.metric for claim in REFERENCE_RESULTS),
     Metric("published/failed", "numbers", "Published numbers that do not come out here.", _failed),
 )

@@ -15,7 +15,7 @@ def request_table(observation: Observation) -> dict[str, list[Any]]:
 
     Every field of RequestRecord, its `*_ns` as `*_s` of the engine's clock; then `full_blocks`, `hit_blocks`,
     `host_hit_blocks` and `ideal_hit_blocks` of the prompt, `ttft_s`, `e2e_s` and `tpot_s` as in docs/metrics.md, all
-    None for a rejected request; `twin_cached_tokens` where a second engine ran.
+    None for a rejected request; `reference_cached_tokens` where a second engine ran.
     """
     columns: dict[str, list[Any]] = {}
     for field in fields(RequestRecord):
@@ -35,9 +35,9 @@ def request_table(observation: Observation) -> dict[str, list[Any]]:
         of_request = dict(zip(ids, blocks.tolist(), strict=True))
         columns[name] = [of_request.get(record.request_id) for record in observation.records]
     columns |= latency_columns(observation.records)
-    if observation.twin_records is not None:
-        twins = {record.request_id: record.cached_tokens for record in observation.twin_records}
-        columns["twin_cached_tokens"] = [twins.get(record.request_id) for record in observation.records]
+    if observation.reference_records is not None:
+        references = {record.request_id: record.cached_tokens for record in observation.reference_records}
+        columns["reference_cached_tokens"] = [references.get(record.request_id) for record in observation.records]
     return columns
 
 

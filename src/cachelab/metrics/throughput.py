@@ -1,8 +1,7 @@
 """How many tokens a second, on the engine's clock."""
 
-from cachelab.metrics.base import Metric
+from cachelab.metrics.base import Metric, Ratio
 from cachelab.metrics.observation import Observation
-from cachelab.metrics.ratio import Ratio
 
 
 def duration_s(observation: Observation) -> float:

@@ -4,9 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from cachelab.metrics.base import Series
+from cachelab.metrics.base import Ratio, Series
 from cachelab.metrics.observation import Observation
-from cachelab.metrics.ratio import Ratio
 
 
 def turn_table(observation: Observation) -> dict[str, list[Any]]:

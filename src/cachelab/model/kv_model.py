@@ -7,14 +7,14 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.model.kv_config import kv_of_config
-from cachelab.strict_config import PART, FilePath
+from cachelab.strict_config import STRICT, FilePath
 
 Dtype = Literal["float32", "bfloat16", "float16", "fp8"]
 
 _BYTES: dict[Dtype, int] = {"float32": 4, "bfloat16": 2, "float16": 2, "fp8": 1}
 
 
-@dataclass(frozen=True, config=PART)
+@dataclass(frozen=True, config=STRICT)
 class KvModel:
     """What a token's keys and values take: the defaults are Llama-3.2-1B's, 32 KiB a token.
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from cachelab.model.tiny_model import default_cache_dir, tiny_model, vocabulary_for
 from cachelab.errors import EngineError
 from cachelab.model.hub import is_path, why_refused
+from cachelab.model.tiny_model import default_cache_dir, tiny_model, vocabulary_for
 
 TINY = "tiny"
 _WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth")

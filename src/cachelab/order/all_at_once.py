@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from pydantic.dataclasses import dataclass
 
-from cachelab.strict_config import PART
 from cachelab.request import Request, Schedule
+from cachelab.strict_config import STRICT
 
 
-@dataclass(frozen=True, config=PART)
+@dataclass(frozen=True, config=STRICT)
 class AllAtOnce:
     """One stage with a lane a request; requests that follow one another share a lane.
 

@@ -6,11 +6,11 @@ from itertools import chain
 from pydantic.dataclasses import dataclass
 
 from cachelab.order.conversations import by_conversation
-from cachelab.strict_config import PART
 from cachelab.request import Request, Schedule
+from cachelab.strict_config import STRICT
 
 
-@dataclass(frozen=True, config=PART)
+@dataclass(frozen=True, config=STRICT)
 class ByConversation:
     """One stage with one lane: each conversation from its first turn to its last, one request at a time."""
 

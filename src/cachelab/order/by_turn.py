@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from pydantic.dataclasses import dataclass
 
-from cachelab.strict_config import PART
 from cachelab.request import Request, Schedule
+from cachelab.strict_config import STRICT
 
 
-@dataclass(frozen=True, config=PART)
+@dataclass(frozen=True, config=STRICT)
 class ByTurn:
     """A stage a turn index: every conversation's turn k is submitted at once when all turns k - 1 have ended."""
 

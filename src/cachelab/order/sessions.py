@@ -6,11 +6,11 @@ from itertools import chain
 from pydantic.dataclasses import dataclass
 
 from cachelab.order.conversations import by_conversation
-from cachelab.strict_config import PART, Count
 from cachelab.request import Lane, Request, Schedule
+from cachelab.strict_config import STRICT, Count
 
 
-@dataclass(frozen=True, config=PART)
+@dataclass(frozen=True, config=STRICT)
 class Sessions:
     """One stage with a lane a user; each user works through conversations one after another.
 

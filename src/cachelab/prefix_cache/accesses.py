@@ -9,7 +9,7 @@ import numpy.typing as npt
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 
-Rules = Literal["vllm", "trace"]
+CountingRules = Literal["vllm", "trace"]
 """How blocks are counted.
 
 `vllm`: full blocks only, of a prompt at most prompt_tokens - 1 tokens; a request leaves the full blocks of its prompt
@@ -20,7 +20,7 @@ for the last token; replies leave nothing.
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class BlockPaths:
+class BlockAccesses:
     """Flat arrays over the requests in the order in which they run.
 
     Request i's blocks are `blocks[offsets[i]:offsets[i + 1]]`, numbered from 0 below `num_ids`, a block's number naming
@@ -29,7 +29,7 @@ class BlockPaths:
     (num_requests + 1,), the others (num_requests,).
     """
 
-    rules: Rules
+    rules: CountingRules
     block_size: int
     num_ids: int
     blocks: Int32s
@@ -42,7 +42,7 @@ class BlockPaths:
     @classmethod
     def vllm(
         cls, blocks: Int32s, num_ids: int, prompt_tokens: Int64s, computed_tokens: Int64s, block_size: int
-    ) -> "BlockPaths":
+    ) -> "BlockAccesses":
         """Under vLLM's rules: `blocks` are the full blocks of each request's computed tokens, concatenated."""
         full = computed_tokens // block_size
         return cls(
@@ -60,7 +60,7 @@ class BlockPaths:
     @classmethod
     def listed(
         cls, blocks: Int32s, offsets: Int64s, num_ids: int, prompt_tokens: Int64s, block_size: int
-    ) -> "BlockPaths":
+    ) -> "BlockAccesses":
         """Under the rules of traces: `blocks` are the listed blocks of each prompt, concatenated."""
         listed = np.diff(offsets)
         none = np.zeros(len(listed), np.int64)
@@ -89,3 +89,16 @@ class BlockPaths:
     def ideal_hit_blocks(self) -> Int64s:
         """Blocks that each request would hit in an infinite cache."""
         return np.minimum(self.known_blocks(), self.lookups)
+
+
+def lru_hit_blocks(accesses: BlockAccesses, num_blocks: int) -> Int64s:
+    """Hit blocks of each request in a cache of `num_blocks` usable blocks, by vLLM's least recently used eviction.
+
+    Under vLLM's rules the cache must have room for each request alone. Shape: (num_requests,).
+    """
+    from cachelab.prefix_cache.kernels.lru import replay
+
+    hits: Int64s = replay(
+        accesses.blocks, accesses.offsets, accesses.lookups, accesses.tails, accesses.num_ids, num_blocks
+    )
+    return hits

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from cachelab.errors import EngineError
-from cachelab.prefix_cache.accesses import BlockPaths, Int32s, Int64s, Rules
+from cachelab.prefix_cache.accesses import BlockAccesses, CountingRules, Int32s, Int64s
 from cachelab.request import Request
 from cachelab.tokens import AnyTokens, BlockTokens, TokenIds
 
@@ -17,7 +17,7 @@ _DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True, eq=False)
-class BlockChains:
+class BlockIds:
     """The blocks of token sequences, in small integers: equal ids are equal chains, a parent's id is the smaller.
 
     Sequence i has `ids[offsets[i]:offsets[i + 1]]`. Of each id, `parents` holds the parent and `where` the place in
@@ -33,7 +33,7 @@ class BlockChains:
     block_size: int
 
     @classmethod
-    def of(cls, sequences: Sequence[AnyTokens], block_size: int, width: int | None = None) -> "BlockChains":
+    def of(cls, sequences: Sequence[AnyTokens], block_size: int, width: int | None = None) -> "BlockIds":
         """Number the full blocks of the sequences, one sequence after another.
 
         With `width` the sequences hold only so many tokens of each block, the others being the same again.
@@ -43,7 +43,7 @@ class BlockChains:
     @classmethod
     def of_pieces(
         cls, sequences: Sequence[tuple[AnyTokens, ...]], block_size: int, width: int | None = None
-    ) -> "BlockChains":
+    ) -> "BlockIds":
         """The same for sequences in pieces, each laid down once."""
         from cachelab.prefix_cache.kernels.interning import intern
 
@@ -57,7 +57,7 @@ class BlockChains:
         return len(self.parents)
 
     @cached_property
-    def chains(self) -> Sequence[Int32s]:
+    def per_sequence(self) -> Sequence[Int32s]:
         """Each sequence's ids."""
         return np.split(self.ids, self.offsets[1:-1]) if len(self.offsets) > 1 else []
 
@@ -84,12 +84,12 @@ class BlockChains:
 class RequestBlocks:
     """The blocks of requests in the order in which they run, and what a cache sees of them."""
 
-    chains: BlockChains
-    paths: BlockPaths
+    block_ids: BlockIds
+    accesses: BlockAccesses
 
 
-def chain_requests(
-    requests: Sequence[Request], reply_tokens: Sequence[int], block_size: int, rules: Rules
+def number_blocks(
+    requests: Sequence[Request], reply_tokens: Sequence[int], block_size: int, rules: CountingRules
 ) -> RequestBlocks:
     """Number the blocks of requests, given in the order in which they run, as the rules count them.
 
@@ -99,19 +99,19 @@ def chain_requests(
     """
     prompt_tokens = np.fromiter((len(request.prompt_ids) for request in requests), np.int64, len(requests))
     if rules == "trace":
-        chains = BlockChains.of([_listed(request, block_size) for request in requests], block_size, width=1)
-        paths = BlockPaths.listed(chains.ids, chains.offsets, chains.num_ids, prompt_tokens, block_size)
-        return RequestBlocks(chains, paths)
+        block_ids = BlockIds.of([_listed(request, block_size) for request in requests], block_size, width=1)
+        accesses = BlockAccesses.listed(block_ids.ids, block_ids.offsets, block_ids.num_ids, prompt_tokens, block_size)
+        return RequestBlocks(block_ids, accesses)
     replies = np.maximum(np.asarray(reply_tokens, np.int64) - 1, 0)
     computed = prompt_tokens + replies
     if all(_in_blocks(request, block_size) for request in requests):
         full = (computed // block_size).tolist()
-        chains = BlockChains.of([_numbers(r, n) for r, n in zip(requests, full, strict=True)], block_size, width=1)
+        block_ids = BlockIds.of([_numbers(r, n) for r, n in zip(requests, full, strict=True)], block_size, width=1)
     else:
         pairs = zip(requests, replies.tolist(), strict=True)
-        chains = BlockChains.of_pieces([_computed(request, reply) for request, reply in pairs], block_size)
-    paths = BlockPaths.vllm(chains.ids, chains.num_ids, prompt_tokens, computed, block_size)
-    return RequestBlocks(chains, paths)
+        block_ids = BlockIds.of_pieces([_computed(request, reply) for request, reply in pairs], block_size)
+    accesses = BlockAccesses.vllm(block_ids.ids, block_ids.num_ids, prompt_tokens, computed, block_size)
+    return RequestBlocks(block_ids, accesses)
 
 
 def is_block_trace(requests: Iterable[Request]) -> bool:
@@ -163,7 +163,9 @@ def _laid_down(sequences: Sequence[tuple[AnyTokens, ...]]) -> tuple[TokenIds, In
     return tokens, np.cumsum(lengths) - lengths, lengths
 
 
-def seen_tokens(requests: Sequence[Request], reply_tokens: Sequence[int], block_size: int, rules: Rules) -> Int64s:
+def seen_tokens(
+    requests: Sequence[Request], reply_tokens: Sequence[int], block_size: int, rules: CountingRules
+) -> Int64s:
     """Leading prompt tokens of each request that an earlier one had too, whatever the blocks. Shape: (num_requests,).
 
     Of a block trace whole blocks are known only: two partial ones are the same if their numbers are.

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cachelab.prefix_cache.lru import replay_cache
-from cachelab.prefix_cache.accesses import BlockPaths, Int64s
+from cachelab.prefix_cache.accesses import BlockAccesses, Int64s, lru_hit_blocks
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,16 +28,16 @@ class Rates:
     steady: Floats
 
 
-def rates(paths: BlockPaths, hit_blocks: Int64s) -> Rates:
+def rates(accesses: BlockAccesses, hit_blocks: Int64s) -> Rates:
     """The rates of known hit blocks. Shape of hit_blocks: (num_sizes, num_requests)."""
-    cached = paths.cached_tokens(hit_blocks)
-    tokens = paths.prompt_tokens
-    half = paths.num_requests // 2
+    cached = accesses.cached_tokens(hit_blocks)
+    tokens = accesses.prompt_tokens
+    half = accesses.num_requests // 2
     with np.errstate(invalid="ignore"):
         return Rates(
-            block=hit_blocks.sum(axis=1) / paths.prompt_blocks.sum(),
+            block=hit_blocks.sum(axis=1) / accesses.prompt_blocks.sum(),
             token=cached.sum(axis=1) / tokens.sum(),
-            per_request=(cached / tokens).sum(axis=1) / np.float64(paths.num_requests),
+            per_request=(cached / tokens).sum(axis=1) / np.float64(accesses.num_requests),
             steady=cached[:, half:].sum(axis=1) / tokens[half:].sum(),
         )
 
@@ -51,42 +50,42 @@ class LruCurve:
     is asked for is simulated on its own.
     """
 
-    paths: BlockPaths
+    accesses: BlockAccesses
     pieces: tuple[tuple[int, Int64s], ...]
 
     @classmethod
-    def of(cls, paths: BlockPaths) -> "LruCurve":
+    def of(cls, accesses: BlockAccesses) -> "LruCurve":
         """One pass for all sizes; no pass where requests compute blocks that the cache holds already.
 
         Which of the two copies is used later depends on the size: simulating the sizes that matter is then faster.
         """
         from cachelab.prefix_cache.kernels.reuse_distance import runs
 
-        rows, copies = runs(paths.blocks, paths.offsets, paths.lookups, paths.tails, paths.num_ids)
-        return cls(paths, () if copies else ((_smallest(paths), rows),))
+        rows, copies = runs(accesses.blocks, accesses.offsets, accesses.lookups, accesses.tails, accesses.num_ids)
+        return cls(accesses, () if copies else ((_smallest(accesses), rows),))
 
     @classmethod
-    def in_pieces(cls, paths: BlockPaths) -> "LruCurve":
+    def in_pieces(cls, accesses: BlockAccesses) -> "LruCurve":
         """All sizes, copies or not: two passes for each size at which another copy comes into use."""
         from cachelab.prefix_cache.kernels.reuse_distance import runs_between
 
         pieces: list[tuple[int, Int64s]] = []
-        waiting = [(_smallest(paths), len(paths.blocks) + 2)]
+        waiting = [(_smallest(accesses), len(accesses.blocks) + 2)]
         while waiting:
             low, high = waiting.pop()
             rows, split = runs_between(
-                paths.blocks, paths.offsets, paths.lookups, paths.tails, paths.num_ids, low, high
+                accesses.blocks, accesses.offsets, accesses.lookups, accesses.tails, accesses.num_ids, low, high
             )
             if split:
                 waiting += [(split, high), (low, split)]
             else:
                 pieces.append((low, rows))
-        return cls(paths, tuple(pieces))
+        return cls(accesses, tuple(pieces))
 
     @property
     def smallest(self) -> int:
         """The least size that has room for each request alone; 1 where requests may be larger than the cache."""
-        return _smallest(self.paths)
+        return _smallest(self.accesses)
 
     @property
     def largest(self) -> int:
@@ -94,7 +93,7 @@ class LruCurve:
         if self.pieces:
             rows = self.pieces[-1][1]
             return max(int((rows[:, DISTANCE] + rows[:, LENGTH] - 1).max(initial=1)), self.smallest)
-        return self.knee(int(self.paths.ideal_hit_blocks().sum()), 0.0)
+        return self.knee(int(self.accesses.ideal_hit_blocks().sum()), 0.0)
 
     def hit_blocks(self, sizes: npt.ArrayLike) -> Int64s:
         """Hit blocks of all requests together at each size. Shape: (num_sizes,)."""
@@ -104,36 +103,36 @@ class LruCurve:
     def rates(self, sizes: npt.ArrayLike) -> Rates:
         """The hit rates at each size."""
         if not self.pieces:
-            return rates(self.paths, self._simulated(sizes))
-        paths, n = self.paths, self.paths.num_requests
-        share = paths.block_size / paths.prompt_tokens
+            return rates(self.accesses, self._simulated(sizes))
+        accesses, n = self.accesses, self.accesses.num_requests
+        share = accesses.block_size / accesses.prompt_tokens
         later = np.arange(n) >= n // 2
         # a prompt's last block may be partial: so much of it is no token
-        spare = np.maximum(paths.prompt_blocks * paths.block_size - paths.prompt_tokens, 0)
+        spare = np.maximum(accesses.prompt_blocks * accesses.block_size - accesses.prompt_tokens, 0)
         blocks = self._sums(sizes, None, None)
-        tokens = self._sums(sizes, np.full(n, paths.block_size), spare)
-        steady = self._sums(sizes, later * paths.block_size, later * spare)
-        mean = self._sums(sizes, share, spare / paths.prompt_tokens)
+        tokens = self._sums(sizes, np.full(n, accesses.block_size), spare)
+        steady = self._sums(sizes, later * accesses.block_size, later * spare)
+        mean = self._sums(sizes, share, spare / accesses.prompt_tokens)
         with np.errstate(invalid="ignore"):
             return Rates(
-                block=blocks / paths.prompt_blocks.sum(),
-                token=tokens / paths.prompt_tokens.sum(),
+                block=blocks / accesses.prompt_blocks.sum(),
+                token=tokens / accesses.prompt_tokens.sum(),
                 per_request=mean / np.float64(n),
-                steady=steady / paths.prompt_tokens[later].sum(),
+                steady=steady / accesses.prompt_tokens[later].sum(),
             )
 
     def knee(self, ceiling: int, within: float) -> int:
         """The least size whose hit blocks are within a share of the prompts' blocks of a ceiling (in blocks)."""
-        wanted = ceiling - within * float(self.paths.prompt_blocks.sum())
-        low, high = self.smallest, max(len(self.paths.blocks) + 2, self.smallest)
+        wanted = ceiling - within * float(self.accesses.prompt_blocks.sum())
+        low, high = self.smallest, max(len(self.accesses.blocks) + 2, self.smallest)
         while low < high:
             middle = (low + high) // 2
             low, high = (low, middle) if self.hit_blocks([middle])[0] >= wanted else (middle + 1, high)
         return low
 
     def _simulated(self, sizes: npt.ArrayLike) -> Int64s:
-        found = [replay_cache(self.paths, size) for size in np.asarray(sizes, np.int64).tolist()]
-        return np.stack(found) if found else np.zeros((0, self.paths.num_requests), np.int64)
+        found = [lru_hit_blocks(self.accesses, size) for size in np.asarray(sizes, np.int64).tolist()]
+        return np.stack(found) if found else np.zeros((0, self.accesses.num_requests), np.int64)
 
     def _sums(self, sizes: npt.ArrayLike, weight: Any, spare: Any) -> Any:
         """Weights of the hit blocks, without what the last block of a prompt spares, at each size."""
@@ -155,21 +154,21 @@ class LruCurve:
             last = np.flatnonzero(np.diff(rows[:, REQUEST], append=-1))
             hit = np.add.reduceat(rows[:, LENGTH], np.concatenate([[0], last[:-1] + 1])) if len(last) else last
             request = rows[last, REQUEST]
-            whole = hit == self.paths.prompt_blocks[request]
+            whole = hit == self.accesses.prompt_blocks[request]
             sums = sums - _steps(end[last][whole] - 1, spare[request[whole]], sizes)
         return sums
 
 
-def opt_hit_blocks(paths: BlockPaths, sizes: npt.ArrayLike) -> Int64s:
+def opt_hit_blocks(accesses: BlockAccesses, sizes: npt.ArrayLike) -> Int64s:
     """Hit blocks of each request under Belady's rule at each size. Shape: (num_sizes, num_requests)."""
     from cachelab.prefix_cache.kernels.belady import opt
     from cachelab.prefix_cache.kernels.reuse_distance import runs
 
-    rows, _ = runs(paths.blocks, paths.offsets, paths.lookups, paths.tails, paths.num_ids)
+    rows, _ = runs(accesses.blocks, accesses.offsets, accesses.lookups, accesses.tails, accesses.num_ids)
     sizes = np.asarray(sizes, np.int64)
-    hits = np.zeros((len(sizes), paths.num_requests), np.int64)
+    hits = np.zeros((len(sizes), accesses.num_requests), np.int64)
     for index, size in enumerate(sizes.tolist()):
-        np.add.at(hits[index], rows[:, REQUEST], opt(rows, paths.num_requests, size))
+        np.add.at(hits[index], rows[:, REQUEST], opt(rows, accesses.num_requests, size))
     return hits
 
 
@@ -189,5 +188,5 @@ def _steps(starts: Int64s, weights: Any, sizes: Int64s) -> Any:
     return heights[np.searchsorted(starts[order], sizes, side="right")]
 
 
-def _smallest(paths: BlockPaths) -> int:
-    return 1 if paths.rules == "trace" else max(paths.most_slots, 1)
+def _smallest(accesses: BlockAccesses) -> int:
+    return 1 if accesses.rules == "trace" else max(accesses.most_slots, 1)

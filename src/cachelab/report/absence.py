@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from cachelab.pipeline import Result
 from cachelab.metrics.base import AnyMetric
+from cachelab.pipeline import Result
 from cachelab.report.section import grouped
 
 NO_HOST_TIER = "no host tier (KV connector) is on"

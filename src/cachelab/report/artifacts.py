@@ -12,16 +12,15 @@ from typing import Any, get_args
 import numpy as np
 
 from cachelab.config import Artifact
-from cachelab.export.block_trace_rows import block_trace_rows
-from cachelab.export.trace_writer import trace_rows, write_trace
 from cachelab.disk import writing
-from cachelab.pipeline import Result
+from cachelab.export.trace_writer import block_trace_rows, trace_rows, write_trace
 from cachelab.metrics.base import AnyMetric
 from cachelab.metrics.blocks import block_table
 from cachelab.metrics.capacity import capacity_table
 from cachelab.metrics.losses import losses_table
 from cachelab.metrics.requests import request_table
 from cachelab.metrics.turn import turn_table
+from cachelab.pipeline import Result
 from cachelab.prefix_cache.block_ids import is_block_trace
 from cachelab.report.figures import FIGURES, draw
 from cachelab.report.summary import summary

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cachelab.pipeline import Result
 from cachelab.metrics.capacity import DEFINITIONS, capacity_table, gib, knee_blocks
 from cachelab.metrics.hit_rate import first_prefill
 from cachelab.metrics.ideal import ideal
 from cachelab.metrics.observation import Observation
+from cachelab.pipeline import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,7 +85,7 @@ def _measured(result: Result) -> list[tuple[str, str, list[tuple[float, float]]]
         label = f"this run: {100 * own:.1f} % measured"
         found.append((label, "*", [(float(result.run.counters.num_blocks), 100 * own)]))
     points = []
-    for run in result.run.beside:
+    for run in result.run.comparison_runs:
         rate = first_prefill(Observation.of(result.workload.requests, run)).value
         if rate is not None:
             points.append((float(run.counters.num_blocks), 100 * rate))

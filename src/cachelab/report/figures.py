@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cachelab.pipeline import Result
 from cachelab.metrics.requests import request_table
 from cachelab.metrics.reuse import gaps_requests, gaps_s
+from cachelab.pipeline import Result
 from cachelab.report.axes import BLUE, GREEN, GREY, ORANGE, RED, blank_figure, legend_outside, plain_ticks, whole_ticks
 from cachelab.report.capacity_figure import capacity_figure
 from cachelab.report.losses_figure import losses_figure

@@ -2,19 +2,19 @@
 
 from collections.abc import Callable, Mapping
 
-from cachelab.pipeline import Result
+from cachelab.metrics.base import Ratio
 from cachelab.metrics.capacity import gib
 from cachelab.metrics.hit_rate import RATIOS
 from cachelab.metrics.ideal import ideal, ideal_steady, ideal_tokens, of_ideal
 from cachelab.metrics.losses import TERMS, lost
 from cachelab.metrics.observation import Observation
-from cachelab.metrics.ratio import Ratio
 from cachelab.metrics.turn import turn_table
+from cachelab.pipeline import Result
 from cachelab.report.absence import NO_HOST_TIER, why_absent
 from cachelab.report.losses_figure import LABELS
-from cachelab.report.validation_sections import agreement, published
 from cachelab.report.section import Section, count, decimal, grouped, percent, plain, seconds
 from cachelab.report.settings import settings, stages
+from cachelab.report.validation_sections import agreement, published
 from cachelab.tracking.description import RunDescription
 
 _UNITS = {

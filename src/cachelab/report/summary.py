@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from cachelab.pipeline import Result
 from cachelab.metrics.base import AnyMetric
+from cachelab.pipeline import Result
 from cachelab.report.section import ABSENT, Section, plain
 from cachelab.report.sections import context, headline, sections
 from cachelab.tracking.description import RunDescription

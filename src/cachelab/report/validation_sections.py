@@ -1,16 +1,16 @@
 """The tables that hold a run to something outside it: published numbers, a second engine."""
 
-from cachelab.pipeline import Result
 from cachelab.metrics.agreement import differences
 from cachelab.metrics.observation import Observation
-from cachelab.metrics.reference_results import CLAIMS
+from cachelab.metrics.reference_results import REFERENCE_RESULTS
+from cachelab.pipeline import Result
 from cachelab.report.section import ABSENT, Section, count, percent
 
 
 def published(result: Result) -> Section:
     """Published numbers beside those of this run; no rows unless the run has them."""
     values, rows = result.numbers.values, []
-    for claim in CLAIMS:
+    for claim in REFERENCE_RESULTS:
         if (value := values.get(claim.metric.name)) is None:
             continue
         show = percent if claim.unit == "ratio" else count
@@ -29,6 +29,8 @@ def agreement(observation: Observation) -> Section:
     rows = [("requests compared", "", count(compared), ""), ("mismatches", "", count(len(found)), "")]
     named = [("first", found[0]), ("worst", max(found, key=lambda pair: pair.tokens))] if found else []
     for label, pair in named:
-        rows.append((f"{label} mismatch", pair.request_id, count(pair.cached_tokens), count(pair.twin_cached_tokens)))
+        rows.append(
+            (f"{label} mismatch", pair.request_id, count(pair.cached_tokens), count(pair.reference_cached_tokens))
+        )
     columns = ("", "request", "cached tokens", "the second engine's")
     return Section("Agreement with a second engine", columns, rows, left=frozenset({0, 1}))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
 
-from cachelab.error_format import complaint, leave
 from cachelab.disk import no_room, writing
+from cachelab.error_format import format_error, leave
 from cachelab.errors import CachelabError, TrackingError
 from cachelab.interrupt import deferred
 from cachelab.sweep.description import describe_sweep, sweep_name, swept_keys
@@ -20,9 +20,9 @@ from cachelab.sweep.description import describe_sweep, sweep_name, swept_keys
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from cachelab.sweep.sweep_job import SweepJob
     from cachelab.sweep.sweep_report import SweepReport
     from cachelab.tracking.mlflow.tracking import MlflowTracking
-    from cachelab.sweep.sweep_job import SweepJob
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +57,8 @@ class SweepCallback(Callback):
             if not isinstance(further, Exception):
                 raise
             if error is None:
-                raise SystemExit(f"cachelab: {complaint(further)}") from further
-            print(f"cachelab: {complaint(further)}", file=sys.stderr)  # the error that ended the sweep is raised
+                raise SystemExit(f"cachelab: {format_error(further)}") from further
+            print(f"cachelab: {format_error(further)}", file=sys.stderr)  # the error that ended the sweep is raised
 
     def on_run_end(self, config: "DictConfig", **kwargs: Any) -> None:
         """Remove the folder of a job that Hydra had no room to begin: nothing in it is complete."""
@@ -152,7 +152,7 @@ class SweepCallback(Callback):
 
             what = f"{untracked} of {len(report.jobs)} jobs" if untracked else "the comparison"
             command = sync_command(sweep_dir, list(config.hydra.overrides.task))
-            why = f" ({complaint(lost)})" if lost else ""
+            why = f" ({format_error(lost)})" if lost else ""
             raise TrackingError(f"{what} could not be tracked{why}; nothing is lost: {command}")
 
     def _stored(self) -> "Sequence[SweepJob]":
@@ -197,8 +197,8 @@ class SweepCallback(Callback):
         if self._tracking is None or self._parent is None:
             return {}
         with self._tracking.open() as store:
-            from cachelab.tracking.mlflow.run import where_to_look
             from cachelab.sweep.parent_run import end
+            from cachelab.tracking.mlflow.run import where_to_look
 
             end(store, folder=folder, **ending)
             self._told = True
@@ -214,17 +214,17 @@ def _ending(parent: str | None, report: "SweepReport | None", error: BaseExcepti
         "status": _status(report, error),
         "note": "" if report is None else note_text(report),
         "numbers": {} if report is None else report.numbers,
-        "tags": {} if error is None else {"cachelab.error": complaint(error)},
+        "tags": {} if error is None else {"cachelab.error": format_error(error)},
     }
 
 
 def _report(
     config: "DictConfig", stored: "Sequence[SweepJob]", fetch: "Callable[[SweepJob], Path | None]", sweep_dir: Path
 ) -> "tuple[SweepReport, Mapping[str, Mapping[str, Sequence[Any]]]]":
-    from cachelab.sweep.sweep_report import compared, report_sweep
-    from cachelab.sweep.study import read_study
     from cachelab.sweep.local_jobs import local_jobs, read_requests
+    from cachelab.sweep.study import read_study
     from cachelab.sweep.sweep_job import labels, merged
+    from cachelab.sweep.sweep_report import compared, report_sweep
 
     jobs = merged(stored, local_jobs(sweep_dir))
     study = read_study(config.hydra.sweeper.get("storage"), config.hydra.sweeper.get("study_name"))
@@ -234,7 +234,7 @@ def _report(
     try:
         arms, baseline = compared(jobs, config.comparison.baseline, searching="n_trials" in config.hydra.sweeper)
     except CachelabError as error:  # the jobs are done: their table is worth more than the comparison
-        notes.append(complaint(error))
+        notes.append(format_error(error))
     label_of = dict(zip((job.number for job in jobs), labels(jobs), strict=True))
     paths = {label_of[job.number]: fetch(job) for job in arms}
     tables = {label: read_requests(path) for label, path in paths.items() if path is not None}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class CapacityOverlay(Callback):
+class CapacitySweepCallback(Callback):
     """Draws `capacity_overlay.png` from the `capacity.csv` of each job of a multirun that has one."""
 
     def on_multirun_end(self, config: "DictConfig", **kwargs: Any) -> None:

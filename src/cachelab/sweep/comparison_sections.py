@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from cachelab.sweep.comparison import CONFIDENCE, DRAWS, HEADLINE, Comparison, Difference
 from cachelab.report.section import ABSENT, Section, count, decimal, percent, plain, seconds
+from cachelab.sweep.comparison import CONFIDENCE, DRAWS, HEADLINE, Comparison, Difference
 from cachelab.sweep.sweep_job import SweepJob
 
 _INTERVAL = f"{100 * CONFIDENCE:g} % interval"

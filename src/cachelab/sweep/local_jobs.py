@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cachelab.tracking.job_record import INFEASIBLE, records
 from cachelab.sweep.sweep_job import SweepJob
+from cachelab.tracking.job_record import INFEASIBLE, records
 
 _COLUMNS = (
     "conversation_id",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig, OmegaConf
 
-from cachelab.error_format import complaint
+from cachelab.error_format import format_error
 from cachelab.errors import CachelabError, ConfigError
 from cachelab.sweep.search_settings import check_search
 
@@ -164,7 +164,7 @@ class OptunaSweeper(Sweeper):
 
         value = ret._return_value
         if ret.status != JobStatus.COMPLETED:
-            trial.set_user_attr(ERROR, complaint(value) if isinstance(value, BaseException) else str(value))
+            trial.set_user_attr(ERROR, format_error(value) if isinstance(value, BaseException) else str(value))
             study.tell(trial, state=TrialState.FAIL)
             return False
         outcome = value.outcome

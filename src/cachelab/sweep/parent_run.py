@@ -11,12 +11,12 @@ from mlflow.entities import Run
 
 from cachelab.errors import TrackingError
 from cachelab.interrupt import deferred
+from cachelab.sweep.description import SweepDescription
+from cachelab.sweep.sweep_job import SweepJob
 from cachelab.tracking.job_record import INFEASIBLE
 from cachelab.tracking.mlflow.errors import environment
 from cachelab.tracking.mlflow.store import ERROR, PROCESS, REUSED, SWEEP_DIGEST, MlflowStore, machine_tags, tag_is
 from cachelab.tracking.process import Process
-from cachelab.sweep.description import SweepDescription
-from cachelab.sweep.sweep_job import SweepJob
 
 log = logging.getLogger(__name__)
 

@@ -7,10 +7,10 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.errors import ConfigError
-from cachelab.strict_config import PART, Text
+from cachelab.strict_config import STRICT, Text
 
 
-@dataclass(frozen=True, config=PART)
+@dataclass(frozen=True, config=STRICT)
 class SearchSettings:
     """See conf/hydra/sweeper/optuna.yaml; `seed` is the sampler's."""
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from cachelab.errors import ConfigError
-from cachelab.sweep.study_report import StudyReport, Trial
 from cachelab.secret import revealed
+from cachelab.sweep.study_report import StudyReport, Trial
 
 if TYPE_CHECKING:
     import optuna

@@ -9,14 +9,14 @@ from typing import Any
 
 from cachelab.disk import writing
 from cachelab.errors import ConfigError
+from cachelab.report.section import Section
+from cachelab.report.summary import table as markdown
 from cachelab.sweep.comparison import HEADLINE, Comparison, arm_of, compare
 from cachelab.sweep.comparison_sections import comparison_sections, differences
-from cachelab.report.section import Section
 from cachelab.sweep.study_report import StudyReport
-from cachelab.report.summary import table as markdown
 from cachelab.sweep.sweep_figures import SWEEP_FIGURES, draw_sweep
-from cachelab.sweep.sweep_table import job_table, jobs_section, outcome_line, write_job_table
 from cachelab.sweep.sweep_job import SweepJob, labels, named
+from cachelab.sweep.sweep_table import job_table, jobs_section, outcome_line, write_job_table
 
 MAX_ARMS = 16
 """Jobs that are compared in full; of more, a baseline has to be named, and the latest this many are compared to it."""

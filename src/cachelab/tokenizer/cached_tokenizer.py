@@ -24,7 +24,7 @@ from cachelab.disk import writing
 from cachelab.errors import CachelabError, TokenizerError
 from cachelab.tokenizer.base import Tokenizer
 
-RULES_VERSION = 1
+ENCODING_VERSION = 1
 """To be raised with every change of what a TokenizedTurn holds, in this package or in conversation.py."""
 
 ENCODERS = ("mistral-common", "tiktoken", "tokenizers", "transformers")
@@ -65,7 +65,7 @@ class CachedTokenizer:
 
     def fingerprint(self, dataset: LoadedDataset) -> str:
         """Digest of everything that the token ids depend on."""
-        key = [dataset.digest, self.tokenizer.name, RULES_VERSION, [_version(package) for package in ENCODERS]]
+        key = [dataset.digest, self.tokenizer.name, ENCODING_VERSION, [_version(package) for package in ENCODERS]]
         return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
 
     def _through_disk(self, texts: Texts, fingerprint: str) -> Tokenized:

@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 from cachelab.conversation import TokenIds, TokenizedTurn, Turn, common_prefix
 from cachelab.errors import TokenizerError
 from cachelab.model.hub import is_path, shortened, why_refused
-from cachelab.strict_config import PART, FilePath, Text
+from cachelab.strict_config import STRICT, FilePath, Text
 
 TEMPLATE_DATE = datetime(2024, 7, 26)
 """What a template that asks for the date is told: a prompt must not depend on the day on which it was made."""
@@ -29,7 +29,7 @@ def _given(model: object) -> object:
     return model
 
 
-@dataclass(frozen=True, config=PART)
+@dataclass(frozen=True, config=STRICT)
 class HuggingFace:
     """The tokenizer and chat template of `model`, a folder or an id on the Hugging Face hub.
 

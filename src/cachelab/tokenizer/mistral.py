@@ -12,12 +12,12 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import TokenIds, TokenizedTurn, Turn
 from cachelab.errors import TokenizerError
-from cachelab.strict_config import PART
+from cachelab.strict_config import STRICT
 
 VOCABULARY = "tekken_240718.json"
 
 
-@dataclass(frozen=True, config=PART)
+@dataclass(frozen=True, config=STRICT)
 class Mistral:
     """mistral-common's v3 Tekken tokenizer; needs no network.
 

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import TokenizedConversation, TokenizedTurn
-from cachelab.strict_config import PART
 from cachelab.request import Request
+from cachelab.strict_config import STRICT
 from cachelab.tokens import BlockTokens
 from cachelab.trace.base import TraceRequests
 
 
-@dataclass(frozen=True, config=PART)
+@dataclass(frozen=True, config=STRICT)
 class MultiTurn:
     """A request a turn whose prompt is the conversation so far and the user message.
 

@@ -6,12 +6,12 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import TokenizedConversation
 from cachelab.errors import ConfigError
-from cachelab.strict_config import PART
 from cachelab.request import Request
+from cachelab.strict_config import STRICT
 from cachelab.trace.base import TraceRequests
 
 
-@dataclass(frozen=True, config=PART)
+@dataclass(frozen=True, config=STRICT)
 class SingleTurn:
     """A request a turn whose prompt is the user message alone (after the system text, if there is one).
 

@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.dataset.base import LoadedDataset
 from cachelab.metrics.base import Numbers
-from cachelab.strict_config import PART
+from cachelab.strict_config import STRICT
 from cachelab.tracking.description import RunDescription
 
 
@@ -43,7 +43,7 @@ class UntrackedRun:
         """Nothing to end."""
 
 
-@dataclass(frozen=True, config=PART)
+@dataclass(frozen=True, config=STRICT)
 class NoTracking:
     """Runs are not recorded anywhere."""
 

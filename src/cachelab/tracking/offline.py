@@ -9,9 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cachelab.error_format import complaint
 from cachelab.dataset.base import LoadedDataset
 from cachelab.disk import writing
+from cachelab.error_format import format_error
 from cachelab.errors import StorageError, TrackingError
 from cachelab.interrupt import deferred, received
 from cachelab.metrics.base import Numbers
@@ -22,7 +22,7 @@ from cachelab.tracking.job_record import JobRecord
 log = logging.getLogger(__name__)
 
 
-class KeptRun:
+class FallbackRun:
     """A TrackedRun that goes on without its store; `untracked` then says why.
 
     Starting is another matter: a job of its own that cannot be tracked does not start (TrackingError). A job of a sweep
@@ -144,7 +144,7 @@ class KeptRun:
 
     def _lose(self, error: TrackingError) -> None:
         if self.untracked is None:
-            self.untracked = complaint(error)
+            self.untracked = format_error(error)
             command = sync_command(self._description.output_dir, self._description.overrides)
             log.warning("not tracked: %s; the job goes on, its results stay in its folder: %s", self.untracked, command)
 
@@ -177,7 +177,7 @@ def failed_record(description: RunDescription, error: BaseException | None) -> J
         job_digest=description.job_digest,
         started_ms=_now_ms(),
         ended_ms=_now_ms(),
-        error=None if error is None else complaint(error),
+        error=None if error is None else format_error(error),
         parent_run_id=None if sweep is None else sweep.parent_run_id,
         number=None if sweep is None else sweep.number,
     )

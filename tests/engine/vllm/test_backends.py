@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cachelab.engine.vllm import core as vllm_core
 from cachelab.engine.base import EngineRun
 from cachelab.engine.sim import SimEngine
+from cachelab.engine.vllm import core as vllm_core
 from cachelab.engine.vllm.backends import CpuEngine, CudaEngine
 from cachelab.errors import ConfigError, EngineError
 from cachelab.request import Request

@@ -2,9 +2,9 @@
 
 import pytest
 
-from cachelab.engine.vllm.extra_args import NOT_SIMULATED, SETTINGS, check_extra_args
 from cachelab.engine.sim import SimEngine
 from cachelab.engine.vllm.backends import CpuEngine
+from cachelab.engine.vllm.extra_args import NOT_SIMULATED, SETTINGS, check_extra_args
 from cachelab.errors import ConfigError
 
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cachelab.engine.base import EngineRun
-from cachelab.model.kv_model import KvModel
 from cachelab.engine.sim import SimEngine
 from cachelab.errors import ConfigError
+from cachelab.model.kv_model import KvModel
 from cachelab.order.by_turn import ByTurn
 from cachelab.request import Request, Schedule
 from workloads import conversation, one_lane, random_requests, request

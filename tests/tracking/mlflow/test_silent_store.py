@@ -12,16 +12,16 @@ import pytest
 
 from cachelab.errors import TrackingError
 from cachelab.metrics.base import Numbers
-from cachelab.tracking.mlflow import errors as mlflow_errors
-from cachelab.tracking.description import RunDescription
-from cachelab.tracking.job_record import records
-from cachelab.tracking.offline import KeptRun
-from cachelab.tracking.mlflow.tracking import MlflowTracking
-from cachelab.tracking.mlflow.errors import StoreAwayError, StoreSilentError, asking
-from cachelab.tracking.mlflow.store import PROCESS, MlflowStore
 from cachelab.sweep.description import SweepDescription
 from cachelab.sweep.parent_run import begin, jobs_of
 from cachelab.sweep.sync import sync_folder
+from cachelab.tracking.description import RunDescription
+from cachelab.tracking.job_record import records
+from cachelab.tracking.mlflow import errors as mlflow_errors
+from cachelab.tracking.mlflow.errors import StoreAwayError, StoreSilentError, asking
+from cachelab.tracking.mlflow.store import PROCESS, MlflowStore
+from cachelab.tracking.mlflow.tracking import MlflowTracking
+from cachelab.tracking.offline import FallbackRun
 from jobs import described
 
 SWEEP = SweepDescription("sweep", "digest", "python -m cachelab --multirun", {}, "")
@@ -62,7 +62,7 @@ def test_jobs_of_a_sweep_share_one_wait(silent_port: int, tmp_path: Path) -> Non
     tracking = MlflowTracking(f"http://127.0.0.1:{silent_port}", "e", None, {})
     started = time.monotonic()
     for number in range(20):
-        with KeptRun(tracking, described(tmp_path, "parent", number)) as kept:
+        with FallbackRun(tracking, described(tmp_path, "parent", number)) as kept:
             kept.log_workload({"a": 1.0})
         assert kept.untracked is not None
     assert time.monotonic() - started < 5
@@ -137,7 +137,7 @@ def test_resumed_job_with_another_number_ends_with_the_new_one(
 def test_sync_logs_each_point_once(own_tracking: MlflowTracking, own_store: MlflowStore, tmp_path: Path) -> None:
     alone = replace(described(tmp_path, None), sweep=None)
     (alone.output_dir / "artifacts").mkdir()
-    with KeptRun(own_tracking, alone) as kept:
+    with FallbackRun(own_tracking, alone) as kept:
         kept.log_workload({"hit_rate/first_prefill": 0.75})
         kept.log_result(NUMBERS, alone.output_dir / "artifacts")
         kept.untracked = "the store went away when all was logged but the end"

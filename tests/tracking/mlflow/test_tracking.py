@@ -13,8 +13,8 @@ from cachelab.dataset.base import LoadedDataset
 from cachelab.errors import EngineError
 from cachelab.metrics.base import Numbers
 from cachelab.tracking.description import RunDescription
-from cachelab.tracking.mlflow.tracking import MlflowTracking
 from cachelab.tracking.mlflow.run import MlflowRun
+from cachelab.tracking.mlflow.tracking import MlflowTracking
 
 DATASET = LoadedDataset("sample", "sample.json", "0123456789abcdef" * 4, [], {"turns": 328, "dropped_empty": 0})
 NUMBERS = Numbers({"dataset/turns": 328.0, "hit_rate/first_prefill": 0.4}, {"turn/hit_rate": {0: 0.0, 1: 0.4, 2: 0.57}})

@@ -7,16 +7,16 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from cachelab.engine.sizes import BlockSize
 from cachelab.engine.vllm import core as vllm_core
 from cachelab.engine.vllm.host_tier import GIB
-from cachelab.engine.sizes import BlockSize
-from cachelab.model.source import TINY
 from cachelab.engine.vllm.real_engine import MemoryBytes, VllmEngine
 from cachelab.errors import ConfigError, EngineError
-from cachelab.strict_config import PART
+from cachelab.model.source import TINY
+from cachelab.strict_config import STRICT
 
 
-@dataclass(frozen=True, config=PART)
+@dataclass(frozen=True, config=STRICT)
 class CpuEngine(VllmEngine):
     """Real forward passes on the CPU.
 
@@ -55,12 +55,12 @@ class CpuEngine(VllmEngine):
         _C.set_num_threads(self.num_threads or (1 if self.model == TINY else len(os.sched_getaffinity(0))))
 
     def forcing_args(self) -> Mapping[str, Any]:
-        from cachelab.engine.vllm.teacher_forcing import ForcedReply
+        from cachelab.engine.vllm.teacher_forcing import TeacherForcing
 
-        return {"logits_processors": [ForcedReply]}
+        return {"logits_processors": [TeacherForcing]}
 
 
-@dataclass(frozen=True, config=PART)
+@dataclass(frozen=True, config=STRICT)
 class CudaEngine(VllmEngine):
     """Real forward passes on NVIDIA GPUs.
 

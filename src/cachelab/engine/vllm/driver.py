@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import numpy as np
 
-from cachelab.engine.vllm import core as vllm_core
 from cachelab.engine.base import EngineCounters, EngineRun, Progress, why_rejected
-from cachelab.engine.history import Dataset, History, HistoryLost
+from cachelab.engine.history import History, HistoryLost, RecordedReplies
+from cachelab.engine.vllm import core as vllm_core
 from cachelab.errors import EngineError
 from cachelab.request import Request, RequestRecord, Schedule, Stage
 from cachelab.tokens import AnyTokens
@@ -63,7 +63,7 @@ class Driver:
     progress: Progress
     kv_usage_max: Callable[[], float]
     max_output_tokens: int | None = None
-    history: History = field(default_factory=Dataset)
+    history: History = field(default_factory=RecordedReplies)
     ran: dict[str, Request] = field(default_factory=dict)
     records: dict[str, RequestRecord] = field(default_factory=dict)
     in_flight: dict[str, _InFlight] = field(default_factory=dict)

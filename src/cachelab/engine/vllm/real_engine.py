@@ -10,18 +10,18 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from cachelab.engine.vllm import core as vllm_core
 from cachelab.engine.base import EngineRun, Progress
+from cachelab.engine.history import MEANINGS, HistoryName, history
+from cachelab.engine.sizes import BlockSize, GiB, ModelLength, Sequences, VllmBlocks, check_batch, check_blocks
+from cachelab.engine.vllm import core as vllm_core
+from cachelab.engine.vllm.clock import WallClock
 from cachelab.engine.vllm.driver import Driver
 from cachelab.engine.vllm.extra_args import OF_A_MODEL, SETTINGS, check_extra_args
-from cachelab.engine.history import MEANINGS, HistoryName, history
 from cachelab.engine.vllm.host_tier import offloading_args
-from cachelab.engine.sizes import BlockSize, GiB, ModelLength, Sequences, VllmBlocks, check_batch, check_blocks
-from cachelab.model.source import TINY, find_model
-from cachelab.engine.vllm.clock import WallClock
 from cachelab.errors import ConfigError, EngineError
-from cachelab.strict_config import PART, Count, FilePath, Text
+from cachelab.model.source import TINY, find_model
 from cachelab.request import Schedule
+from cachelab.strict_config import STRICT, Count, FilePath, Text
 
 if TYPE_CHECKING:
     from vllm.v1.engine.core import EngineCore
@@ -31,7 +31,7 @@ Dtype = Literal["auto", "bfloat16", "float16", "float32"]
 MemoryBytes = Annotated[int, Field(gt=0, le=1 << 50)]
 
 
-@dataclass(frozen=True, config=PART)
+@dataclass(frozen=True, config=STRICT)
 class VllmEngine:
     """What both backends take: forward passes of `model`, wall-clock seconds, greedy decoding.
 

@@ -14,10 +14,10 @@ from vllm.v1.executor.abstract import Executor
 from vllm.v1.kv_cache_interface import FullAttentionSpec
 from vllm.v1.outputs import EMPTY_MODEL_RUNNER_OUTPUT, ModelRunnerOutput
 
-from cachelab.engine.vllm.host_tier import completed_transfers
-from cachelab.model.kv_model import KvModel
 from cachelab.engine.step_cost import StepCost
 from cachelab.engine.vllm.core import REPLY
+from cachelab.engine.vllm.host_tier import completed_transfers
+from cachelab.model.kv_model import KvModel
 
 PLENTY_OF_BYTES = 1 << 60
 """Memory that the executor claims to have: the number of blocks is set by `num_gpu_blocks_override` alone."""

@@ -7,7 +7,7 @@ from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor, MoveDi
 from cachelab.engine.vllm.core import REPLY
 
 
-class ForcedReply(LogitsProcessor):
+class TeacherForcing(LogitsProcessor):
     """Leaves each sequence the next token of its recorded reply only; changed by every batch that vLLM makes.
 
     vLLM's own trace replay does the same on its model runner V2, which needs Triton and so does not run on a CPU.

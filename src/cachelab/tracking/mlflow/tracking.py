@@ -13,8 +13,8 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.errors import TrackingError
-from cachelab.strict_config import PART, Text
 from cachelab.secret import MASK, masked, revealed
+from cachelab.strict_config import STRICT, Text
 from cachelab.tracking.base import FinishedRun
 from cachelab.tracking.description import RunDescription
 
@@ -32,7 +32,7 @@ TagKey = Annotated[str, Field(pattern=r"^[\w.\- /:]+$", max_length=250)]
 """What MLflow takes for the key of a tag."""
 
 
-@dataclass(frozen=True, config=PART)
+@dataclass(frozen=True, config=STRICT)
 class MlflowTracking:
     """An MLflow experiment; `uri` None means $MLFLOW_TRACKING_URI, or else `mlflow.db` in the working directory."""
 
