@@ -1,6 +1,7 @@
 """What the attacked processes run, and how an attack is judged."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,7 +35,7 @@ class Attack:
         self.tried += 1
         try:
             yield
-        except (AssertionError, OSError, ValueError) as error:  # TimeoutError is an OSError
+        except (AssertionError, OSError, ValueError, sqlite3.Error) as error:  # TimeoutError is an OSError
             self.lost.append(f"{what}: {type(error).__name__}: {error}")
 
     def end(self) -> None:

@@ -160,7 +160,7 @@ def test_search_whose_filter_keeps_nothing_has_infeasible_trials(repository: Pat
         "--multirun",
         "experiment=tune_filter",
         "engine=replay",
-        "filter.min_turns=39",
+        "filter.max_prompt_tokens=1",
         "hydra.sweeper.n_trials=2",
     )
     out, _ = finished(start(repository, tmp_path, *nothing))
