@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachelab.prefix_cache.per_sequence import BlockIds
+from cachelab.prefix_cache.block_ids import BlockIds
 
 Sequences = st.lists(st.lists(st.integers(0, 2), max_size=14), max_size=8)
 
@@ -53,7 +53,7 @@ def test_digests_worked_by_hand() -> None:
 def test_digests_in_another_process() -> None:
     # Python's own hash of bytes differs with PYTHONHASHSEED; the digest must not.
     script = (
-        "import numpy as np; from cachelab.prefix_cache.per_sequence import BlockIds;"
+        "import numpy as np; from cachelab.prefix_cache.block_ids import BlockIds;"
         "print(BlockIds.of([np.arange(6, dtype=np.int32)], 2).digests([2])[2])"
     )
     digests = {
