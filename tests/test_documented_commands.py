@@ -109,6 +109,14 @@ def check(overrides: Sequence[str]) -> None:
         bound_of(name, constraint)
 
 
+@pytest.fixture(autouse=True)
+def _plugin_of_the_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package that the documents call my_package."""
+    (tmp_path / "my_package").mkdir()
+    (tmp_path / "my_package/__init__.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+
+
 @pytest.mark.parametrize(("document", "command"), COMMANDS)
 def test_command_composes_as_printed(document: str, command: str) -> None:
     overrides = overrides_of(split(PROGRAM.sub("", command, count=1)))

@@ -70,7 +70,7 @@ def start() -> None:
     from hydra.core.plugins import Plugins
 
     from cachelab.sweep.optuna_sweeper import OptunaSweeper
-    from cachelab.trust import CALLBACKS
+    from cachelab.trust import NAMED_BY_HYDRA
 
     Plugins.instance().register(OptunaSweeper)
     # Hydra then raises instead of printing its own account of an error, which takes many lines.
@@ -78,7 +78,7 @@ def start() -> None:
     logging.raiseExceptions = False  # a log file on a full disk: the error that ends the run says it in one line
     sys.argv[1:] = hide(open_dictionaries(quoted_baseline(sys.argv[1:])))
     _refuse_arguments(sys.argv[1:])
-    run = hydra.main(config_path=str(config_dir()), config_name="config", execution_whitelist=list(CALLBACKS))
+    run = hydra.main(config_path=str(config_dir()), config_name="config", execution_whitelist=list(NAMED_BY_HYDRA))
     run(task)()
 
 

@@ -14,8 +14,15 @@ from cachelab.errors import ConfigError
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-CALLBACKS = ("cachelab.sweep.callback.SweepCallback", "cachelab.sweep.capacity_sweep_callback.CapacitySweepCallback")
+CALLBACKS = (
+    "cachelab.sweep.callback.SweepCallback",
+    "cachelab.sweep.capacity_sweep_callback.CapacitySweepCallback",
+    "cachelab.tracking.secret_callback.SecretCallback",
+)
 """What `hydra.callbacks` may name."""
+
+NAMED_BY_HYDRA = (*CALLBACKS, "cachelab.secret.SecretFormatter")
+"""What Hydra's own part of the config may name: the callbacks, and the formatter of the logs."""
 
 COMMAND_LINE_ONLY = (
     "plugins",
