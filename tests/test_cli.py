@@ -275,7 +275,7 @@ def test_cli_bad_file_is_one_line_and_a_failed_run(
         (["order._target_=os.system"], ["order"]),
         (["objective=[]"], ["objective"]),
         (["metrics.hit_rate=no.such.thing"], ["metrics.hit_rate", "plugins=[no]"]),
-        (["engine.args={no_such_field: 1}"], ["+engine.args.no_such_field="]),
+        (["engine.args={no_such_field: 1}"], ["engine.args.no_such_field", "EngineArgs"]),
         (["+engine.args.no_such_field=1"], ["engine.args.no_such_field", "EngineArgs"]),
         (["+engine.args.max_num_seqs=8"], ["engine.args.max_num_seqs", "set engine.max_num_seqs"]),
         (["engine.cost.step_s=0"], ["engine.cost.step_s"]),
@@ -295,7 +295,7 @@ def test_cli_bad_file_is_one_line_and_a_failed_run(
 )
 def test_cli_bad_argument_is_one_line(cachelab: Cachelab, arguments: list[str], words: list[str]) -> None:
     # a file that is not there, and a field that only vLLM knows, are found when the run has begun
-    exit_code = 1 if arguments[-1] in ("dataset.path=nowhere.json", "+engine.args.no_such_field=1") else 2
+    exit_code = 1 if arguments[-1] == "dataset.path=nowhere.json" or "no_such_field" in arguments[-1] else 2
     line = one_line(cachelab("experiment=multi_turn", "tracking=none", *arguments), exit_code)
     assert all(word in line for word in words), line
 
