@@ -1,10 +1,16 @@
 """What every test may use: hand-made requests, the repository and the shared data."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from cachelab.tracking.mlflow.store import MlflowStore
+    from cachelab.tracking.mlflow.tracking import MlflowTracking
 
 # A first example may compile or load compiled loops: how long one takes says nothing.
 settings.register_profile("cachelab", deadline=None)
@@ -53,3 +59,31 @@ def mooncake() -> Path:
     if not path.exists():
         pytest.skip("the shared data is not on this machine")
     return path
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new MLflow database, to be copied: creating one takes seconds."""
+    from cachelab.tracking.mlflow.tracking import MlflowTracking
+
+    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    with MlflowTracking(f"sqlite:///{path}", "cachelab", None, {}).open():
+        pass
+    return path
+
+
+@pytest.fixture
+def own_tracking(tmp_path: Path, empty_database: Path) -> "MlflowTracking":
+    """A store that no other test writes to."""
+    from cachelab.tracking.mlflow.tracking import MlflowTracking
+
+    path = tmp_path / "mlflow.db"
+    shutil.copyfile(empty_database, path)
+    return MlflowTracking(f"sqlite:///{path}", f"sweeps of {tmp_path.name}", None, {})
+
+
+@pytest.fixture
+def own_store(own_tracking: "MlflowTracking") -> "Iterator[MlflowStore]":
+    """The same store, opened."""
+    with own_tracking.open() as opened:
+        yield opened

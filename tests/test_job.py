@@ -28,7 +28,7 @@ class Finished(NoTracking):
     def __init__(self, values: dict[str, float]) -> None:
         object.__setattr__(self, "values", values)
 
-    def finished(self, description: RunDescription, *, anywhere: bool) -> FinishedRun:  # type: ignore[override]
+    def find_finished(self, description: RunDescription, *, anywhere: bool) -> FinishedRun:  # type: ignore[override]
         return FinishedRun("run", self.values)  # type: ignore[attr-defined]
 
 

@@ -3,7 +3,8 @@
 import hashlib
 from typing import Any
 
-from cachelab.job_digest import job_digest, sweep_digest
+from cachelab.job_digest import job_digest
+from cachelab.sweep.digest import sweep_digest
 
 CONFIG: dict[str, Any] = {"engine": {"num_blocks": 257}, "order": {"_target_": "x"}, "tracking": {"uri": "a"}}
 VERSIONS = {"cachelab": "1", "vllm": "0.32.0"}

@@ -1,5 +1,6 @@
-"""The root of the config: one dictionary a group, and what belongs to no group."""
+"""The root of the config: one dictionary per group, and the settings outside the groups."""
 
+import logging
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field
@@ -7,9 +8,11 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.strict_config import STRICT, FilePath, Text
 
+log = logging.getLogger(__name__)
+
 Group = dict[str, Any]
 Artifact = Literal["trace", "requests", "blocks", "per_turn", "capacity", "figures"]
-"""The files that a run may leave out; config.yaml, metrics.json and summary.md it always writes."""
+"""The files that a run may leave out; it always writes config.yaml, metrics.json and summary.md."""
 
 
 def _each_once(names: list[str]) -> list[str]:
@@ -24,20 +27,26 @@ EachOnce = AfterValidator(_each_once)
 
 @dataclass(frozen=True, config=STRICT)
 class SweepConfig:
-    """How a sweep meets what earlier sweeps did.
+    """Which earlier results a sweep uses.
 
-    `skip_finished` None: a sweep that did not finish is taken up again, its finished jobs kept; True: so is any job of
-    the experiment that finished before; False: every job runs. `take_over`: take up a sweep that is marked as running
-    on another machine.
+    `skip_finished` None: resume an unfinished sweep and keep its finished jobs; True: also skip any job that finished
+    in the same experiment; False: run every job. `force_resume`: resume a sweep that is marked as running on another
+    machine. `take_over` is the old name of `force_resume`.
     """
 
     skip_finished: bool | None = None
-    take_over: bool = False
+    force_resume: bool = False
+    take_over: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.take_over:
+            log.warning("sweep.take_over is deprecated: use sweep.force_resume")
+            object.__setattr__(self, "force_resume", True)
 
 
 @dataclass(frozen=True, config=STRICT)
 class ComparisonConfig:
-    """How the jobs of a sweep are compared; `baseline` names one of them (None: the last)."""
+    """How the jobs of a sweep are compared; `baseline` names one of them (None: the last job)."""
 
     baseline: Text | Annotated[int, Field(ge=0)] | None = None
 

@@ -146,7 +146,7 @@ def known_job(
     if root.sweep.skip_finished is False:
         return description, None
     try:
-        finished = tracking.finished(description, anywhere=root.sweep.skip_finished is True)
+        finished = tracking.find_finished(description, anywhere=root.sweep.skip_finished is True)
     except TrackingError:  # the store went away since the sweep began: FallbackRun will meet that, and say so
         return description, None
     if finished is None:

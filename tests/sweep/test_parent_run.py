@@ -1,4 +1,4 @@
-"""A sweep's run in a real MLflow store: begun, killed, taken up again, read."""
+"""A sweep's run in a real MLflow store: begun, killed, resumed, read."""
 
 import os
 import subprocess
@@ -38,8 +38,10 @@ def dead_process() -> Process:
     return replace(Process.this(), pid=done.pid)
 
 
-def open_sweep(store: MlflowStore, *, again: bool = True, also_finished: bool = False, take_over: bool = False) -> str:
-    return begin(store, SWEEP, again=again, also_finished=also_finished, take_over=take_over)[0]
+def open_sweep(
+    store: MlflowStore, *, resume: bool = True, resume_finished: bool = False, force_resume: bool = False
+) -> str:
+    return begin(store, SWEEP, resume=resume, resume_finished=resume_finished, force_resume=force_resume)[0]
 
 
 def kill(store: MlflowStore, *run_ids: str) -> None:
@@ -62,7 +64,7 @@ def test_begin_new_sweep_is_a_running_parent(store: MlflowStore) -> None:
     assert "is running" in run.data.tags["mlflow.note.content"]
 
 
-def test_begin_takes_up_a_killed_sweep_and_closes_its_stale_jobs(
+def test_begin_resumes_a_killed_sweep_and_closes_its_stale_jobs(
     tracking: MlflowTracking, store: MlflowStore, tmp_path: Path
 ) -> None:
     parent = open_sweep(store)
@@ -70,7 +72,7 @@ def test_begin_takes_up_a_killed_sweep_and_closes_its_stale_jobs(
     stale = tracking.start(described(tmp_path, parent, 1, "d1")).run_id
     assert stale is not None
     kill(store, parent, stale)
-    run_id, said = begin(store, SWEEP, again=True, also_finished=False, take_over=False)
+    run_id, said = begin(store, SWEEP, resume=True, resume_finished=False, force_resume=False)
     assert run_id == parent
     assert "it was killed; 1 finished jobs are kept, 1 closed as killed" in said
     assert store.client.get_run(parent).data.tags["cachelab.resumed"] == "1"
@@ -79,7 +81,7 @@ def test_begin_takes_up_a_killed_sweep_and_closes_its_stale_jobs(
     assert "was killed" in closed.data.tags[ERROR]
 
 
-def test_start_takes_up_the_killed_job_itself(tracking: MlflowTracking, store: MlflowStore, tmp_path: Path) -> None:
+def test_start_resumes_the_killed_job_itself(tracking: MlflowTracking, store: MlflowStore, tmp_path: Path) -> None:
     parent = open_sweep(store)
     stale = tracking.start(described(tmp_path, parent, 1)).run_id
     assert stale is not None
@@ -103,47 +105,47 @@ def test_start_lets_a_job_of_another_digest_go(tracking: MlflowTracking, store: 
 
 def test_begin_refuses_a_sweep_whose_process_lives(store: MlflowStore) -> None:
     open_sweep(store)
-    with pytest.raises(TrackingError, match=rf"running already.*{os.getpid()}"):
+    with pytest.raises(TrackingError, match=rf"already running.*{os.getpid()}"):
         open_sweep(store)
 
 
 def test_begin_refuses_another_machines_sweep_unless_told(store: MlflowStore) -> None:
     parent = open_sweep(store)
     store.client.set_tag(parent, PROCESS, str(replace(Process.this(), host="elsewhere")))
-    with pytest.raises(TrackingError, match=r"elsewhere.*sweep\.take_over=true"):
+    with pytest.raises(TrackingError, match=r"elsewhere.*sweep\.force_resume=true"):
         open_sweep(store)
-    assert open_sweep(store, take_over=True) == parent
+    assert open_sweep(store, force_resume=True) == parent
 
 
 def test_begin_after_a_finished_sweep_is_another_unless_its_study_goes_on(store: MlflowStore) -> None:
     first = open_sweep(store)
     end(store, first, status="FINISHED", note="", numbers={}, tags={}, folder=None)
-    assert open_sweep(store, also_finished=True) == first
+    assert open_sweep(store, resume_finished=True) == first
     end(store, first, status="FINISHED", note="", numbers={}, tags={}, folder=None)
     assert open_sweep(store) != first
 
 
-def test_begin_failed_sweep_is_taken_up_unless_all_is_to_run_again(store: MlflowStore) -> None:
+def test_begin_failed_sweep_is_resumed_unless_all_is_to_run_again(store: MlflowStore) -> None:
     first = open_sweep(store)
     end(store, first, status="FAILED", note="", numbers={}, tags={}, folder=None)
-    assert open_sweep(store, again=False) != first
+    assert open_sweep(store, resume=False) != first
 
 
 def test_finished_knows_the_job_in_its_sweep(tracking: MlflowTracking, store: MlflowStore, tmp_path: Path) -> None:
     parent = open_sweep(store)
     run_id = finish(tracking, tmp_path, parent, 0)
-    found = tracking.finished(described(tmp_path, parent, 0), anywhere=False)
+    found = tracking.find_finished(described(tmp_path, parent, 0), anywhere=False)
     assert found is not None
     assert (found.run_id, found.values["hit_rate/first_prefill"]) == (run_id, 0.5)
-    assert tracking.finished(described(tmp_path, parent, 0, "other data"), anywhere=False) is None
-    assert tracking.finished(described(tmp_path, parent, 1), anywhere=False) is None
+    assert tracking.find_finished(described(tmp_path, parent, 0, "other data"), anywhere=False) is None
+    assert tracking.find_finished(described(tmp_path, parent, 1), anywhere=False) is None
 
 
 def test_finished_anywhere_is_noted_on_the_sweep(tracking: MlflowTracking, store: MlflowStore, tmp_path: Path) -> None:
     first = open_sweep(store)
     run_id = finish(tracking, tmp_path, first, 3)
-    second = begin(store, replace(SWEEP, digest="another"), again=True, also_finished=False, take_over=False)[0]
-    found = tracking.finished(described(tmp_path, second, 7), anywhere=True)
+    second = begin(store, replace(SWEEP, digest="another"), resume=True, resume_finished=False, force_resume=False)[0]
+    found = tracking.find_finished(described(tmp_path, second, 7), anywhere=True)
     assert found is not None
     (job,) = jobs_of(store, second)
     assert (job.number, job.run_id, job.reused) == (7, run_id, True)

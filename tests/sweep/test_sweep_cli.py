@@ -82,7 +82,7 @@ def test_sweep_killed_search_is_completed_by_the_same_command(repository: Path, 
     first.send_signal(signal.SIGKILL)
     first.communicate()
     _, err = finished(start(repository, tmp_path / "killed", *SEARCH))
-    assert "taken up again: it was killed; 4 finished jobs are kept" in err
+    assert "resumed: it was killed; 4 finished jobs are kept" in err
     killed = tmp_path / "killed"
     assert Counter(status for (status,) in query(killed / "mlflow.db", "select status from runs")) == {"FINISHED": 9}
     assert query(killed / "optuna.db", "select count(*) from trials where state = 'COMPLETE'") == [(8,)]
@@ -178,7 +178,7 @@ def test_search_whose_filter_keeps_nothing_has_infeasible_trials(repository: Pat
     assert query(tmp_path / "optuna.db", "select count(*) from trials where state = 'COMPLETE'") == [(2,)]
 
 
-def test_search_does_not_take_over_another_studys_parent(repository: Path, tmp_path: Path) -> None:
+def test_search_does_not_resume_another_studys_parent(repository: Path, tmp_path: Path) -> None:
     search = ("--multirun", "experiment=tune_filter", "engine=replay")
     first = start(repository, tmp_path, *search, "hydra.sweeper.n_trials=200", "hydra.sweeper.study_name=cc")
     assert first.stdout is not None
@@ -187,7 +187,7 @@ def test_search_does_not_take_over_another_studys_parent(repository: Path, tmp_p
     first.send_signal(signal.SIGINT)
     first.communicate(timeout=100)
     _, err = finished(start(repository, tmp_path, *search, "hydra.sweeper.n_trials=2"))
-    assert "taken up again" not in err
+    assert "resumed" not in err
     parents = query(tmp_path / "mlflow.db", "select status from runs where name like '%(sweep)' order by start_time")
     assert parents == [("KILLED",), ("FINISHED",)]
     assert len(table(tmp_path)) == 2

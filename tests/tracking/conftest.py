@@ -1,14 +1,11 @@
-"""An SQLite store for all tests of the folder (creating one takes seconds), copies of it, and a description."""
+"""An SQLite store that all tests of the folder share (creating one takes seconds), and a description of a run."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
 from cachelab.tracking.description import RunDescription, describe
-from cachelab.tracking.mlflow.store import MlflowStore
 from cachelab.tracking.mlflow.tracking import MlflowTracking
 
 
@@ -40,25 +37,3 @@ def description(tmp_path: Path) -> RunDescription:
         engine_version="0.32.0",
         output_dir=tmp_path,
     )
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    with MlflowTracking(f"sqlite:///{path}", "cachelab", None, {}).open():
-        pass
-    return path
-
-
-@pytest.fixture
-def own_tracking(tmp_path: Path, empty_database: Path) -> MlflowTracking:
-    """A store that no other test writes to."""
-    path = tmp_path / "mlflow.db"
-    shutil.copyfile(empty_database, path)
-    return MlflowTracking(f"sqlite:///{path}", f"sweeps of {tmp_path.name}", None, {})
-
-
-@pytest.fixture
-def own_store(own_tracking: MlflowTracking) -> Iterator[MlflowStore]:
-    with own_tracking.open() as opened:
-        yield opened

@@ -73,7 +73,7 @@ class Leaving:
     def end_dead_runs(self) -> None:
         """Asked before the start, and not counted."""
 
-    def finished(self, description: RunDescription, *, anywhere: bool) -> FinishedRun | None:
+    def find_finished(self, description: RunDescription, *, anywhere: bool) -> FinishedRun | None:
         return None
 
     def __enter__(self) -> Self:
@@ -126,7 +126,7 @@ def test_kept_run_records_why_a_job_failed(tmp_path: Path) -> None:
 
 def test_sync_logs_what_the_store_missed(tracking: MlflowTracking, store: MlflowStore, tmp_path: Path) -> None:
     sweep = SweepDescription("sweep", "digest", "python -m cachelab --multirun", {}, "")
-    parent, _ = begin(store, sweep, again=True, also_finished=False, take_over=False)
+    parent, _ = begin(store, sweep, resume=True, resume_finished=False, force_resume=False)
     run(Leaving(0), described(tmp_path, parent, 0))
     begun = tracking.start(described(tmp_path, parent, 1)).run_id
     assert begun is not None

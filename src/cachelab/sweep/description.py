@@ -31,7 +31,7 @@ def describe_sweep(config: "DictConfig") -> SweepDescription:
     from omegaconf import OmegaConf
 
     from cachelab.engine.vllm.core import installed_vllm
-    from cachelab.job_digest import digest_of_search, digest_of_sweep
+    from cachelab.sweep.digest import digest_of_search, digest_of_sweep
 
     overrides = [*config.hydra.overrides.task, *config.hydra.overrides.hydra]
     overrides = [override for override in overrides if override != "hydra.mode=MULTIRUN"]

@@ -74,7 +74,7 @@ class OptunaSweeper(Sweeper):
         """Run what the study lacks. Raises ConfigError, or the first failed job's error if too many fail."""
         from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_overrides
 
-        from cachelab.job_digest import digest_of_search
+        from cachelab.sweep.digest import digest_of_search
         from cachelab.sweep.study import open_study
 
         folder = Path(str(self._master.hydra.sweep.dir))

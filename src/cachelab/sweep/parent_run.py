@@ -1,4 +1,4 @@
-"""The run that stands for a sweep in an MLflow store: begun, taken up again, its jobs read, ended."""
+"""The parent run of a sweep in an MLflow store: starts or resumes it, reads its jobs, ends it."""
 
 import logging
 import time
@@ -26,17 +26,18 @@ NOTE = "mlflow.note.content"
 
 
 def begin(
-    store: MlflowStore, description: SweepDescription, *, again: bool, also_finished: bool, take_over: bool
+    store: MlflowStore, description: SweepDescription, *, resume: bool, resume_finished: bool, force_resume: bool
 ) -> tuple[str, str]:
-    """The sweep's run and what is to be said of it ("" for a new one).
+    """The id of the sweep's run and a note for the user ("" for a new run).
 
-    `again`: a sweep of this digest that did not finish is taken up; `also_finished`: so is one that did. Raises
-    TrackingError if that sweep is still running or, unless `take_over`, may be running on another machine.
+    With `resume`, an unfinished sweep with the same digest is resumed; with `resume_finished`, a finished one too.
+    Raises TrackingError if that sweep is still running. It also raises TrackingError if the sweep is marked as running
+    on another machine, unless `force_resume` is set.
     """
-    earlier = next(store.search(tag_is(SWEEP_DIGEST, description.digest)), None) if again else None
-    if earlier is not None and (earlier.info.status != "FINISHED" or also_finished):
-        said = _take_up(store, earlier, take_over=take_over)
-        return earlier.info.run_id, said
+    earlier = next(store.search(tag_is(SWEEP_DIGEST, description.digest)), None) if resume else None
+    if earlier is not None and (earlier.info.status != "FINISHED" or resume_finished):
+        note = _resume(store, earlier, force_resume=force_resume)
+        return earlier.info.run_id, note
     tags = {
         **machine_tags(),
         **description.tags,
@@ -44,11 +45,11 @@ def begin(
         SWEEP_DIGEST: description.digest,
         "cachelab.kind": "sweep",
         "cachelab.command": description.command[:_MAX_TAG],
-        NOTE: "This sweep is running; its comparison follows when it ends.",
+        NOTE: "This sweep is running. The comparison appears here when it ends.",
     }
     run_id: str | None = None
     try:
-        with deferred():  # a signal waits until the run that was made is known here
+        with deferred():  # a signal waits until run_id is set
             run_id = store.client.create_run(store.experiment_id, tags=tags, run_name=description.name).info.run_id
             store.client.log_text(run_id, description.config_yaml, "config.yaml")
     except KeyboardInterrupt:
@@ -58,19 +59,19 @@ def begin(
     return run_id, ""
 
 
-def _take_up(store: MlflowStore, parent: Run, *, take_over: bool) -> str:
+def _resume(store: MlflowStore, parent: Run, *, force_resume: bool) -> str:
     run_id, tags = parent.info.run_id, parent.data.tags
     process = Process.of(tags.get(PROCESS))
-    if parent.info.status == "RUNNING" and process is not None and not take_over:
+    if parent.info.status == "RUNNING" and process is not None and not force_resume:
         if process.alive:
             raise TrackingError(
-                f"this sweep is running already (run {run_id}, process {process.pid}): "
+                f"this sweep is already running (run {run_id}, process {process.pid}): "
                 "wait for it, stop it, or change the sweep"
             )
         if process.alive is None:
             raise TrackingError(
                 f"this sweep is marked as running on {process.host} (run {run_id}, process {process.pid}): "
-                "if that process is dead, add sweep.take_over=true"
+                "if that process is dead, add sweep.force_resume=true"
             )
     children = store.children(run_id)
     killed = 0
@@ -79,10 +80,8 @@ def _take_up(store: MlflowStore, parent: Run, *, take_over: bool) -> str:
             store.close_as_killed(child)
             killed += 1
     done = sum(child.info.status == "FINISHED" for child in store.children(run_id))
-    ended = "was killed" if parent.info.status == "RUNNING" else f"had ended as {parent.info.status}"
-    said = f"taken up again: it {ended}; {done} finished jobs are kept" + (
-        f", {killed} closed as killed" if killed else ""
-    )
+    ended = "was killed" if parent.info.status == "RUNNING" else f"ended as {parent.info.status}"
+    said = f"resumed: it {ended}; {done} finished jobs are kept" + (f", {killed} closed as killed" if killed else "")
     count = int(tags.get("cachelab.resumed", 0)) + 1
     for key, value in {
         PROCESS: str(Process.this()),
@@ -96,7 +95,7 @@ def _take_up(store: MlflowStore, parent: Run, *, take_over: bool) -> str:
 
 
 def close_stale(store: MlflowStore, parent_run_id: str) -> None:
-    """End the jobs that a worker began and died with."""
+    """End the jobs whose worker process died."""
     for child in store.children(parent_run_id):
         process = Process.of(child.data.tags.get(PROCESS))
         if child.info.status == "RUNNING" and process is not None and process.alive is False:
@@ -104,11 +103,11 @@ def close_stale(store: MlflowStore, parent_run_id: str) -> None:
 
 
 def _outlived(store: MlflowStore, child: Run) -> bool:
-    """Wait for a job whose worker outlived the sweep's own process; False if it did not, or did not end well."""
+    """Whether a job of the earlier process still ran and has ended by itself; waits for its end."""
     process = Process.of(child.data.tags.get(PROCESS))
     if process is None or not process.alive:
         return False
-    log.warning("waiting for job %s, which an earlier process still runs (pid %d)", child.info.run_name, process.pid)
+    log.warning("waiting for job %s, which process %d still runs", child.info.run_name, process.pid)
     run_id = child.info.run_id
     while (running := store.client.get_run(run_id).info.status == "RUNNING") and process.alive is True:
         time.sleep(_WAIT_S)
@@ -116,7 +115,7 @@ def _outlived(store: MlflowStore, child: Run) -> bool:
 
 
 def jobs_of(store: MlflowStore, parent_run_id: str) -> list[SweepJob]:
-    """Every job of the sweep as the store knows it, by number."""
+    """Every job of the sweep that the store holds, sorted by number."""
     parent = store.client.get_run(parent_run_id)
     jobs = {job.number: job for run in store.children(parent_run_id) if (job := _job(run)) is not None}
     for tag, run_id in parent.data.tags.items():
@@ -128,7 +127,7 @@ def jobs_of(store: MlflowStore, parent_run_id: str) -> list[SweepJob]:
 
 
 def _job(run: Run, number: int | None = None) -> SweepJob | None:
-    """The job that a run is; None if it is none. `number`: the one that it has in another sweep."""
+    """The job that a run holds; None if the run is not a job. `number` replaces the number that the run itself has."""
     tags = run.data.tags
     if number is None and "cachelab.job_number" not in tags:
         return None
@@ -154,7 +153,7 @@ def end(
     tags: Mapping[str, str],
     folder: Path | None,
 ) -> None:
-    """Give the sweep its files, numbers and outcome."""
+    """Log the sweep's files and numbers, then set its status."""
     client = store.client
     if folder is not None:
         client.log_artifacts(parent_run_id, str(folder))
@@ -166,12 +165,15 @@ def end(
 
 
 def fetch(store: MlflowStore, job: SweepJob, folder: Path) -> Path:
-    """The job's requests.parquet: this machine's, else the store's, put into the folder."""
+    """The path of the job's requests.parquet: the local file, or else the store's, downloaded into the folder.
+
+    Raises TrackingError if neither has it.
+    """
     name = "requests.parquet"
     if job.folder is not None and (job.folder / name).is_file():
         return job.folder / name
     if job.run_id is None:
-        raise TrackingError(f"job {job.number} has no run, and {job.folder} holds no {name}")
+        raise TrackingError(f"job {job.number} has no run in the store, and {job.folder} has no {name}")
     target = folder / f"job_{job.number}"
     target.mkdir(parents=True, exist_ok=True)
     with environment({"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}):

@@ -64,7 +64,7 @@ class FinishedRun:
 class Tracking(Protocol):
     """A store of runs."""
 
-    def finished(self, description: RunDescription, *, anywhere: bool) -> FinishedRun | None:
+    def find_finished(self, description: RunDescription, *, anywhere: bool) -> FinishedRun | None:
         """The finished run of the same job in the same sweep or, if `anywhere`, in the same experiment.
 
         Raises TrackingError if the store cannot be asked.

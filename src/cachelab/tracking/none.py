@@ -47,7 +47,7 @@ class UntrackedRun:
 class NoTracking:
     """Runs are not recorded anywhere."""
 
-    def finished(self, description: RunDescription, *, anywhere: bool) -> None:
+    def find_finished(self, description: RunDescription, *, anywhere: bool) -> None:
         """Nothing is known of earlier runs."""
 
     def end_dead_runs(self) -> None:

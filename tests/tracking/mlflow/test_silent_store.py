@@ -107,7 +107,7 @@ ONCE = {"hit_rate/first_prefill": [(0, 0.75)], "turn/hit_rate": [(0, 0.0), (1, 0
 
 
 def test_resumed_job_logs_each_point_once(own_tracking: MlflowTracking, own_store: MlflowStore, tmp_path: Path) -> None:
-    parent, _ = begin(own_store, SWEEP, again=True, also_finished=False, take_over=False)
+    parent, _ = begin(own_store, SWEEP, resume=True, resume_finished=False, force_resume=False)
     killed = own_tracking.start(described(tmp_path, parent, 0))
     assert killed.run_id is not None
     # What a process that is killed between two batches leaves behind.
@@ -126,7 +126,7 @@ def test_resumed_job_logs_each_point_once(own_tracking: MlflowTracking, own_stor
 def test_resumed_job_with_another_number_ends_with_the_new_one(
     own_tracking: MlflowTracking, own_store: MlflowStore, tmp_path: Path
 ) -> None:
-    parent, _ = begin(own_store, SWEEP, again=True, also_finished=False, take_over=False)
+    parent, _ = begin(own_store, SWEEP, resume=True, resume_finished=False, force_resume=False)
     own_tracking.start(described(tmp_path, parent, 0)).log_workload({"latency/e2e_mean_s": 9.0})
     with own_tracking.start(described(tmp_path, parent, 0)) as resumed:
         resumed.log_result(Numbers({"latency/e2e_mean_s": 2.0}, {}), tmp_path / "0")

@@ -61,7 +61,7 @@ class MlflowStore:
             return None
         return next(self.search(tag_is(PARENT, member.parent_run_id), tag_is(NUMBER, str(member.number))), None)
 
-    def finished(self, job_digest: str) -> Run | None:
+    def find_finished(self, job_digest: str) -> Run | None:
         """The latest finished run of this job in the experiment, whichever sweep it was part of."""
         return next(self.search(tag_is(DIGEST, job_digest), "attributes.status = 'FINISHED'"), None)
 
@@ -73,7 +73,7 @@ class MlflowStore:
         tags = identity(description)
         if description.sweep is not None and (earlier := self.child(description.sweep)) is not None:
             if earlier.data.tags.get(DIGEST) == description.job_digest and earlier.info.status != "FINISHED":
-                return self._take_up(earlier, tags), True
+                return self._resume(earlier, tags), True
             self._let_go(earlier)
         run = self.client.create_run(self.experiment_id, tags=machine_tags() | tags, run_name=run_name)
         if not run.info.run_id:
@@ -96,7 +96,7 @@ class MlflowStore:
                 self.client.set_tag(run.info.run_id, ERROR, f"process died ({process})")
                 self.client.set_terminated(run.info.run_id, "FAILED")
 
-    def _take_up(self, run: Run, tags: Mapping[str, str]) -> Run:
+    def _resume(self, run: Run, tags: Mapping[str, str]) -> Run:
         run_id = run.info.run_id
         attempts = int(run.data.tags.get(ATTEMPTS, 1)) + 1
         for key, value in {**tags, ATTEMPTS: str(attempts)}.items():

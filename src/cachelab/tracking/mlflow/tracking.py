@@ -62,7 +62,7 @@ class MlflowTracking:
         with self.open() as store:
             store.end_dead_runs()
 
-    def finished(self, description: RunDescription, *, anywhere: bool) -> FinishedRun | None:
+    def find_finished(self, description: RunDescription, *, anywhere: bool) -> FinishedRun | None:
         """See Tracking; a run found elsewhere in the experiment is noted on the sweep's own run."""
         if description.job_digest is None or description.sweep is None:
             return None
@@ -76,7 +76,7 @@ class MlflowTracking:
                 and run.data.tags.get(DIGEST) == description.job_digest
             ):
                 return FinishedRun(run.info.run_id, run.data.metrics)
-            if not anywhere or (run := store.finished(description.job_digest)) is None:
+            if not anywhere or (run := store.find_finished(description.job_digest)) is None:
                 return None
             if (parent := description.sweep.parent_run_id) is not None:
                 store.client.set_tag(parent, f"{REUSED}{description.sweep.number}", run.info.run_id)
