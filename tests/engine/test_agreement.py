@@ -9,7 +9,7 @@ from cachelab.engine.base import EngineRun
 from cachelab.engine.history import HistoryName
 from cachelab.engine.vllm.backends import CpuEngine
 from cachelab.errors import ConfigError
-from cachelab.metrics.agreement import Difference, differences
+from cachelab.metrics.agreement import Mismatch, differences
 from cachelab.metrics.observation import Observation
 from cachelab.order.by_turn import ByTurn
 from cachelab.request import Schedule
@@ -59,8 +59,8 @@ def test_differences_name_the_requests_in_the_order_of_first_prefills() -> None:
         for record in (first, *others)
     ]
     assert differences(replace(observation, reference_records=references)) == [
-        Difference(first.request_id, 0, 320),
-        Difference(second.request_id, second.cached_tokens, None),
+        Mismatch(first.request_id, 0, 320),
+        Mismatch(second.request_id, second.cached_tokens, None),
     ]
 
 

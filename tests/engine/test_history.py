@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cachelab.engine.history import ClosedLoop, Dataset, HistoryLost, history
+from cachelab.engine.history import ClosedLoop, HistoryLost, RecordedReplies, history
 from cachelab.engine.sim import SimEngine
 from workloads import conversation, one_lane, request
 
@@ -14,7 +14,7 @@ TURNS = conversation("a", ([1, 2, 3], [10, 11]), ([4, 5], [12]), ([6], [13]))
 def test_history_recorded_and_forced_leave_prompts_alone() -> None:
     for name in ("recorded", "forced"):
         prompts = history(name)  # type: ignore[arg-type]
-        assert isinstance(prompts, Dataset)
+        assert isinstance(prompts, RecordedReplies)
         assert prompts.prompt_ids(TURNS[1]).tolist() == [1, 2, 3, 10, 11, 4, 5]
 
 

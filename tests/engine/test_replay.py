@@ -143,11 +143,11 @@ def test_replay_of_several_requests_at_once_is_refused() -> None:
         ReplayEngine(max_num_seqs=8)
 
 
-def test_replay_runs_sim_beside_where_it_is_told_to() -> None:
+def test_replay_runs_sim_at_the_sizes_of_sim_at() -> None:
     schedule = ByConversation().arrange(random_requests(3, 8, vocabulary=4))
     engine = ReplayEngine(block_size=8, max_model_len=200, num_blocks=40, sim_at=[26, 60])
     result = run(engine, schedule)
-    assert [beside.counters.num_blocks for beside in result.beside] == [25, 59]
-    for beside in result.beside:
-        alone = ReplayEngine(block_size=8, max_model_len=200, num_blocks=beside.counters.num_blocks + 1)
-        assert run(alone, schedule).records == beside.records
+    assert [other.counters.num_blocks for other in result.comparison_runs] == [25, 59]
+    for other in result.comparison_runs:
+        alone = ReplayEngine(block_size=8, max_model_len=200, num_blocks=other.counters.num_blocks + 1)
+        assert run(alone, schedule).records == other.records

@@ -71,7 +71,7 @@ def test_kv_config_bytes_per_token_of_the_text_model_of_a_multimodal_one(tmp_pat
         ({"is_encoder_decoder": True}, "encoder"),
         ({"torch_dtype": "int3"}, "dtype"),
         ({"num_hidden_layers": ...}, "num_hidden_layers"),
-        ({"num_attention_heads": 33, "num_key_value_heads": 8}, "does not divide"),
+        ({"num_attention_heads": 33, "num_key_value_heads": 8}, "is not divisible"),
     ],
 )
 def test_kv_config_bytes_per_token_is_refused_with_the_reason(

@@ -30,7 +30,7 @@ def test_find_model_without_config_json_is_one_line(tmp_path: Path) -> None:
 
 def test_find_model_without_weights_is_one_line(tmp_path: Path) -> None:
     model = folder_with(tmp_path, "config.json", "tokenizer.json")
-    with pytest.raises(EngineError, match=r"no weights in it \(\*\.safetensors, .*\): download the model again"):
+    with pytest.raises(EngineError, match=r"no weights in it \(\*\.safetensors, .*\): download the complete"):
         find_model(model, None, 10)
 
 
@@ -41,7 +41,7 @@ def test_find_model_that_can_only_be_a_folder_is_not_asked_of_the_hub(model: str
 
 
 def test_find_model_that_is_no_name_at_all_is_one_line() -> None:
-    with pytest.raises(EngineError, match="not a hub id"):
+    with pytest.raises(EngineError, match="not an id on the hub"):
         find_model("what is this?", None, 10)
 
 

@@ -19,19 +19,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, config=STRICT)
 class AgreementEngine:
-    """Runs `real`, then the simulator on the requests as they ran: the same prompts, the replies that came.
+    """Runs a real engine, then the simulator on the same prompts with the real engine's replies.
 
-    Records, counters and seconds are the real engine's; the simulator's records are the run's `reference_records`. The
-    simulator has the real engine's sizes and as many blocks as that one had. Requests that the real engine rejected are
-    left out of the second run.
+    Records, counters and seconds are the real engine's. The simulator's records are the run's `reference_records`. The
+    simulator has the real engine's sizes and the same number of blocks. Requests that the real engine rejected are left
+    out of the second run.
     """
 
     real: VllmEngine
 
     def __post_init__(self) -> None:
         if self.real.host_cache_gib:
-            raise ConfigError("engine.real.host_cache_gib: the agreement is about the engine's own cache: set it to 0")
-        # Further arguments may decide about blocks too: the simulator takes the same, or refuses here what it cannot.
+            raise ConfigError("engine.real.host_cache_gib: only the engine's own cache is compared: set it to 0")
+        # The simulator gets the same further arguments, since they can affect blocks. Unsupported ones are refused here.
         check_extra_args(self.real.args, SETTINGS, NOT_SIMULATED)
 
     @property
@@ -51,29 +51,23 @@ class AgreementEngine:
         return self.real.history
 
     def run(self, schedule: Schedule, progress: Progress) -> EngineRun:
-        """Run both, one after the other. Raises EngineError as they do."""
+        """Run both engines, one after the other. Raises the EngineError of either."""
         run = self.real.run(schedule, progress)
         reference = self.simulator(run.counters.num_blocks + 1).run(as_run(schedule, run), lambda ended: None)
         log.info("the simulator ran the same %d requests", len(reference.records))
-        note = "The simulator then ran the same prompts with the replies that came, in a cache of the same size."
+        note = "The simulator then ran the same prompts with the real engine's replies, in a cache of the same size."
         return replace(run, reference_records=reference.records, notes=(*run.notes, note))
 
     def simulator(self, num_blocks: int) -> SimEngine:
-        """The simulator of the real engine's sizes; `num_blocks` is vLLM's count, its null block included."""
+        """The simulator with the real engine's sizes, but `num_blocks` blocks (vLLM's null block included)."""
         real = self.real
         return SimEngine(
-            block_size=real.block_size,
-            max_model_len=real.max_model_len,
-            max_num_seqs=real.max_num_seqs,
-            num_blocks=num_blocks,
-            max_num_batched_tokens=real.max_num_batched_tokens,
-            enable_prefix_caching=real.enable_prefix_caching,
-            args=real.args,
+            **real.sizes(num_blocks=num_blocks), enable_prefix_caching=real.enable_prefix_caching, args=real.args
         )
 
 
 def as_run(schedule: Schedule, run: EngineRun) -> Schedule:
-    """The schedule of the requests that completed, with the prompts that were sent and the replies that came."""
+    """The schedule of the completed requests, with the prompts that were sent and the replies that the engine gave."""
     requests = list(schedule) if run.requests is None else run.requests
     ran = {
         record.request_id: request

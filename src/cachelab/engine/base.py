@@ -1,4 +1,4 @@
-"""What every engine takes and gives."""
+"""The protocol of engines, and what a run returns."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,14 +11,14 @@ from cachelab.request import Request, RequestRecord, Schedule
 
 @dataclass(frozen=True, slots=True)
 class EngineCounters:
-    """An engine's own counters of one run, and the clock its seconds come from.
+    """The engine's own counters of one run, and the clock of its times.
 
-    `num_blocks` counts usable blocks (vLLM keeps one null block besides). The prefix-cache counters are vLLM's, in
-    tokens, summed over the run's steps: `queries`/`hits` count each request's first prefill, `preempted_*` its
-    prefills after a preemption, `host_*` the KV connector's (None when no host tier is on). `num_host_blocks` is the
-    host tier's capacity in blocks of the engine's size. `rules` says how blocks are counted (prefix_cache/accesses.py).
-    `kv_bytes_per_token` is of the model that the engine knows, if any. `of_vllm` says whether vLLM itself ran and
-    counted; it is no part of a comparison of two engines.
+    `num_blocks` counts the usable blocks, without vLLM's null block. The prefix-cache counters are vLLM's, in tokens,
+    summed over the run's steps: `queries` and `hits` of the first prefills, `preempted_*` of the prefills after a
+    preemption, `host_*` of the KV connector (None without a host tier). `num_host_blocks` is the host tier's capacity
+    in blocks of the engine's block size. `kv_usage_max` is a share from 0 to 1. `rules`: how blocks are counted
+    (prefix_cache/accesses.py). `kv_bytes_per_token`: KV-cache bytes per token of the model, None if unknown. `of_vllm`:
+    whether vLLM ran and counted; two engines can be equal without it.
     """
 
     clock: Literal["simulated", "wall"]
@@ -40,14 +40,13 @@ class EngineCounters:
 
 @dataclass(frozen=True, slots=True)
 class EngineRun:
-    """The records of a run, one for each request of the schedule, in the schedule's order, and the counters.
+    """The result of a run: one record per request, in the order of the schedule, and the counters.
 
-    `requests` are the requests as they ran, in the same order, with the prompt that was sent and the reply that came
-    (None: as they were scheduled). `reference_records` are those of a second engine that ran the same requests (None:
-    there was none). `notes` are sentences that a reader of the numbers must know.
-
-    An engine that numbers the blocks of the completed requests, in the order of first prefills, hands them on.
-    `comparison_runs` are runs of the same schedule on vLLM's scheduler with other numbers of blocks.
+    `requests`: the requests as they ran, in the same order, with the prompt that was sent and the reply that the engine
+    gave (None: as scheduled). `reference_records`: the records of a second engine that ran the same requests (None: no
+    second engine ran). `notes`: sentences that a reader of the numbers must know. `blocks`: the blocks of the completed
+    requests in the order of first prefills, if the engine has numbered them. `comparison_runs`: runs of the same
+    schedule on vLLM's scheduler with other numbers of blocks.
     """
 
     records: Sequence[RequestRecord]
@@ -64,7 +63,7 @@ Progress = Callable[[int], None]
 
 
 def why_rejected(prompt_tokens: int, max_model_len: int) -> str | None:
-    """Why a prompt cannot run, empty or without room for a token of reply; None if it can."""
+    """Why a prompt cannot run: it is empty, or leaves no room for one token of reply. None if it can run."""
     if not prompt_tokens:
         return "prompt of 0 tokens: there is nothing to prefill"
     if prompt_tokens >= max_model_len:
@@ -80,12 +79,12 @@ class Engine(Protocol):
 
     @property
     def version(self) -> str | None:
-        """The version of the vLLM that runs; None for an engine without it."""
+        """The version of vLLM; None for an engine that does not use vLLM."""
         ...
 
     @property
     def block_size(self) -> int: ...
 
     def run(self, schedule: Schedule, progress: Progress) -> EngineRun:
-        """Run every request. Raises EngineError if the engine cannot be built or loses a request."""
+        """Run every request of the schedule. Raises EngineError if the engine cannot be built or loses a request."""
         ...

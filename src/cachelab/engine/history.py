@@ -1,4 +1,4 @@
-"""What the assistant said: whose words a later prompt repeats."""
+"""Prompt history: which replies the later prompts of a conversation repeat."""
 
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -10,48 +10,48 @@ from cachelab.tokens import AnyTokens
 
 HistoryName = Literal["recorded", "forced", "generated"]
 
-MEANINGS: dict[HistoryName, str] = {
+REAL_NOTES: dict[HistoryName, str] = {
     "recorded": (
-        "history=recorded: prompts repeat the dataset's replies, the model generated its own, so that of the turn "
-        "before only the prompt's blocks can be hit, never the reply's: a lower hit rate than in production."
+        "history=recorded: prompts repeat the dataset's replies, but the model generated other ones. Only the blocks "
+        "of the previous prompt can be hit, not those of its reply: the hit rate is lower than in production."
     ),
     "forced": (
-        "history=forced: the model was made to emit the dataset's replies, which the next prompts repeat, so that the "
-        "reply's blocks can be hit as in production."
+        "history=forced: the model was made to emit the dataset's replies, and the next prompts repeat them. The "
+        "blocks of replies can be hit, as in production."
     ),
     "generated": (
-        "history=generated: prompts repeat what the engine itself generated (token ids, as long as the dataset's "
-        "replies), so that the reply's blocks can be hit as in production; the prompts are not the dataset's."
+        "history=generated: prompts repeat the token ids that the engine generated, as many as the dataset's reply "
+        "has. The blocks of replies can be hit, as in production. The prompts are not the dataset's."
     ),
 }
-"""What a choice means for the hit rate on an engine whose model generates tokens of its own."""
+"""What each choice means for the hit rate of an engine with a model."""
 
-SIMULATED: dict[HistoryName, str] = {
+SIMULATED_NOTES: dict[HistoryName, str] = {
     "recorded": "history=recorded: the replies are the dataset's; their blocks can be hit, as with history=forced.",
-    "forced": "history=forced: the replies are the dataset's and their blocks can be hit; the sim emits no others.",
-    "generated": "history=generated: prompts repeat what the sim emitted: the dataset's replies, as far as not cut.",
+    "forced": "history=forced: the replies are the dataset's; their blocks can be hit. The simulator emits no others.",
+    "generated": "history=generated: prompts repeat the simulator's replies: the dataset's, cut where a limit applies.",
 }
-"""The same on the simulator, which generates nothing of its own."""
+"""What each choice means for the hit rate of the simulator, which generates nothing itself."""
 
 
 class HistoryLost(Exception):
-    """A turn's prompt cannot be made; the text is the reason of its rejection. Never leaves the driver."""
+    """A turn's prompt cannot be made. The text is the reason of its rejection. Only the driver catches it."""
 
 
 class History(Protocol):
     """Makes each request's prompt, in the order of submission."""
 
     def prompt_ids(self, request: Request) -> AnyTokens:
-        """The prompt to send. Raises HistoryLost. Shape: (prompt_tokens,)."""
+        """The prompt to send: token ids, int32, shape (prompt_tokens,). Raises HistoryLost if it cannot be made."""
         ...
 
     def note(self, request: Request, prompt_ids: AnyTokens, output_ids: AnyTokens) -> None:
-        """Take note of what was sent for a request and what the engine answered."""
+        """Remember the prompt that was sent for a request and the engine's reply."""
         ...
 
 
 class RecordedReplies:
-    """Prompts as the trace holds them."""
+    """The prompts of the trace, unchanged."""
 
     def prompt_ids(self, request: Request) -> AnyTokens:
         return request.prompt_ids
@@ -62,7 +62,7 @@ class RecordedReplies:
 
 @dataclass
 class ClosedLoop:
-    """Prompts with the engine's own replies, token ids carried over; remembers one context a conversation."""
+    """Prompts with the engine's own replies as token ids. Keeps one context per conversation."""
 
     _contexts: dict[str, tuple[Request, AnyTokens]] = field(default_factory=dict)
 
@@ -70,13 +70,13 @@ class ClosedLoop:
         if request.follows is None:
             return request.prompt_ids
         if request.follows not in self._contexts:
-            raise HistoryLost(f"history=generated: its turn before, {request.follows}, was rejected")
+            raise HistoryLost(f"history=generated: the previous turn, {request.follows}, was rejected")
         before, context = self._contexts.pop(request.follows)
         recorded = len(before.prompt_ids) + len(before.reply_ids)
         if request.kept_tokens < recorded:
             raise HistoryLost(
-                "history=generated: the prompt does not extend the turn before (trace/prefix_breaks): "
-                "there is no place for another reply in it"
+                "history=generated: the prompt does not extend the previous turn (trace/prefix_breaks): "
+                "the generated reply cannot be inserted"
             )
         return np.concatenate([context, request.prompt_ids[recorded:]])
 
@@ -85,5 +85,5 @@ class ClosedLoop:
 
 
 def history(name: HistoryName) -> History:
-    """The prompts of a run."""
+    """The maker of a run's prompts."""
     return ClosedLoop() if name == "generated" else RecordedReplies()

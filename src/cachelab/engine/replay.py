@@ -1,4 +1,4 @@
-"""The exact prefix cache without vLLM: one request at a time, vLLM's rules for blocks, no scheduler."""
+"""The exact prefix cache without vLLM: vLLM's rules for blocks, one request at a time, no scheduler."""
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,9 +10,9 @@ from pydantic import Field, ValidationError
 from pydantic.dataclasses import dataclass
 
 from cachelab.engine.base import EngineCounters, EngineRun, Progress, why_rejected
-from cachelab.engine.history import SIMULATED
+from cachelab.engine.history import SIMULATED_NOTES
 from cachelab.engine.sim import SimEngine
-from cachelab.engine.sizes import BlockSize, ModelLength, check_blocks
+from cachelab.engine.sizes import EngineSizes
 from cachelab.engine.step_cost import StepCost, check_clock
 from cachelab.engine.vllm.core import first_line
 from cachelab.errors import ConfigError
@@ -23,31 +23,27 @@ from cachelab.request import Request, RequestRecord, Schedule
 from cachelab.strict_config import STRICT, Count
 
 NOTES: Mapping[CountingRules, str] = {
-    "vllm": SIMULATED["recorded"],
-    "trace": "history=recorded: as tools for block traces count, replies leave no blocks behind.",
+    "vllm": SIMULATED_NOTES["recorded"],
+    "trace": "history=recorded: replies leave no blocks in the cache, as in other tools for block traces.",
 }
-"""What a reader of the numbers must know of each set of rules."""
+"""What a reader of the numbers must know about each set of rules."""
 
 
 @dataclass(frozen=True, config=STRICT)
-class ReplayEngine:
-    """A prefix cache of `num_blocks` - 1 blocks (vLLM keeps a null block) and the least recently used eviction of vLLM.
+class ReplayEngine(EngineSizes):
+    """A prefix cache of `num_blocks` - 1 usable blocks that evicts the least recently used block, as vLLM does.
 
-    Exact: records, times and counters are those of SimEngine at max_num_seqs=1, whatever the order; the lanes of a
-    stage take turns as they do there. It knows no KV connector and no cache that is switched off.
+    Records, times and counters are equal to those of SimEngine with max_num_seqs=1, in every order. A KV connector and
+    a disabled prefix cache are not supported.
 
-    With `rules` trace, blocks are counted as tools for block traces do (see docs/replay.md): `block_size` is then the
-    trace's, and no request is rejected for its length. `auto` takes vllm, and trace for a block trace.
-
-    `kv_model` says how many GiB blocks are worth. `sim_at` are numbers of blocks with
-    which SimEngine runs the same schedule beside; it knows vLLM's rules only.
+    `rules`: `vllm` counts blocks as vLLM does. `trace` counts them as other tools for block traces do (docs/replay.md):
+    the block size is then the trace's, and no request is rejected for its length. `auto` is `trace` for a block trace,
+    else `vllm`. `kv_model` sets how many blocks fit in one GiB. `sim_at`: numbers of blocks with which SimEngine also
+    runs the schedule, by vLLM's rules. The sizes are described in EngineSizes.
     """
 
-    block_size: BlockSize = 16
-    max_model_len: ModelLength = 8192
     max_num_seqs: Count = 1
-    num_blocks: Count = 10_000
-    max_num_batched_tokens: Count = 8192
+    num_blocks: Count = 10_000  # more than vLLM can have: a block is a number here, not a Python object
     rules: Literal["auto", "vllm", "trace"] = "auto"
     kv_model: KvModel = field(default_factory=KvModel)
     sim_at: Annotated[list[Count], Field(max_length=100)] = field(default_factory=list)
@@ -57,10 +53,12 @@ class ReplayEngine:
         if self.max_num_seqs != 1:
             raise ConfigError(
                 f"engine.max_num_seqs: {self.max_num_seqs}, but replay runs one request at a time: set it to 1, "
-                "or take engine=sim"
+                "or use engine=sim"
             )
         if self.num_blocks < 2:
-            raise ConfigError("engine.num_blocks: 1 block is vLLM's null block and holds nothing: set 2 or more")
+            raise ConfigError(
+                "engine.num_blocks: the only block is vLLM's null block, which is never used: set 2 or more"
+            )
         for num_blocks in self.sim_at:
             try:
                 self._sim(num_blocks)
@@ -78,7 +76,7 @@ class ReplayEngine:
         return None
 
     def run(self, schedule: Schedule, progress: Progress) -> EngineRun:
-        """Run every request. Raises ConfigError if the rules or the number of blocks do not fit the requests."""
+        """Run every request. Raises ConfigError if the rules or the number of blocks do not match the requests."""
         rules, block_size = self._counting(schedule)
         admitted, records = self._admit(schedule, rules)
         order = [entry.request for entry in admitted]
@@ -100,36 +98,28 @@ class ReplayEngine:
         )
 
     def _sim(self, num_blocks: int) -> SimEngine:
-        return SimEngine(
-            block_size=self.block_size,
-            max_model_len=self.max_model_len,
-            max_num_seqs=1,
-            num_blocks=num_blocks,
-            max_num_batched_tokens=self.max_num_batched_tokens,
-            cost=self.cost,
-            kv_model=self.kv_model,
-        )
+        return SimEngine(**self.sizes(num_blocks=num_blocks), cost=self.cost, kv_model=self.kv_model)
 
     def _counting(self, schedule: Schedule) -> tuple[CountingRules, int]:
-        """The rules of this run and its block size."""
+        """The rules and the block size of this run."""
         listed = trace_block_size(schedule)
         rules: CountingRules = ("vllm" if listed is None else "trace") if self.rules == "auto" else self.rules
         if rules == "trace":
             if listed is None and len(schedule):
                 raise ConfigError(
-                    "engine.rules: trace counts the blocks that a trace lists, and these requests list none of one "
-                    "size: set engine.rules=vllm, or take dataset=block_trace"
+                    "engine.rules: trace counts the blocks that a block trace lists, and these requests list no "
+                    "blocks, or blocks of several sizes: set engine.rules=vllm, or use dataset=block_trace"
                 )
             if self.sim_at:
                 raise ConfigError(
-                    "engine.sim_at: vLLM's scheduler does not count by the rules of traces: set engine.rules=vllm"
+                    "engine.sim_at: vLLM's scheduler cannot count by the rules of block traces: set engine.rules=vllm"
                 )
             return rules, listed or self.block_size
-        check_blocks(self.num_blocks, self.block_size, self.max_model_len)
+        self.check_sizes()
         return rules, self.block_size
 
     def _admit(self, schedule: Schedule, rules: CountingRules) -> tuple[list["_Admitted"], dict[str, RequestRecord]]:
-        """The requests that run, in the order in which they do, and the records of those that cannot."""
+        """The requests that run, in the order in which they run, and the records of the rejected ones."""
         rejected: dict[str, RequestRecord] = {}
 
         def next_of(lane: Iterator[Request]) -> Request | None:
@@ -144,7 +134,7 @@ class ReplayEngine:
 
         admitted: list[_Admitted] = []
         for stage in schedule.stages:
-            # First come, first served: a lane's next request goes to the end of the line when the one before has ended.
+            # First come, first served: a lane's next request joins the queue when the previous one has ended.
             lanes = [iter(lane) for lane in stage]
             waiting = deque((_Admitted(first, len(admitted)), lane) for lane in lanes if (first := next_of(lane)))
             while waiting:
@@ -157,12 +147,15 @@ class ReplayEngine:
     def _completed(
         self, admitted: Sequence["_Admitted"], prompts: Int64s, cached: Int64s, replies: Int64s, cut: Int64s
     ) -> dict[str, RequestRecord]:
-        """Records with the times that the cost model gives to one request after another."""
+        """Records by request id, with the cost model's times of requests that run one after another.
+
+        The arrays hold one value per admitted request, in tokens. Shape of each: (num_admitted,).
+        """
         step_ns, decode_ns = self.cost.step_ns(0, 0), self.cost.step_ns(0, 1)
         token_ns = self.cost.step_ns(1, 0) - step_ns
         prefill = prompts - cached
         chunks = self._chunks(prefill)
-        # Python's integers do not wrap round, as numpy's would.
+        # Python's integers do not overflow; numpy's do.
         check_clock(int(chunks.sum()) * step_ns + int(prefill.sum()) * token_ns + int((replies - 1).sum()) * decode_ns)
         to_first_token = chunks * step_ns + prefill * token_ns
         ends = np.cumsum(to_first_token + (replies - 1) * decode_ns)
@@ -193,12 +186,12 @@ class ReplayEngine:
         }
 
     def _chunks(self, prefill: Int64s) -> Int64s:
-        """Steps of each prefill; a prompt that is cached whole (rules of traces) still takes one."""
+        """Scheduler steps of each prefill. A fully cached prompt (rules of block traces) still takes one step."""
         return np.maximum(-(-prefill // self.max_num_batched_tokens), 1)
 
     def _counters(self, accesses: BlockAccesses, cached: Int64s, replies: Int64s) -> EngineCounters:
         usable = self.num_blocks - 1
-        # A reply's tokens but for the last go in as one batch after the prefill, as SimEngine's jump does.
+        # All reply tokens but the last are computed as one batch after the prefill, as SimEngine's jump does.
         decodes = -(-(replies - 1) // self.max_num_batched_tokens)
         return EngineCounters(
             clock="simulated",
@@ -217,7 +210,7 @@ class ReplayEngine:
 
 
 class _Admitted(NamedTuple):
-    """A request that runs, and how many requests had ended when it was submitted."""
+    """A request that runs, and the number of requests that had ended when it was submitted."""
 
     request: Request
     after: int

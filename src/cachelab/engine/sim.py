@@ -1,52 +1,44 @@
-"""vLLM's own engine core, scheduler and KV-cache manager without a model."""
+"""The simulator: vLLM's own engine core, scheduler and KV-cache manager without a model."""
 
 from dataclasses import field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
 from cachelab.engine.base import EngineRun, Progress
-from cachelab.engine.history import SIMULATED, HistoryName, history
-from cachelab.engine.sizes import BlockSize, GiB, ModelLength, Sequences, VllmBlocks, check_batch, check_blocks
+from cachelab.engine.history import SIMULATED_NOTES, HistoryName, history
+from cachelab.engine.sizes import EngineSizes, VllmBlocks
 from cachelab.engine.step_cost import StepCost, check_clock
 from cachelab.engine.vllm import core as vllm_core
+from cachelab.engine.vllm.clock import SimulatedTimeline
 from cachelab.engine.vllm.driver import Driver
 from cachelab.engine.vllm.extra_args import NOT_SIMULATED, SETTINGS, check_extra_args
-from cachelab.engine.vllm.host_tier import check_host_blocks, offloading_args
+from cachelab.engine.vllm.host_tier import HostGiB, check_host_blocks, offloading_args
 from cachelab.errors import ConfigError
 from cachelab.model.kv_model import KvModel
 from cachelab.request import Schedule
 from cachelab.strict_config import STRICT, Count
 
-if TYPE_CHECKING:
-    from vllm.v1.engine import EngineCoreOutput
-
-    from cachelab.engine.vllm.recorded_executor import RecordedExecutor
-
 
 @dataclass(frozen=True, config=STRICT)
-class SimEngine:
-    """The model-free simulator: exact block accounting at any block size, seconds from `cost`.
+class SimEngine(EngineSizes):
+    """Exact block accounting at any block size; the seconds are simulated, from `cost`.
 
-    `num_blocks` is vLLM's count, its null block included. `decode`: `token` hands a reply out token by token, `jump`
-    in two steps, which is exact with `max_num_seqs=1` and no host tier only (a small host refuses many blocks at once
-    that it takes one by one); `auto` jumps there and steps elsewhere. `host_cache_gib` turns on vLLM's KV offloading,
-    whose transfers take no simulated time; `kv_model` says how many blocks a GiB holds. `args` are further fields
-    of vLLM's EngineArgs, such as `scheduling_policy`.
+    `decode`: `token` emits a reply token by token. `jump` emits it in two steps, which is exact only with
+    `max_num_seqs=1` and no host tier (a small host tier refuses many blocks at once that it accepts one by one). `auto`
+    jumps where that is exact. `max_output_tokens` cuts every reply. `host_cache_gib` turns on vLLM's KV offloading,
+    whose transfers take no simulated time. `kv_model` sets how many blocks fit in one GiB. `args` are further fields of
+    vLLM's EngineArgs, such as `scheduling_policy`. The sizes are described in EngineSizes.
     """
 
-    block_size: BlockSize = 16
-    max_model_len: ModelLength = 8192
-    max_num_seqs: Sequences = 8
     num_blocks: VllmBlocks = 10_000
-    max_num_batched_tokens: Count = 8192
     enable_prefix_caching: bool = True
     max_output_tokens: Count | None = None
     history: HistoryName = "recorded"
     decode: Literal["auto", "token", "jump"] = "auto"
-    host_cache_gib: GiB = 0.0
+    host_cache_gib: HostGiB = 0.0
     offload_prompt_only: bool = True
     kv_model: KvModel = field(default_factory=KvModel)
     cost: StepCost = field(default_factory=StepCost)
@@ -54,17 +46,16 @@ class SimEngine:
 
     def __post_init__(self) -> None:
         check_extra_args(self.args, SETTINGS, NOT_SIMULATED)
-        check_blocks(self.num_blocks, self.block_size, self.max_model_len)
-        check_batch(self.max_num_batched_tokens, self.max_num_seqs)
+        self.check_sizes()
         check_host_blocks(self.host_cache_gib, self.kv_model.bytes_per_token * self.block_size)
         if self.decode == "jump" and not self.may_jump:
             raise ConfigError(
-                "engine.decode: jump is exact with engine.max_num_seqs=1 and without a host tier only: use auto"
+                "engine.decode: jump is exact only with engine.max_num_seqs=1 and without a host tier: use auto"
             )
 
     @property
     def may_jump(self) -> bool:
-        """Whether a reply handed out in two steps leaves the blocks of one handed out token by token."""
+        """Whether a reply emitted in two steps leaves the same blocks as one emitted token by token."""
         return self.max_num_seqs == 1 and not self.host_cache_gib
 
     @property
@@ -76,7 +67,7 @@ class SimEngine:
         return vllm_core.vllm_version()
 
     def run(self, schedule: Schedule, progress: Progress) -> EngineRun:
-        """Run the schedule on a fresh engine core. Raises EngineError if vLLM refuses the arguments."""
+        """Run the schedule on a new engine core. Raises EngineError if vLLM refuses the arguments."""
         from cachelab.engine.vllm.recorded_executor import RecordedExecutor
 
         core = vllm_core.build_core(self.engine_args(), RecordedExecutor.of(self.kv_model))
@@ -97,7 +88,7 @@ class SimEngine:
             run = driver.run(schedule)
             check_clock(executor.now_ns)
             counters = replace(run.counters, kv_bytes_per_token=self.kv_model.bytes_per_token)
-            return replace(run, counters=counters, notes=(SIMULATED[self.history],))
+            return replace(run, counters=counters, notes=(SIMULATED_NOTES[self.history],))
         finally:
             vllm_core.close(core)
 
@@ -110,26 +101,7 @@ class SimEngine:
             "dtype": "float32",
             "enforce_eager": True,
             "async_scheduling": False,
-            "block_size": self.block_size,
-            "max_model_len": self.max_model_len,
-            "max_num_seqs": self.max_num_seqs,
-            "num_gpu_blocks_override": self.num_blocks,
-            "max_num_batched_tokens": self.max_num_batched_tokens,
+            **self.vllm_sizes(),
             "enable_prefix_caching": self.enable_prefix_caching,
             **offloading_args(self.host_cache_gib, self.offload_prompt_only),
         } | self.args
-
-
-class SimulatedTimeline:
-    """The recorded executor's clock."""
-
-    kind: Literal["simulated", "wall"] = "simulated"
-
-    def __init__(self, executor: "RecordedExecutor") -> None:
-        self._executor = executor
-
-    def now_ns(self) -> int:
-        return self._executor.now_ns
-
-    def first_scheduled_ns(self, output: "EngineCoreOutput") -> int:
-        return self._executor.first_scheduled_ns[output.request_id]

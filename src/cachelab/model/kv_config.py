@@ -1,4 +1,4 @@
-"""How many bytes of KV cache a token takes in a model, from its Hugging Face config.json."""
+"""The KV-cache bytes per token of a model, from its Hugging Face config.json."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ _BYTES = {
 _NOT_PER_TOKEN = {
     "attention_chunk_size": "it attends within chunks",
     "num_kv_shared_layers": "some of its layers share their KV",
-    "index_head_dim": "it keeps an index beside the KV",
+    "index_head_dim": "it keeps an index in addition to the KV",
     "layers_block_type": "not all of its layers are attention",
     "hybrid_override_pattern": "not all of its layers are attention",
     "attn_layer_period": "not all of its layers are attention",
@@ -24,11 +24,11 @@ _NOT_PER_TOKEN = {
 
 
 def kv_of_config(path: str) -> tuple[int, int]:
-    """The number of layers, and the bytes that one token's keys and values take in each.
+    """The number of layers, and the bytes of one token's keys and values in each layer.
 
-    `path` is a config.json or the folder that holds one. Multi-head, multi-query and grouped-query attention: two
-    vectors a KV head; multi-head latent attention (DeepSeek): one compressed vector and one rotary key a layer. Raises
-    ConfigError if the file cannot be read, or if the model's cache does not grow by the same for each token.
+    `path` is a config.json or its folder. Multi-head, multi-query and grouped-query attention store two vectors per KV
+    head. Multi-head latent attention (DeepSeek) stores one compressed vector and one rotary key per layer. Raises
+    ConfigError if the file cannot be read, or if the cache does not grow by the same number of bytes for each token.
     """
     file = Path(path).expanduser()
     file = file / "config.json" if file.is_dir() else file
@@ -46,13 +46,13 @@ def kv_of_config(path: str) -> tuple[int, int]:
     text: dict[str, Any] = inner if isinstance(inner, dict) else config
     if why := _refused({**config, **text}):
         raise ConfigError(
-            f"engine.kv_model.config: {file}: {why}, so bytes a token are no constant: name another model"
+            f"engine.kv_model.config: {file}: {why}, so the bytes per token are not constant: use another model"
         )
     layers = _whole(text, "num_hidden_layers", file)
     dtype = text.get("dtype") or text.get("torch_dtype") or config.get("dtype") or config.get("torch_dtype")
     size = _BYTES.get(str(dtype).removeprefix("torch."))
     if size is None:
-        raise ConfigError(f"engine.kv_model.config: {file}: dtype is {dtype!r}: state one of {', '.join(_BYTES)}")
+        raise ConfigError(f"engine.kv_model.config: {file}: dtype is {dtype!r}: set one of {', '.join(_BYTES)}")
     if text.get("kv_lora_rank") is not None:
         return layers, size * (_whole(text, "kv_lora_rank", file) + _whole(text, "qk_rope_head_dim", file))
     heads = _whole(text, "num_attention_heads", file)
@@ -63,14 +63,15 @@ def kv_of_config(path: str) -> tuple[int, int]:
         hidden = _whole(text, "hidden_size", file)
         if hidden % heads:
             raise ConfigError(
-                f"engine.kv_model.config: {file}: hidden_size {hidden} does not divide by num_attention_heads {heads}"
+                f"engine.kv_model.config: {file}: hidden_size {hidden} is not divisible by "
+                f"num_attention_heads {heads}: give a complete config.json"
             )
         head_size = hidden // heads
     return layers, size * 2 * kv_heads * head_size
 
 
 def _refused(config: dict[str, Any]) -> str | None:
-    """Why the cache does not grow by the same for each token; None if it does."""
+    """Why the cache does not grow by the same number of bytes for each token; None if it does."""
     kinds = config.get("layer_types")
     if isinstance(kinds, list) and set(kinds) - {"full_attention"}:
         return f"it has layers of {', '.join(sorted(map(str, set(kinds) - {'full_attention'})))}"

@@ -1,4 +1,4 @@
-"""The size of a model's KV cache, without the model."""
+"""The size of a model's KV cache, computed without the model."""
 
 from functools import cached_property
 from typing import Annotated, Literal
@@ -16,10 +16,10 @@ _BYTES: dict[Dtype, int] = {"float32": 4, "bfloat16": 2, "float16": 2, "fp8": 1}
 
 @dataclass(frozen=True, config=STRICT)
 class KvModel:
-    """What a token's keys and values take: the defaults are Llama-3.2-1B's, 32 KiB a token.
+    """The sizes that determine the KV-cache bytes per token. The defaults are Llama-3.2-1B's: 32 KiB per token.
 
-    `config`, a model's Hugging Face config.json or the folder that holds one, takes the place of the other fields.
-    Raises ConfigError if it cannot be read, or if the model's cache does not grow by the same for each token.
+    `config`, a model's Hugging Face config.json or its folder, replaces the other fields. Raises ConfigError if it
+    cannot be read, or if the model's cache does not grow by the same number of bytes for each token.
     """
 
     num_layers: Annotated[int, Field(gt=0, le=10_000)] = 16
@@ -30,13 +30,13 @@ class KvModel:
 
     @cached_property
     def layers(self) -> tuple[int, int]:
-        """The number of layers, and the bytes of a token's keys and values in each."""
+        """The number of layers, and the bytes of one token's keys and values in each layer."""
         if self.config is not None:
             return kv_of_config(self.config)
         return self.num_layers, 2 * self.num_kv_heads * self.head_size * _BYTES[self.dtype]
 
     @property
     def bytes_per_token(self) -> int:
-        """Keys and values of all heads and layers."""
+        """The bytes of one token's keys and values in all layers."""
         num_layers, bytes_per_layer = self.layers
         return num_layers * bytes_per_layer

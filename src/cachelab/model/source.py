@@ -1,9 +1,9 @@
-"""Where an engine's model comes from: the tiny one, a folder, or the hub."""
+"""Finds an engine's model: the tiny model, a folder, or a model on the hub."""
 
 from pathlib import Path
 
 from cachelab.errors import EngineError
-from cachelab.model.hub import is_path, why_refused
+from cachelab.model.hub import cached_folder, is_path, why_refused
 from cachelab.model.tiny_model import default_cache_dir, tiny_model, vocabulary_for
 
 TINY = "tiny"
@@ -11,7 +11,10 @@ _WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth")
 
 
 def find_model(model: str, cache_dir: str | None, largest_token_id: int) -> str:
-    """A folder, or a hub id that the hub gives. Raises EngineError that says what is missing."""
+    """The model's folder, or its id if the hub gives it. Raises EngineError that says what is missing.
+
+    `largest_token_id` of the requests sets the vocabulary of the tiny model.
+    """
     if model == TINY:
         folder = Path(cache_dir) if cache_dir else default_cache_dir()
         try:
@@ -19,21 +22,27 @@ def find_model(model: str, cache_dir: str | None, largest_token_id: int) -> str:
         except OSError as error:
             raise EngineError(
                 f"engine.model_cache_dir: the tiny model cannot be built in {folder} ({error.strerror or error}): "
-                "set engine.model_cache_dir to a folder that can be written"
+                "set engine.model_cache_dir to a writable folder"
             ) from error
     if Path(model).is_dir():
         check_folder(Path(model))
         return model
     if is_path(model):
         raise EngineError(f"engine.model {model}: no such folder: give a model's folder, its id on the hub, or {TINY}")
-    if (cached := _cached(model)) is not None:
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        cached = cached_folder(model)
+    except HFValidationError as error:
+        raise EngineError(f"engine.model {model}: not an id on the hub ({error}): give a folder or an id") from error
+    if cached is not None:
         check_folder(cached)
         return str(cached)
     if reason := why_refused(model):
         raise EngineError(
             f"engine.model {model}: neither a folder nor in the local Hugging Face cache, and the hub does not give it "
-            f"({reason}): give a model's folder, run `hf download {model}` where there is a network (and a login, if "
-            f"the model wants one), or take engine.model={TINY}"
+            f"({reason}): give a model's folder, run `hf download {model}` with a network connection (and a login, if "
+            f"the model needs one), or use engine.model={TINY}"
         )
     return model
 
@@ -44,18 +53,5 @@ def check_folder(folder: Path) -> None:
         raise EngineError(f"engine.model {folder}: no config.json in it: give the folder of a downloaded model")
     if not any(next(folder.glob(pattern), None) for pattern in _WEIGHTS):
         raise EngineError(
-            f"engine.model {folder}: no weights in it ({', '.join(_WEIGHTS)}): download the model again, whole"
+            f"engine.model {folder}: no weights in it ({', '.join(_WEIGHTS)}): download the complete model again"
         )
-
-
-def _cached(model: str) -> Path | None:
-    """The model's folder in the local Hugging Face cache."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(model, local_files_only=True))
-    except LocalEntryNotFoundError:
-        return None
-    except HFValidationError as error:
-        raise EngineError(f"engine.model {model}: not a hub id ({error}): give a folder or an id") from error

@@ -1,4 +1,4 @@
-"""A small Llama with random weights: a real model for a machine that has none."""
+"""A small Llama with random weights: a real model that needs no download."""
 
 import logging
 import os
@@ -9,28 +9,29 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 VERSION = 1
-"""To be raised with every change of the model: it names the cached folder."""
+"""Part of the cached folder's name. Increase it with every change of the model."""
 
 LEAST_VOCABULARY = 131_072
-"""Of mistral-common's v3 Tekken, the default tokenizer."""
+"""The vocabulary of mistral-common's v3 Tekken, the default tokenizer."""
 
 MAX_MODEL_LEN = 131_072
 
 
 def vocabulary_for(largest_token_id: int) -> int:
-    """The tokenizer's vocabulary, as far as its token ids tell: the next power of two, at least Tekken's."""
+    """A vocabulary size that contains the token id: the next power of two, at least Tekken's size."""
     return max(LEAST_VOCABULARY, 1 << largest_token_id.bit_length())
 
 
 def default_cache_dir() -> Path:
-    """The folder `cachelab/models` in the user's cache (XDG_CACHE_HOME)."""
+    """The folder `cachelab/models` in the user's cache folder (XDG_CACHE_HOME)."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cachelab" / "models"
 
 
 def tiny_model(cache_dir: Path, vocabulary: int) -> Path:
-    """The model's folder, built where it is not yet there; it appears when it is whole, whoever else builds it.
+    """The model's folder, built if it does not exist.
 
-    Raises OSError if the cache cannot be written.
+    The folder is renamed into place when it is complete, so that several processes may build it at once. Raises OSError
+    if the cache cannot be written.
     """
     folder = cache_dir / f"tiny-llama-{vocabulary}-v{VERSION}"
     if folder.is_dir():
@@ -43,7 +44,7 @@ def tiny_model(cache_dir: Path, vocabulary: int) -> Path:
         try:
             part.rename(folder)
         except OSError:
-            if not folder.is_dir():  # else another process was faster
+            if not folder.is_dir():  # otherwise another process was faster
                 raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -67,7 +68,7 @@ def _build(folder: Path, vocabulary: int) -> None:
         head_dim=32,
         max_position_embeddings=MAX_MODEL_LEN,
         tie_word_embeddings=True,
-        # Large weights: with the usual 0.02 a tied embedding would repeat the last token for ever.
+        # Large weights: with the usual 0.02 and tied embeddings the model repeats the last token forever.
         initializer_range=0.5,
         bos_token_id=1,
         eos_token_id=2,

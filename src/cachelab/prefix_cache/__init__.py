@@ -1,1 +1,1 @@
-"""The exact prefix cache without vLLM: flat arrays and compiled loops, no Python object a block."""
+"""The exact prefix cache without vLLM: flat arrays and compiled loops, no Python object per block."""

@@ -1,4 +1,4 @@
-"""What a cache sees of a workload: for each request, in order, the blocks that it looks up and leaves."""
+"""The block accesses of a workload: for each request, in order, the blocks that it looks up and leaves in the cache."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,10 +12,10 @@ Int64s = npt.NDArray[np.int64]
 CountingRules = Literal["vllm", "trace"]
 """How blocks are counted.
 
-`vllm`: full blocks only, of a prompt at most prompt_tokens - 1 tokens; a request leaves the full blocks of its prompt
-and of its reply but for the last token, and holds a blank slot for the rest while it runs.
-`trace`: as tools for block traces count: every listed block of the prompt, the last one with its real size; no rule
-for the last token; replies leave nothing.
+`vllm`: only full blocks are reused, and at most prompt_tokens - 1 tokens of a prompt. A request leaves the full blocks
+of its prompt and of its reply without the last token. While it runs, it also holds a blank slot for the partial block.
+`trace`: as other tools for block traces count. Every listed block of the prompt is reused, the last one with its real
+size and with no rule for the last token. Replies leave nothing.
 """
 
 
@@ -23,10 +23,11 @@ for the last token; replies leave nothing.
 class BlockAccesses:
     """Flat arrays over the requests in the order in which they run.
 
-    Request i's blocks are `blocks[offsets[i]:offsets[i + 1]]`, numbered from 0 below `num_ids`, a block's number naming
-    its ancestors too. The first `lookups[i]` of them may be hit, `prompt_blocks[i]` are the prompt's (what hits are
-    divided by), and `tails[i]` further slots are held while it runs. Shapes: blocks (num_accesses,), offsets
-    (num_requests + 1,), the others (num_requests,).
+    `blocks`: int32, shape (num_accesses,). Request i has the block ids `blocks[offsets[i]:offsets[i + 1]]`, each from 0
+    to `num_ids` - 1. Equal ids mean equal blocks with equal ancestors. `offsets`: int64, shape (num_requests + 1,). The
+    other arrays are int64 of shape (num_requests,): at most the first `lookups[i]` blocks of request i can be hit;
+    `prompt_blocks[i]` is the denominator of its hit rate; it holds `tails[i]` blank slots while it runs.
+    `prompt_tokens[i]` is its prompt's length in tokens.
     """
 
     rules: CountingRules
@@ -43,7 +44,10 @@ class BlockAccesses:
     def vllm(
         cls, blocks: Int32s, num_ids: int, prompt_tokens: Int64s, computed_tokens: Int64s, block_size: int
     ) -> "BlockAccesses":
-        """Under vLLM's rules: `blocks` are the full blocks of each request's computed tokens, concatenated."""
+        """By vLLM's rules. `blocks`: the ids of the full blocks of all requests' computed tokens, concatenated.
+
+        `prompt_tokens` and `computed_tokens` (prompt and reply without its last token) have shape (num_requests,).
+        """
         full = computed_tokens // block_size
         return cls(
             rules="vllm",
@@ -61,7 +65,10 @@ class BlockAccesses:
     def listed(
         cls, blocks: Int32s, offsets: Int64s, num_ids: int, prompt_tokens: Int64s, block_size: int
     ) -> "BlockAccesses":
-        """Under the rules of traces: `blocks` are the listed blocks of each prompt, concatenated."""
+        """By the rules of block traces. `blocks`: the ids of the listed blocks of all prompts, concatenated.
+
+        `offsets` has shape (num_requests + 1,), `prompt_tokens` (num_requests,).
+        """
         listed = np.diff(offsets)
         none = np.zeros(len(listed), np.int64)
         return cls("trace", block_size, num_ids, blocks, offsets, listed, none, listed, prompt_tokens)
@@ -72,33 +79,36 @@ class BlockAccesses:
 
     @property
     def most_slots(self) -> int:
-        """Slots of the request that needs most."""
+        """The largest number of slots that one request holds while it runs."""
         return int((np.diff(self.offsets) + self.tails).max(initial=0))
 
     def cached_tokens(self, hit_blocks: Int64s) -> Int64s:
-        """Tokens of the first `hit_blocks` blocks of each request; the last block of a prompt may be partial."""
+        """The tokens in the first `hit_blocks` blocks of each request; the last block of a prompt can be partial.
+
+        Shape of the argument and of the result: (..., num_requests).
+        """
         return np.minimum(hit_blocks * self.block_size, self.prompt_tokens)
 
     def known_blocks(self) -> Int64s:
-        """Leading blocks of each request that an earlier one left: an infinite cache holds these."""
+        """Leading blocks of each request that an earlier request left in an infinite cache. Shape: (num_requests,)."""
         from cachelab.prefix_cache.kernels.reuse_distance import known_blocks
 
         known: Int64s = known_blocks(self.blocks, self.offsets, self.num_ids)
         return known
 
     def ideal_hit_blocks(self) -> Int64s:
-        """Blocks that each request would hit in an infinite cache."""
+        """Blocks that each request hits in an infinite cache. Shape: (num_requests,)."""
         return np.minimum(self.known_blocks(), self.lookups)
 
 
 def lru_hit_blocks(accesses: BlockAccesses, num_blocks: int) -> Int64s:
-    """Hit blocks of each request in a cache of `num_blocks` usable blocks, by vLLM's least recently used eviction.
+    """Hit blocks of each request in a cache of `num_blocks` usable blocks with vLLM's LRU eviction.
 
-    Under vLLM's rules the cache must have room for each request alone. Shape: (num_requests,).
+    By vLLM's rules `num_blocks` must be at least `accesses.most_slots`. Shape: (num_requests,).
     """
-    from cachelab.prefix_cache.kernels.lru import replay
+    from cachelab.prefix_cache.kernels.lru import lru_hits
 
-    hits: Int64s = replay(
+    hits: Int64s = lru_hits(
         accesses.blocks, accesses.offsets, accesses.lookups, accesses.tails, accesses.num_ids, num_blocks
     )
     return hits

@@ -1,4 +1,4 @@
-"""Which blocks are the same block: a block's identity is the chain (its parent block, its tokens)."""
+"""Block ids: integers that are equal only if all tokens up to the end of the block are equal."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,10 +18,12 @@ _DIGEST_BYTES = 16
 
 @dataclass(frozen=True, eq=False)
 class BlockIds:
-    """The blocks of token sequences, in small integers: equal ids are equal chains, a parent's id is the smaller.
+    """The block ids of token sequences. Two blocks have the same id only if they and all their ancestors are equal.
 
-    Sequence i has `ids[offsets[i]:offsets[i + 1]]`. Of each id, `parents` holds the parent and `where` the place in
-    `tokens` of its first `width` tokens, which the block repeats up to `block_size`.
+    `ids`: int32, shape (num_blocks,); sequence i has `ids[offsets[i]:offsets[i + 1]]`. `offsets`: int64, shape
+    (num_sequences + 1,). `parents`: int32, shape (num_ids,): the id of each block's parent, always the smaller of the
+    two; ROOT for a first block. `where`: int64, shape (num_ids,): the index in `tokens` of each block's first token.
+    `tokens`: int32: all sequences, `width` tokens per block. A block is these tokens repeated up to `block_size`.
     """
 
     ids: Int32s
@@ -34,9 +36,9 @@ class BlockIds:
 
     @classmethod
     def of(cls, sequences: Sequence[AnyTokens], block_size: int, width: int | None = None) -> "BlockIds":
-        """Number the full blocks of the sequences, one sequence after another.
+        """The ids of the full blocks of the sequences, in the order of the sequences.
 
-        With `width` the sequences hold only so many tokens of each block, the others being the same again.
+        With `width` the sequences hold only the first `width` tokens of each block, which the block repeats.
         """
         return cls.of_pieces([(sequence,) for sequence in sequences], block_size, width)
 
@@ -44,11 +46,11 @@ class BlockIds:
     def of_pieces(
         cls, sequences: Sequence[tuple[AnyTokens, ...]], block_size: int, width: int | None = None
     ) -> "BlockIds":
-        """The same for sequences in pieces, each laid down once."""
+        """The same for sequences that consist of pieces."""
         from cachelab.prefix_cache.kernels.interning import intern
 
         width = width or block_size
-        tokens, starts, lengths = _laid_down(sequences)
+        tokens, starts, lengths = _concatenated(sequences)
         ids, offsets, parents, where = intern(tokens, starts, lengths, width)
         return cls(ids, offsets, parents, where, tokens, width, block_size)
 
@@ -58,11 +60,11 @@ class BlockIds:
 
     @cached_property
     def per_sequence(self) -> Sequence[Int32s]:
-        """Each sequence's ids."""
+        """The ids of each sequence, each of shape (num_blocks_of_the_sequence,)."""
         return np.split(self.ids, self.offsets[1:-1]) if len(self.offsets) > 1 else []
 
     def digests(self, blocks: Iterable[int]) -> Mapping[int, str]:
-        """A name for each block and its ancestors, the same in every process: 32 hex digits of a SHA-256 chain."""
+        """Names of the blocks and of their ancestors: 32 hex digits of a chained SHA-256, equal in every process."""
         digests: dict[int, bytes] = {ROOT: b""}
         for block in blocks:
             lineage = []
@@ -82,7 +84,7 @@ class BlockIds:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RequestBlocks:
-    """The blocks of requests in the order in which they run, and what a cache sees of them."""
+    """The block ids of requests in the order in which they run, and their accesses to a cache."""
 
     block_ids: BlockIds
     accesses: BlockAccesses
@@ -91,11 +93,11 @@ class RequestBlocks:
 def number_blocks(
     requests: Sequence[Request], reply_tokens: Sequence[int], block_size: int, rules: CountingRules
 ) -> RequestBlocks:
-    """Number the blocks of requests, given in the order in which they run, as the rules count them.
+    """The blocks of requests, given in the order in which they run, as the rules count them.
 
-    `reply_tokens` are those that were generated; all but the last one's KV is computed. A block trace at its own block
-    size is not expanded to tokens: a number stands for its block. Raises EngineError for a prompt without listed blocks
-    under the rules of traces.
+    `reply_tokens` are the generated tokens of each request; the KV of the last one is not computed. A block trace at
+    its own block size is not expanded to tokens: one number stands for a block. Raises EngineError if a prompt lists no
+    blocks and the rules are those of block traces.
     """
     prompt_tokens = np.fromiter((len(request.prompt_ids) for request in requests), np.int64, len(requests))
     if rules == "trace":
@@ -131,8 +133,8 @@ def _listed(request: Request, block_size: int) -> TokenIds:
     prompt = request.prompt_ids
     if not isinstance(prompt, BlockTokens) or prompt.listed is None or prompt.block_size != block_size:
         raise EngineError(
-            f"request {request.id} lists no blocks of {block_size} tokens: count with engine.rules=vllm, "
-            "or take dataset=block_trace"
+            f"request {request.id} lists no blocks of {block_size} tokens: set engine.rules=vllm, "
+            "or use dataset=block_trace"
         )
     return prompt.listed
 
@@ -143,7 +145,7 @@ def _in_blocks(request: Request, block_size: int) -> bool:
 
 
 def _numbers(request: Request, full_blocks: int) -> TokenIds:
-    """A number for each full block. One that the prompt's end and the reply share has the number of the reply's."""
+    """One number per full block. The block that holds the prompt's end and the reply's start has the reply's number."""
     prompt, reply = request.prompt_ids, request.reply_ids
     assert isinstance(prompt, BlockTokens)
     assert isinstance(reply, BlockTokens)
@@ -155,8 +157,8 @@ def _computed(request: Request, reply_tokens: int) -> tuple[AnyTokens, ...]:
     return (request.prompt_ids, request.reply_ids[:reply_tokens]) if reply_tokens else (request.prompt_ids,)
 
 
-def _laid_down(sequences: Sequence[tuple[AnyTokens, ...]]) -> tuple[TokenIds, Int64s, Int64s]:
-    """Sequences in pieces as one array, and where each begins and how long it is."""
+def _concatenated(sequences: Sequence[tuple[AnyTokens, ...]]) -> tuple[TokenIds, Int64s, Int64s]:
+    """All sequences as one int32 array, and the start and the length of each. Shape of these: (num_sequences,)."""
     lengths = np.fromiter((sum(map(len, pieces)) for pieces in sequences), np.int64, len(sequences))
     all_pieces = [piece for pieces in sequences for piece in pieces]
     tokens = np.concatenate(all_pieces, dtype=np.int32) if all_pieces else np.empty(0, np.int32)
@@ -166,29 +168,30 @@ def _laid_down(sequences: Sequence[tuple[AnyTokens, ...]]) -> tuple[TokenIds, In
 def seen_tokens(
     requests: Sequence[Request], reply_tokens: Sequence[int], block_size: int, rules: CountingRules
 ) -> Int64s:
-    """Leading prompt tokens of each request that an earlier one had too, whatever the blocks. Shape: (num_requests,).
+    """Leading prompt tokens of each request that also start an earlier request's prompt and computed reply.
 
-    Of a block trace whole blocks are known only: two partial ones are the same if their numbers are.
+    Block boundaries play no role. Of a block trace only whole blocks can be compared: two partial blocks are equal if
+    their numbers are. int64, shape (num_requests,).
     """
     from cachelab.prefix_cache.kernels.radix import longest_known
 
     sequences: list[tuple[AnyTokens, ...]] = []
-    asks: list[bool] = []
+    is_asked: list[bool] = []
     width = block_size if rules == "trace" or all(_in_blocks(request, block_size) for request in requests) else 1
     for request, reply in zip(requests, reply_tokens, strict=True):
         prompt = request.prompt_ids
         if width == 1:
             sequences.append(_computed(request, max(reply - 1, 0)))
-            asks.append(True)
+            is_asked.append(True)
             continue
-        # What it asks for ends with the prompt; what it leaves goes on with the reply's blocks.
+        # A request looks up only its prompt; it leaves the prompt and the reply's blocks.
         sequences.append((_listed(request, block_size),))
-        asks.append(True)
+        is_asked.append(True)
         if rules == "vllm":
             sequences.append((_numbers(request, (len(prompt) + max(reply - 1, 0)) // block_size),))
-            asks.append(False)
-    asking = np.asarray(asks, np.bool_)
-    known = longest_known(*_laid_down(sequences), asking)[asking]
+            is_asked.append(False)
+    asked = np.asarray(is_asked, np.bool_)
+    known = longest_known(*_concatenated(sequences), asked)[asked]
     prompt_tokens = np.fromiter((len(request.prompt_ids) for request in requests), np.int64, len(requests))
     seen: Int64s = np.minimum(known * width, prompt_tokens)
     return seen

@@ -1,4 +1,4 @@
-"""Hits at every size of the cache at once."""
+"""Hit-rate curves: the hits of a workload at every cache size."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,15 +11,15 @@ from cachelab.prefix_cache.accesses import BlockAccesses, Int64s, lru_hit_blocks
 Floats = npt.NDArray[np.float64]
 
 REQUEST, PREVIOUS, DISTANCE, LENGTH = range(4)
-"""Columns of a table of runs (see replay/kernels/runs.py)."""
+"""Columns of a table of reuse runs (see kernels/reuse_distance.py)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rates:
-    """Hit rates at several sizes, in the four definitions that are in use. Shape of each: (num_sizes,).
+    """Hit rates at several cache sizes in four definitions. float64, shape of each: (num_sizes,).
 
-    block: hit blocks / prompt blocks. token: cached tokens / prompt tokens. per_request: mean over the requests of
-    cached / prompt tokens. steady: token, over the last 50 % of the requests.
+    `block`: hit blocks / prompt blocks. `token`: cached tokens / prompt tokens. `per_request`: the mean over the
+    requests of cached tokens / prompt tokens. `steady`: like `token`, over the last 50 % of the requests.
     """
 
     block: Floats
@@ -29,7 +29,7 @@ class Rates:
 
 
 def rates(accesses: BlockAccesses, hit_blocks: Int64s) -> Rates:
-    """The rates of known hit blocks. Shape of hit_blocks: (num_sizes, num_requests)."""
+    """The hit rates that belong to numbers of hit blocks. Shape of hit_blocks: (num_sizes, num_requests)."""
     cached = accesses.cached_tokens(hit_blocks)
     tokens = accesses.prompt_tokens
     half = accesses.num_requests // 2
@@ -44,10 +44,10 @@ def rates(accesses: BlockAccesses, hit_blocks: Int64s) -> Rates:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LruCurve:
-    """The least recently used cache, exact at every size that it is asked for.
+    """The hits of an LRU cache, exact at every size.
 
-    A piece (first size, table of runs) holds from its first size up to the next piece's. Without pieces each size that
-    is asked for is simulated on its own.
+    A piece is (first size, table of reuse runs) and holds from its first size up to the next piece's. Without pieces
+    each requested size is simulated.
     """
 
     accesses: BlockAccesses
@@ -55,25 +55,25 @@ class LruCurve:
 
     @classmethod
     def of(cls, accesses: BlockAccesses) -> "LruCurve":
-        """One pass for all sizes; no pass where requests compute blocks that the cache holds already.
+        """One pass for all sizes, or no pieces if requests compute blocks that the cache already holds.
 
-        Which of the two copies is used later depends on the size: simulating the sizes that matter is then faster.
+        Which of two copies of a block is used later depends on the size. It is then faster to simulate the sizes.
         """
-        from cachelab.prefix_cache.kernels.reuse_distance import runs
+        from cachelab.prefix_cache.kernels.reuse_distance import reuse_runs
 
-        rows, copies = runs(accesses.blocks, accesses.offsets, accesses.lookups, accesses.tails, accesses.num_ids)
+        rows, copies = reuse_runs(accesses.blocks, accesses.offsets, accesses.lookups, accesses.tails, accesses.num_ids)
         return cls(accesses, () if copies else ((_smallest(accesses), rows),))
 
     @classmethod
     def in_pieces(cls, accesses: BlockAccesses) -> "LruCurve":
-        """All sizes, copies or not: two passes for each size at which another copy comes into use."""
-        from cachelab.prefix_cache.kernels.reuse_distance import runs_between
+        """All sizes in pieces, also with copies of blocks. It takes two passes per size at which the copy changes."""
+        from cachelab.prefix_cache.kernels.reuse_distance import reuse_runs_between
 
         pieces: list[tuple[int, Int64s]] = []
         waiting = [(_smallest(accesses), len(accesses.blocks) + 2)]
         while waiting:
             low, high = waiting.pop()
-            rows, split = runs_between(
+            rows, split = reuse_runs_between(
                 accesses.blocks, accesses.offsets, accesses.lookups, accesses.tails, accesses.num_ids, low, high
             )
             if split:
@@ -84,30 +84,30 @@ class LruCurve:
 
     @property
     def smallest(self) -> int:
-        """The least size that has room for each request alone; 1 where requests may be larger than the cache."""
+        """The smallest size (blocks) that can hold each request alone; 1 by the rules of block traces."""
         return _smallest(self.accesses)
 
     @property
     def largest(self) -> int:
-        """The least size from which on nothing more is hit."""
+        """The smallest size (blocks) that hits as much as an infinite cache."""
         if self.pieces:
             rows = self.pieces[-1][1]
             return max(int((rows[:, DISTANCE] + rows[:, LENGTH] - 1).max(initial=1)), self.smallest)
         return self.knee(int(self.accesses.ideal_hit_blocks().sum()), 0.0)
 
     def hit_blocks(self, sizes: npt.ArrayLike) -> Int64s:
-        """Hit blocks of all requests together at each size. Shape: (num_sizes,)."""
+        """Hit blocks of all requests together at each size (blocks). int64, shape (num_sizes,)."""
         hits: Int64s = self._sums(sizes, None, None) if self.pieces else self._simulated(sizes).sum(axis=1)
         return hits
 
     def rates(self, sizes: npt.ArrayLike) -> Rates:
-        """The hit rates at each size."""
+        """The hit rates at each size (blocks)."""
         if not self.pieces:
             return rates(self.accesses, self._simulated(sizes))
         accesses, n = self.accesses, self.accesses.num_requests
         share = accesses.block_size / accesses.prompt_tokens
         later = np.arange(n) >= n // 2
-        # a prompt's last block may be partial: so much of it is no token
+        # a prompt's last block can be partial: this many of its places hold no token
         spare = np.maximum(accesses.prompt_blocks * accesses.block_size - accesses.prompt_tokens, 0)
         blocks = self._sums(sizes, None, None)
         tokens = self._sums(sizes, np.full(n, accesses.block_size), spare)
@@ -122,7 +122,7 @@ class LruCurve:
             )
 
     def knee(self, ceiling: int, within: float) -> int:
-        """The least size whose hit blocks are within a share of the prompts' blocks of a ceiling (in blocks)."""
+        """The smallest size (blocks) whose hits are at most `within` of all prompt blocks below `ceiling` (blocks)."""
         wanted = ceiling - within * float(self.accesses.prompt_blocks.sum())
         low, high = self.smallest, max(len(self.accesses.blocks) + 2, self.smallest)
         while low < high:
@@ -135,7 +135,10 @@ class LruCurve:
         return np.stack(found) if found else np.zeros((0, self.accesses.num_requests), np.int64)
 
     def _sums(self, sizes: npt.ArrayLike, weight: Any, spare: Any) -> Any:
-        """Weights of the hit blocks, without what the last block of a prompt spares, at each size."""
+        """The summed weights of the hit blocks at each size, minus the unused places of prompts' last blocks.
+
+        `weight` per block and `spare` per request, both of shape (num_requests,). Result: shape (num_sizes,).
+        """
         sizes = np.asarray(sizes, np.int64)
         firsts = np.asarray([first for first, _ in self.pieces])
         piece = np.maximum(np.searchsorted(firsts, sizes, side="right") - 1, 0)
@@ -148,7 +151,7 @@ class LruCurve:
     def _sum_runs(self, rows: Int64s, sizes: Int64s, weight: Any, spare: Any) -> Any:
         start, end = rows[:, DISTANCE], rows[:, DISTANCE] + rows[:, LENGTH]
         weights = np.ones(len(rows), np.int64) if weight is None else weight[rows[:, REQUEST]]
-        # a run adds min(size - start + 1, length) blocks: a ramp that begins and one that ends
+        # a reuse run adds min(size - start + 1, length) blocks: one ramp upwards from its start, one back from its end
         sums = _ramps(start, weights, sizes) - _ramps(end, weights, sizes)
         if spare is not None and spare.any():
             last = np.flatnonzero(np.diff(rows[:, REQUEST], append=-1))
@@ -160,19 +163,20 @@ class LruCurve:
 
 
 def opt_hit_blocks(accesses: BlockAccesses, sizes: npt.ArrayLike) -> Int64s:
-    """Hit blocks of each request under Belady's rule at each size. Shape: (num_sizes, num_requests)."""
-    from cachelab.prefix_cache.kernels.belady import opt
-    from cachelab.prefix_cache.kernels.reuse_distance import runs
+    """Hit blocks of each request under Belady's optimum at each size (blocks). Shape: (num_sizes, num_requests)."""
+    from cachelab.prefix_cache.kernels.belady import optimal_hits
+    from cachelab.prefix_cache.kernels.reuse_distance import reuse_runs
 
-    rows, _ = runs(accesses.blocks, accesses.offsets, accesses.lookups, accesses.tails, accesses.num_ids)
+    rows, _ = reuse_runs(accesses.blocks, accesses.offsets, accesses.lookups, accesses.tails, accesses.num_ids)
     sizes = np.asarray(sizes, np.int64)
     hits = np.zeros((len(sizes), accesses.num_requests), np.int64)
     for index, size in enumerate(sizes.tolist()):
-        np.add.at(hits[index], rows[:, REQUEST], opt(rows, accesses.num_requests, size))
+        np.add.at(hits[index], rows[:, REQUEST], optimal_hits(rows, accesses.num_requests, size))
     return hits
 
 
 def _ramps(starts: Int64s, weights: Any, sizes: Int64s) -> Any:
+    """At each size the sum of weight * (size - start + 1) over all starts up to it. Shape: (num_sizes,)."""
     order = np.argsort(starts, kind="stable")
     starts, weights = starts[order], weights[order]
     zero = np.zeros(1, weights.dtype)
@@ -183,6 +187,7 @@ def _ramps(starts: Int64s, weights: Any, sizes: Int64s) -> Any:
 
 
 def _steps(starts: Int64s, weights: Any, sizes: Int64s) -> Any:
+    """At each size the sum of the weights of all starts up to it. Shape: (num_sizes,)."""
     order = np.argsort(starts, kind="stable")
     heights = np.concatenate([np.zeros(1, weights.dtype), np.cumsum(weights[order])])
     return heights[np.searchsorted(starts[order], sizes, side="right")]

@@ -1,4 +1,4 @@
-"""vLLM's CPU and CUDA backends with a real model, in this process."""
+"""vLLM with a real model on a CPU or on NVIDIA GPUs, in this process."""
 
 import os
 from collections.abc import Mapping
@@ -20,9 +20,9 @@ from cachelab.strict_config import STRICT
 class CpuEngine(VllmEngine):
     """Real forward passes on the CPU.
 
-    `num_threads` None means one thread for the tiny model, which more would only slow down, and all cores for another.
-    The KV memory is `kv_cache_memory_bytes`, or `gpu_memory_utilization` of the machine's memory where that is None.
-    vLLM's CPU backend has no host tier.
+    `num_threads` None means one thread for the tiny model, which more threads only slow down, and all cores for other
+    models. The KV memory is `kv_cache_memory_bytes`; where that is None, the share `gpu_memory_utilization` of the
+    machine's memory. vLLM's CPU backend has no host tier.
     """
 
     block_size: BlockSize = 32
@@ -39,19 +39,19 @@ class CpuEngine(VllmEngine):
         if self.host_cache_gib:
             raise ConfigError(
                 "engine.host_cache_gib: vLLM's cpu backend has no host tier (its KV offloading runs on CUDA-alike and "
-                "XPU devices): set it to 0, or take engine=sim or engine=cuda"
+                "XPU devices): set it to 0, or use engine=sim or engine=cuda"
             )
 
     def prepare(self) -> None:
-        """Set the number of threads that torch and vLLM compute with in this process."""
+        """Set the number of compute threads of torch and vLLM in this process."""
         if (found := vllm_core.backend()) != "cpu":
             raise EngineError(
-                f"engine=cpu: vLLM {self.version} here computes on {found or 'nothing that it found'}: install "
-                "cachelab[cpu] in an environment of its own, or take engine=cuda or engine=sim"
+                f"engine=cpu: the installed vLLM {self.version} uses {found or 'no device that it found'}, not the "
+                "CPU: install cachelab[cpu] in a separate environment, or use engine=cuda or engine=sim"
             )
         from torch import _C
 
-        # vLLM's CPU worker replaces torch.set_num_threads by a function that does nothing.
+        # vLLM's CPU worker replaces torch.set_num_threads with a function that does nothing.
         _C.set_num_threads(self.num_threads or (1 if self.model == TINY else len(os.sched_getaffinity(0))))
 
     def forcing_args(self) -> Mapping[str, Any]:
@@ -62,17 +62,14 @@ class CpuEngine(VllmEngine):
 
 @dataclass(frozen=True, config=STRICT)
 class CudaEngine(VllmEngine):
-    """Real forward passes on NVIDIA GPUs.
-
-    `host_cache_gib` turns on vLLM's own KV offloading to main memory.
-    """
+    """Real forward passes on NVIDIA GPUs. `host_cache_gib` turns on vLLM's KV offloading to main memory."""
 
     backend: ClassVar[str] = "cuda"
     block_size_step: ClassVar[int] = 16
     memory_key: ClassVar[str] = "engine.gpu_memory_utilization (or engine.kv_cache_memory_bytes)"
 
     def prepare(self) -> None:
-        """Check that the machine has the memory asked for, and a GPU."""
+        """Check that the machine has a GPU and enough memory for the host tier."""
         machine_gib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIB
         if self.host_cache_gib > machine_gib:
             raise EngineError(
@@ -81,8 +78,8 @@ class CudaEngine(VllmEngine):
             )
         if vllm_core.backend() != "cuda":
             raise EngineError(
-                f"engine=cuda: vLLM {self.version} finds no NVIDIA GPU here: run on a machine with a GPU, its driver "
-                "and cachelab[cuda], or take engine=cpu (real model) or engine=sim (exact blocks, no model)"
+                f"engine=cuda: vLLM {self.version} finds no NVIDIA GPU: run on a machine with a GPU, its driver "
+                "and cachelab[cuda], or use engine=cpu (real model) or engine=sim (exact blocks, no model)"
             )
 
     def forcing_args(self) -> Mapping[str, Any]:

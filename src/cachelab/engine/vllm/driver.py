@@ -1,15 +1,16 @@
-"""Runs a schedule on a vLLM engine core, and keeps the record of every request."""
+"""Runs a schedule on a vLLM engine core and records every request."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from cachelab.engine.base import EngineCounters, EngineRun, Progress, why_rejected
 from cachelab.engine.history import History, HistoryLost, RecordedReplies
 from cachelab.engine.vllm import core as vllm_core
+from cachelab.engine.vllm.clock import Timeline
 from cachelab.errors import EngineError
 from cachelab.request import Request, RequestRecord, Schedule, Stage
 from cachelab.tokens import AnyTokens
@@ -21,22 +22,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_IDLE_STEPS = 10_000
-"""Steps in a row in which nothing ran and nothing ended, after which the engine is taken to be stuck."""
-
+"""The engine counts as stuck after this many steps in a row in which nothing ran and nothing ended."""
 
 _TOTALS: Final = ("queries", "hits", "preempted_queries", "preempted_hits", "host_queries", "host_hits")
-
-
-class Timeline(Protocol):
-    """The clock of an engine. Times are nanoseconds."""
-
-    kind: Literal["simulated", "wall"]
-
-    def now_ns(self) -> int: ...
-
-    def first_scheduled_ns(self, output: "EngineCoreOutput") -> int:
-        """When the request of this (first) output was first scheduled."""
-        ...
 
 
 @dataclass
@@ -52,9 +40,10 @@ class _InFlight:
 
 @dataclass
 class Driver:
-    """One run of one engine core: mutated as the run goes on, read out once by `run`.
+    """One run of one engine core. `run` is called once and changes every field below `history`.
 
-    `max_output_tokens` cuts each reply; what max_model_len cuts is counted besides. `ran` are the requests as they ran.
+    `max_output_tokens` cuts every reply. Tokens that `max_model_len` cuts are counted in the record
+    (`reply_tokens_cut`). `ran`: the requests that ran with another prompt or reply than scheduled.
     """
 
     core: "EngineCore"
@@ -115,7 +104,7 @@ class Driver:
                 self._reject(request, len(prompt_ids), reason)
                 continue
             room = self.max_model_len - len(prompt_ids)
-            # A reply of no tokens cannot be run: the engine generates one, as it must to end a request.
+            # An engine generates at least one token per request, also where the recorded reply is empty.
             wanted = max(1, len(request.reply_ids))
             allowed = min(wanted, self.max_output_tokens or wanted)
             reply_tokens = min(allowed, room)
@@ -143,7 +132,7 @@ class Driver:
         self.progress(1)
 
     def _take(self, output: "EngineCoreOutput") -> bool:
-        """Note one output; True if its request has ended."""
+        """Record one output. Returns whether its request has ended."""
         flight = self.in_flight[output.request_id]
         flight.output_ids += output.new_token_ids
         if output.events:
@@ -161,8 +150,8 @@ class Driver:
         if str(output.finish_reason) != "length":
             raise EngineError(f"request {output.request_id} ended early: {output.finish_reason} {output.stop_reason}")
         if len(flight.output_ids) != flight.reply_tokens:
-            came = f"{len(flight.output_ids)} tokens came, {flight.reply_tokens} were asked for"
-            raise EngineError(f"request {output.request_id} ended early: {came}")
+            generated = f"{len(flight.output_ids)} of {flight.reply_tokens} tokens were generated"
+            raise EngineError(f"request {output.request_id} ended early: {generated}")
         del self.in_flight[output.request_id]
         self.records[output.request_id] = replace(
             flight.record,
@@ -213,9 +202,9 @@ class Driver:
 
 
 def _prefill_indices(completed: Sequence[RequestRecord]) -> dict[str, int]:
-    """Numbers requests, given in order of submission, by the time of their first prefill.
+    """The rank of each request by the time of its first prefill. `completed` is in the order of submission.
 
-    The scheduler serves first come, first served: requests first scheduled in one step are in order of submission.
+    The scheduler is first come, first served: requests first scheduled in the same step keep their order of submission.
     """
     in_order = sorted(completed, key=lambda record: record.first_scheduled_ns or 0)
     return {record.request_id: index for index, record in enumerate(in_order)}

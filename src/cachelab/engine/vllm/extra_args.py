@@ -1,21 +1,18 @@
-"""What `engine.args` may not hold: what cachelab sets itself, and what an engine cannot do."""
+"""The EngineArgs that `engine.args` must not set: cachelab sets them itself, or the engine does not support them."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from cachelab.engine.sizes import VLLM_NAMES
 from cachelab.errors import ConfigError
 
 SETTINGS: Mapping[str, str] = {
-    "block_size": "engine.block_size",
-    "max_model_len": "engine.max_model_len",
-    "max_num_seqs": "engine.max_num_seqs",
-    "num_gpu_blocks_override": "engine.num_blocks",
-    "max_num_batched_tokens": "engine.max_num_batched_tokens",
+    **{vllm_name: f"engine.{name}" for name, vllm_name in VLLM_NAMES.items()},
     "enable_prefix_caching": "engine.enable_prefix_caching",
     "kv_offloading_size": "engine.host_cache_gib",
     "kv_transfer_config": "engine.host_cache_gib",
 }
-"""Fields of EngineArgs that have a setting of their own, in every engine: cachelab counts by it."""
+"""EngineArgs that have their own setting in every engine. cachelab's counting depends on that setting."""
 
 OF_A_MODEL: Mapping[str, str] = {
     "model": "engine.model",
@@ -25,10 +22,10 @@ OF_A_MODEL: Mapping[str, str] = {
     "kv_cache_memory_bytes": "engine.kv_cache_memory_bytes",
     "enforce_eager": "engine.enforce_eager",
 }
-"""Further ones, in an engine with a model."""
+"""EngineArgs that have their own setting in engines with a model."""
 
 DRIVEN = ("skip_tokenizer_init", "async_scheduling", "distributed_executor_backend", "scheduler_cls")
-"""Fields that the driver depends on."""
+"""EngineArgs that the driver sets and depends on."""
 
 NOT_SIMULATED = (
     *OF_A_MODEL,
@@ -44,15 +41,18 @@ NOT_SIMULATED = (
     "enable_lora",
     "kv_cache_dtype",
 )
-"""Fields of what the simulator has not: a model, drafts, workers."""
+"""EngineArgs the simulator does not support: it has no model, no draft model and no workers."""
 
 
-def check_extra_args(args: Mapping[str, Any], settings: Mapping[str, str], not_had: tuple[str, ...] = ()) -> None:
-    """Refuse what `engine.args` may not hold. Raises ConfigError that says where it belongs, or why it cannot be."""
+def check_extra_args(args: Mapping[str, Any], settings: Mapping[str, str], unsupported: tuple[str, ...] = ()) -> None:
+    """Check that `engine.args` sets none of `settings`, DRIVEN and `unsupported`.
+
+    Raises ConfigError that names the setting to use instead, or the reason.
+    """
     for name in args:
         if name in settings:
-            raise ConfigError(f"engine.args.{name}: set {settings[name]} instead: cachelab counts by it")
+            raise ConfigError(f"engine.args.{name}: set {settings[name]} instead: cachelab's counting depends on it")
         if name in DRIVEN:
-            raise ConfigError(f"engine.args.{name}: cachelab's driver sets it, and depends on it: leave it out")
-        if name in not_had:
-            raise ConfigError(f"engine.args.{name}: the simulator has no model and no workers: take engine=cpu or cuda")
+            raise ConfigError(f"engine.args.{name}: cachelab's driver sets it and depends on it: leave it out")
+        if name in unsupported:
+            raise ConfigError(f"engine.args.{name}: the simulator has no model and no workers: use engine=cpu or cuda")

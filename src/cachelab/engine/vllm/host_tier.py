@@ -1,8 +1,10 @@
 """The host tier: vLLM's own KV offloading to main memory."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from cachelab.engine.sizes import MOST_BLOCKS
+from pydantic import Field
+
+from cachelab.engine.sizes import MAX_VLLM_BLOCKS
 from cachelab.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -11,9 +13,12 @@ if TYPE_CHECKING:
 
 GIB = 1 << 30
 
+HostGiB = Annotated[float, Field(ge=0, le=1 << 20, allow_inf_nan=False)]
+"""The size of the host tier in GiB; 0 turns it off."""
+
 
 def offloading_args(host_cache_gib: float, offload_prompt_only: bool) -> dict[str, Any]:
-    """The fields of vLLM's EngineArgs that turn its OffloadingConnector on; none for 0 GiB."""
+    """The fields of vLLM's EngineArgs that turn on its OffloadingConnector; none for 0 GiB."""
     if not host_cache_gib:
         return {}
     from vllm.config import KVTransferConfig
@@ -23,21 +28,21 @@ def offloading_args(host_cache_gib: float, offload_prompt_only: bool) -> dict[st
 
 
 def check_host_blocks(host_cache_gib: float, bytes_per_block: int) -> None:
-    """Refuse a host tier that holds nothing, or more blocks than vLLM can keep account of. Raises ConfigError."""
+    """Refuse a host tier that holds no block, or more blocks than vLLM can manage. Raises ConfigError."""
     if host_cache_gib and host_cache_gib * GIB < bytes_per_block:
         raise ConfigError(
             f"engine.host_cache_gib: {host_cache_gib} GiB is less than one block ({bytes_per_block:,} bytes): "
             "set more, or 0 to turn the host tier off"
         )
-    if host_cache_gib * GIB / bytes_per_block > MOST_BLOCKS:
+    if host_cache_gib * GIB / bytes_per_block > MAX_VLLM_BLOCKS:
         raise ConfigError(
-            f"engine.host_cache_gib: {host_cache_gib} GiB are more than {MOST_BLOCKS:,} blocks of {bytes_per_block:,} "
-            f"bytes: set at most {MOST_BLOCKS * bytes_per_block / GIB:g}"
+            f"engine.host_cache_gib: {host_cache_gib} GiB are more than {MAX_VLLM_BLOCKS:,} blocks of "
+            f"{bytes_per_block:,} bytes: set at most {MAX_VLLM_BLOCKS * bytes_per_block / GIB:g}"
         )
 
 
 def completed_transfers(scheduled: "SchedulerOutput") -> "KVConnectorOutput | None":
-    """The answer of a worker that completes each load and each store of a step at once; None without a host tier."""
+    """The answer of a worker that completes every load and store of a step at once; None without a host tier."""
     metadata = scheduled.kv_connector_metadata
     if metadata is None:
         return None

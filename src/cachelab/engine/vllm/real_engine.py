@@ -1,4 +1,4 @@
-"""vLLM with a real model: what its backends have in common."""
+"""vLLM with a real model: what the CPU and CUDA engines share."""
 
 import re
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.engine.base import EngineRun, Progress
-from cachelab.engine.history import MEANINGS, HistoryName, history
-from cachelab.engine.sizes import BlockSize, GiB, ModelLength, Sequences, VllmBlocks, check_batch, check_blocks
+from cachelab.engine.history import REAL_NOTES, HistoryName, history
+from cachelab.engine.sizes import EngineSizes
 from cachelab.engine.vllm import core as vllm_core
 from cachelab.engine.vllm.clock import WallClock
 from cachelab.engine.vllm.driver import Driver
 from cachelab.engine.vllm.extra_args import OF_A_MODEL, SETTINGS, check_extra_args
-from cachelab.engine.vllm.host_tier import offloading_args
+from cachelab.engine.vllm.host_tier import HostGiB, offloading_args
 from cachelab.errors import ConfigError, EngineError
 from cachelab.model.source import TINY, find_model
 from cachelab.request import Schedule
@@ -26,26 +26,20 @@ from cachelab.strict_config import STRICT, Count, FilePath, Text
 if TYPE_CHECKING:
     from vllm.v1.engine.core import EngineCore
 
-
 Dtype = Literal["auto", "bfloat16", "float16", "float32"]
 MemoryBytes = Annotated[int, Field(gt=0, le=1 << 50)]
 
 
 @dataclass(frozen=True, config=STRICT)
-class VllmEngine:
-    """What both backends take: forward passes of `model`, wall-clock seconds, greedy decoding.
+class VllmEngine(EngineSizes):
+    """Forward passes of `model` with greedy decoding; times are wall-clock times.
 
-    `model` is `tiny`, a folder or a hub id. `num_blocks` is vLLM's count, its null block included (None: as many as
-    the KV memory holds). A reply is `min(recorded length, max_output_tokens)` tokens, end-of-sequence ignored. `args`
-    are further fields of vLLM's EngineArgs.
+    `model` is `tiny`, a folder or an id on the Hugging Face hub. A reply has `min(recorded length, max_output_tokens)`
+    tokens; end-of-sequence is ignored. `kv_cache_memory_bytes` is in bytes, `host_cache_gib` in GiB. `args` are further
+    fields of vLLM's EngineArgs. The sizes are described in EngineSizes.
     """
 
     model: Text = TINY
-    block_size: BlockSize = 16
-    max_model_len: ModelLength = 8192
-    max_num_seqs: Sequences = 8
-    num_blocks: VllmBlocks | None = None
-    max_num_batched_tokens: Count = 8192
     enable_prefix_caching: bool = True
     dtype: Dtype = "auto"
     tensor_parallel_size: Annotated[int, Field(gt=0, le=1024)] = 1
@@ -54,7 +48,7 @@ class VllmEngine:
     enforce_eager: bool = False
     max_output_tokens: Count | None = None
     history: HistoryName = "recorded"
-    host_cache_gib: GiB = 0.0
+    host_cache_gib: HostGiB = 0.0
     offload_prompt_only: bool = True
     model_cache_dir: FilePath | None = None
     args: dict[str, Any] = field(default_factory=dict)
@@ -68,13 +62,11 @@ class VllmEngine:
         if self.block_size % self.block_size_step:
             step = self.block_size_step
             raise ConfigError(
-                f"engine.block_size: vLLM's {self.backend} backend computes with multiples of {step} "
-                f"({step}, {2 * step}, {3 * step}, ...), got {self.block_size}: set one of these, or take engine=sim, "
-                "which takes any"
+                f"engine.block_size: vLLM's {self.backend} kernels support only multiples of {step} "
+                f"({step}, {2 * step}, {3 * step}, ...), got {self.block_size}: set one of these, or use engine=sim, "
+                "which supports every size"
             )
-        if self.num_blocks is not None:
-            check_blocks(self.num_blocks, self.block_size, self.max_model_len)
-        check_batch(self.max_num_batched_tokens, self.max_num_seqs)
+        self.check_sizes()
 
     @property
     def name(self) -> str:
@@ -85,7 +77,10 @@ class VllmEngine:
         return vllm_core.vllm_version()
 
     def run(self, schedule: Schedule, progress: Progress) -> EngineRun:
-        """Run the schedule on a fresh engine core. Raises EngineError if the model or vLLM refuses."""
+        """Run the schedule on a new engine core.
+
+        Raises EngineError if the model is not found, or if vLLM refuses the arguments.
+        """
         self.prepare()
         largest = _largest_token_id(schedule)
         core = self._build(find_model(self.model, self.model_cache_dir, largest))
@@ -103,12 +98,12 @@ class VllmEngine:
                 max_output_tokens=self.max_output_tokens,
                 history=history(self.history),
             )
-            return replace(driver.run(schedule), notes=(MEANINGS[self.history],))
+            return replace(driver.run(schedule), notes=(REAL_NOTES[self.history],))
         finally:
             vllm_core.close(core)
 
     def prepare(self) -> None:
-        """Get the machine ready. Raises EngineError if it lacks what the backend needs."""
+        """Prepare the machine for the run. Raises EngineError if it lacks what the backend needs."""
         raise NotImplementedError
 
     def engine_args(self, model: str) -> dict[str, Any]:
@@ -117,24 +112,20 @@ class VllmEngine:
             "model": model,
             "skip_tokenizer_init": True,
             "use_tqdm_on_load": False,
-            "async_scheduling": False,  # a step's outputs belong to that step, as in the sim
+            "async_scheduling": False,  # a step returns its own outputs, as in the simulator
             "dtype": self.dtype,
             "enforce_eager": self.enforce_eager,
             "tensor_parallel_size": self.tensor_parallel_size,
             "gpu_memory_utilization": self.gpu_memory_utilization,
             "kv_cache_memory_bytes": self.kv_cache_memory_bytes,
-            "block_size": self.block_size,
-            "max_model_len": self.max_model_len,
-            "max_num_seqs": self.max_num_seqs,
-            "num_gpu_blocks_override": self.num_blocks,
-            "max_num_batched_tokens": self.max_num_batched_tokens,
+            **self.vllm_sizes(),
             "enable_prefix_caching": self.enable_prefix_caching,
             **offloading_args(self.host_cache_gib, self.offload_prompt_only),
             **(self.forcing_args() if self.history == "forced" else {}),
         } | self.args
 
     def forcing_args(self) -> Mapping[str, Any]:
-        """What makes vLLM emit a recorded reply."""
+        """The fields of vLLM's EngineArgs that make the model emit the recorded reply."""
         raise NotImplementedError
 
     def _build(self, model: str) -> "EngineCore":
@@ -143,7 +134,7 @@ class VllmEngine:
         except EngineError as error:
             if longest := re.search(r"estimated maximum model length is (\d+)", str(error)):
                 raise EngineError(
-                    f"{self.memory_key}: the KV memory does not hold one request of max_model_len "
+                    f"{self.memory_key}: the KV memory cannot hold one request of max_model_len "
                     f"{self.max_model_len}: set it higher, or engine.max_model_len <= {longest[1]}"
                 ) from error
             raise
@@ -151,8 +142,8 @@ class VllmEngine:
     def _check_vocabulary(self, size: int, largest: int) -> None:
         if largest >= size:
             raise EngineError(
-                f"engine.model {self.model}: its vocabulary has {size:,} tokens, the requests hold token id "
-                f"{largest:,}: take the model's own tokenizer (tokenizer=huggingface)"
+                f"engine.model {self.model}: its vocabulary has {size:,} tokens, but the requests contain token id "
+                f"{largest:,}: use the model's own tokenizer (tokenizer=huggingface)"
             )
 
 

@@ -1,6 +1,6 @@
-"""A vLLM executor without a model: it answers each request with the reply that was recorded for it.
+"""A vLLM executor without a model: it emits the recorded reply of each request.
 
-Imports vLLM: import it only where an engine is built.
+This module imports vLLM: import it only where an engine is built.
 """
 
 from collections.abc import Callable
@@ -20,12 +20,12 @@ from cachelab.engine.vllm.host_tier import completed_transfers
 from cachelab.model.kv_model import KvModel
 
 PLENTY_OF_BYTES = 1 << 60
-"""Memory that the executor claims to have: the number of blocks is set by `num_gpu_blocks_override` alone."""
+"""The memory that the executor reports: so much that only `num_gpu_blocks_override` limits the number of blocks."""
 
 
 @dataclass(slots=True)
 class _Reply:
-    """How far one request has got: tokens of its reply handed out, positions whose KV has been computed."""
+    """The state of one request: `num_given` reply tokens emitted, the KV of `num_computed` positions computed."""
 
     token_ids: list[int]
     prompt_tokens: int
@@ -34,10 +34,10 @@ class _Reply:
 
 
 class RecordedExecutor(Executor):
-    """Answers the engine core's calls itself; time is `now_ns`, which each step advances by its cost.
+    """Answers the engine core's calls without workers. Each step advances the clock `now_ns` by its cost.
 
-    `jump` hands out all but the last token of a reply with the prefill and the last one a step later. With one request
-    at a time that gives the same blocks at the same times as token by token; with more it would not.
+    With `jump` all but the last token of a reply are emitted with the prefill, and the last one a step later. With one
+    request at a time this gives the same blocks at the same times as token by token; with several it does not.
     """
 
     supports_pp = False
@@ -45,7 +45,7 @@ class RecordedExecutor(Executor):
 
     @classmethod
     def of(cls, kv_model: KvModel) -> "type[RecordedExecutor]":
-        """This executor with the KV cache of a model: vLLM builds the executor itself, from a class."""
+        """A subclass with the KV-cache size of a model. It is a class because vLLM creates the executor itself."""
         return type(cls.__name__, (cls,), {"kv_model": kv_model})
 
     def _init_executor(self) -> None:
@@ -58,7 +58,7 @@ class RecordedExecutor(Executor):
         self._replies: dict[str, _Reply] = {}
 
     def collective_rpc(self, method: Any, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError(f"the recorded executor has no worker to ask for {method}")
+        raise NotImplementedError(f"the recorded executor has no workers to run {method}")
 
     def check_health(self) -> None:
         return
@@ -72,7 +72,7 @@ class RecordedExecutor(Executor):
 
     def get_kv_cache_specs(self) -> list[dict[str, Any]]:
         num_layers, bytes_per_layer = self.kv_model.layers
-        # Only the size of a token's KV counts here: keys and values as two vectors of bytes.
+        # Only the bytes per token matter here: keys and values are two vectors of bytes.
         spec = FullAttentionSpec(
             block_size=self.cache_config.block_size, num_kv_heads=1, head_size=bytes_per_layer // 2, dtype=torch.uint8
         )
@@ -110,7 +110,7 @@ class RecordedExecutor(Executor):
         starts: dict[str, int] = {}
         for new in scheduled.scheduled_new_reqs:
             starts[new.req_id] = new.num_computed_tokens
-            # A request that was preempted may come back as new: it keeps the place that it had reached.
+            # A preempted request can be scheduled as new again: its state is kept.
             if new.req_id not in self._replies:
                 self._replies[new.req_id] = _Reply(new.sampling_params.extra_args[REPLY], new.prompt_len)
                 self.first_scheduled_ns[new.req_id] = self.now_ns
@@ -124,7 +124,7 @@ class RecordedExecutor(Executor):
         for request_id, num_tokens in scheduled.num_scheduled_tokens.items():
             reply, start = self._replies[request_id], starts[request_id]
             end = start + num_tokens
-            # Positions of the prompt, and those computed once already before a preemption, go in as one batch.
+            # Positions of the prompt, and those computed before a preemption, are computed as one batch.
             batched = max(0, min(end, max(reply.prompt_tokens, reply.num_computed)) - start)
             prefill_tokens += batched
             decode_tokens = max(decode_tokens, num_tokens - batched)

@@ -1,4 +1,4 @@
-"""Makes a real model emit the recorded reply. Imports vLLM: name it to vLLM, which imports it itself."""
+"""Teacher forcing: makes a real model emit the recorded reply. This module imports vLLM."""
 
 import torch
 from vllm.config import VllmConfig
@@ -8,9 +8,10 @@ from cachelab.engine.vllm.core import REPLY
 
 
 class TeacherForcing(LogitsProcessor):
-    """Leaves each sequence the next token of its recorded reply only; changed by every batch that vLLM makes.
+    """Allows each sequence only the next token of its recorded reply.
 
-    vLLM's own trace replay does the same on its model runner V2, which needs Triton and so does not run on a CPU.
+    vLLM's own trace replay does the same, but only on its model runner V2. That runner needs Triton, which does not run
+    on a CPU.
     """
 
     def __init__(self, vllm_config: VllmConfig, device: torch.device, is_pin_memory: bool) -> None:
@@ -20,7 +21,7 @@ class TeacherForcing(LogitsProcessor):
         return False
 
     def update_state(self, batch_update: BatchUpdate | None) -> None:
-        """Follow the rows of the batch; the lists of emitted tokens are vLLM's own and grow by themselves."""
+        """Follow the rows of the batch. The lists of emitted tokens belong to vLLM, which extends them."""
         if batch_update is None:
             return
         for index in batch_update.removed:
@@ -35,7 +36,7 @@ class TeacherForcing(LogitsProcessor):
                 self._sequences[source] = replaced
 
     def apply(self, logits: torch.Tensor) -> torch.Tensor:
-        """Shape of logits: (num_sequences, vocabulary)."""
+        """The logits, changed in place: float, shape (num_sequences, vocabulary_size)."""
         rows = [
             (index, reply[len(emitted)])
             for index, (reply, emitted) in self._sequences.items()

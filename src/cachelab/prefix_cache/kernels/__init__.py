@@ -1,1 +1,1 @@
-"""Compiled loops. Each module imports numba: import them only inside the functions that use them."""
+"""Compiled loops over flat arrays. Each module imports numba: import it only inside the functions that use it."""

@@ -1,19 +1,29 @@
-"""Belady's optimum with bypass: the most blocks that any cache of a size could hit."""
+"""Belady's optimum with bypass: the most blocks that a cache of a given size can hit."""
 
 import numpy as np
 from numba import njit
 
 
 @njit(cache=True)
-def opt(rows, num_requests, capacity):
-    """Blocks hit of each run of reuses (rows of `runs`), when each is kept from its last use to this one or not at all.
+def optimal_hits(rows, num_requests, capacity):
+    """The hit blocks of each reuse run under Belady's optimum.
 
-    Reuses are taken by the time of their end and, of one request, the shallow blocks first: each takes the slot that
-    was given free latest before it starts. `free[t]` counts slots that are free from request t - 1 on.
+    A block is kept from one use to the next or not at all, and a slot of the cache keeps one block at a time. Reuses
+    are handled in the order of their ends, those of one request from the first block to the last. Each takes the slot
+    that became free last before the reuse starts.
+
+    Args:
+        rows: int64, shape (num_runs, 4). The rows that reuse_runs returns.
+        num_requests: int. The number of requests.
+        capacity: int. The size of the cache in blocks.
+
+    Returns:
+        int64, shape (num_runs,): the hit blocks of each row.
     """
+    # free[t]: the number of slots that are free from request t - 1 on
     free = np.zeros(num_requests + 1, np.int64)
     free[0] = capacity
-    at_or_before = np.arange(num_requests + 1)  # towards the latest time with a free slot
+    at_or_before = np.arange(num_requests + 1)  # a union-find forest: its roots are times with a free slot
     hits = np.zeros(len(rows), np.int64)
     done = 0  # requests whose slots are counted in `free`
     for row in range(len(rows)):
@@ -38,6 +48,15 @@ def opt(rows, num_requests, capacity):
 
 @njit(cache=True)
 def _find(at_or_before, time):
+    """The latest time with a free slot that is not after `time`; 0 if there is none.
+
+    Args:
+        at_or_before: int64, shape (num_requests + 1,). The forest; its paths are shortened in place.
+        time: int. An index into it.
+
+    Returns:
+        int: the root of `time`.
+    """
     root = time
     while at_or_before[root] != root:
         root = at_or_before[root]

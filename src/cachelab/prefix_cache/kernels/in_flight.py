@@ -1,4 +1,4 @@
-"""Which blocks were still being computed when another request asked for them."""
+"""Counts the blocks that were still being computed when another request looked them up."""
 
 import numpy as np
 from numba import njit
@@ -6,9 +6,23 @@ from numba import njit
 
 @njit(cache=True)
 def blocks_in_flight(blocks, offsets, prompt_blocks, hits, ideal, scheduled, prefilled, finished):
-    """Of the blocks hits[i] .. ideal[i] - 1 of each request, those that no request before it had computed in time.
+    """The blocks of each request that no earlier request had computed when it was first scheduled.
 
-    A block of a prompt is there when its request has its first token, one of a reply when the request has finished.
+    A block of a prompt is available when its request has its first token, a block of a reply when its request has
+    finished.
+
+    Args:
+        blocks: int32, shape (num_accesses,). The block ids of all requests.
+        offsets: int64, shape (num_requests + 1,). Request i has blocks[offsets[i]:offsets[i + 1]].
+        prompt_blocks: int64, shape (num_requests,). How many of them belong to the prompt.
+        hits: int64, shape (num_requests,). The blocks that the request hit.
+        ideal: int64, shape (num_requests,). The blocks that it hits in an infinite cache.
+        scheduled: int64, shape (num_requests,). When it was first scheduled, in nanoseconds.
+        prefilled: int64, shape (num_requests,). When it had its first token, in nanoseconds.
+        finished: int64, shape (num_requests,). When it finished, in nanoseconds.
+
+    Returns:
+        int64, shape (num_requests,): of the blocks hits[i] to ideal[i] - 1 the number that was not available in time.
     """
     never = np.iinfo(np.int64).max
     available = np.full(blocks.max() + 1 if len(blocks) else 1, never, np.int64)

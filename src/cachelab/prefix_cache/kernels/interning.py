@@ -1,4 +1,4 @@
-"""Numbers the blocks of token sequences by comparing tokens, never digests: equal ids are equal chains."""
+"""Gives blocks of token sequences integer ids by comparing tokens, never digests. The result is exact."""
 
 import numpy as np
 from numba import njit
@@ -9,7 +9,17 @@ _EMPTY = -1
 
 @njit(cache=True, inline="always")
 def _same(tokens, a, b, width):
-    """Whether two blocks hold the same tokens; without an early exit, so that the loop is vectorised."""
+    """Whether two blocks hold the same tokens. There is no early exit, so that the loop is vectorised.
+
+    Args:
+        tokens: int32, shape (num_tokens,).
+        a: int. Where the first block starts in `tokens`.
+        b: int. Where the second block starts.
+        width: int. The tokens per block.
+
+    Returns:
+        bool: whether all tokens are equal.
+    """
     differs = 0
     for i in range(width):
         differs |= tokens[a + i] ^ tokens[b + i]
@@ -18,7 +28,17 @@ def _same(tokens, a, b, width):
 
 @njit(cache=True, inline="always")
 def _spread(tokens, at, width, parent):
-    """Where the search for a block starts in the table of siblings."""
+    """The hash of a block and its parent: where the search in the table of siblings starts.
+
+    Args:
+        tokens: int32, shape (num_tokens,).
+        at: int. Where the block starts in `tokens`.
+        width: int. The tokens per block.
+        parent: int. The id of the parent, or ROOT.
+
+    Returns:
+        int: not negative, not yet reduced to the size of the table.
+    """
     h = np.uint64(parent + 2) * np.uint64(0x9E3779B97F4A7C15)
     for i in range(width):
         h = (h ^ np.uint64(tokens[at + i])) * np.uint64(0x100000001B3)
@@ -29,11 +49,22 @@ def _spread(tokens, at, width, parent):
 
 @njit(cache=True)
 def intern(tokens, starts, lengths, width):
-    """Chain ids of the full blocks of sequences that lie in `tokens`, one after another.
+    """The ids of the full blocks of sequences. Blocks are equal if they and all their ancestors hold the same tokens.
 
-    Returns (ids, offsets, parents, where): ids of sequence i are ids[offsets[i]:offsets[i + 1]]; of each id the parent
-    (ROOT for a first block) and the place of its tokens. A block is first compared with its parent's first child; only
-    siblings go through a hash table, which compares tokens too.
+    A block is first compared with its parent's first child. Only further children are found through a hash table, which
+    also compares tokens.
+
+    Args:
+        tokens: int32, shape (num_tokens,). All sequences.
+        starts: int64, shape (num_sequences,). Where each sequence starts in `tokens`.
+        lengths: int64, shape (num_sequences,). The length of each sequence in tokens.
+        width: int. The tokens per block.
+
+    Returns:
+        ids: int32, shape (num_blocks,). Sequence i has ids[offsets[i]:offsets[i + 1]].
+        offsets: int64, shape (num_sequences + 1,).
+        parents: int32, shape (num_ids,). The id of each block's parent; ROOT for a first block.
+        where: int64, shape (num_ids,). Where each block starts in `tokens`.
     """
     num_sequences = len(starts)
     offsets = np.zeros(num_sequences + 1, np.int64)
@@ -91,6 +122,7 @@ def intern(tokens, starts, lengths, width):
 
 @njit(cache=True)
 def _grown(array, room):
+    """A copy of the array (any dtype, shape (n,)) of length `room` (int, at least n), the rest uninitialised."""
     larger = np.empty(room, array.dtype)
     larger[: len(array)] = array
     return larger
@@ -98,6 +130,18 @@ def _grown(array, room):
 
 @njit(cache=True)
 def _rehashed(table, tokens, where, parents, width):
+    """The table of siblings at twice its size.
+
+    Args:
+        table: int32, shape (a power of two,). The block id in each slot, or -1.
+        tokens: int32, shape (num_tokens,).
+        where: int64, shape (num_ids,). Where each block starts in `tokens`.
+        parents: int32, shape (num_ids,). The id of each block's parent.
+        width: int. The tokens per block.
+
+    Returns:
+        int32, shape (2 * len(table),).
+    """
     larger = np.full(2 * len(table), _EMPTY, np.int32)
     mask = len(larger) - 1
     for found in table:
@@ -111,7 +155,16 @@ def _rehashed(table, tokens, where, parents, width):
 
 @njit(cache=True)
 def name_their_parents(ids, offsets, num_ids):
-    """Whether each id follows the same id wherever it stands: then equal ids are equal chains already."""
+    """Whether each id has the same predecessor everywhere. Equal ids then mean equal ancestors already.
+
+    Args:
+        ids: int32, shape (num_blocks,). Sequence i has ids[offsets[i]:offsets[i + 1]].
+        offsets: int64, shape (num_sequences + 1,).
+        num_ids: int. The number of ids.
+
+    Returns:
+        bool: whether this holds for all ids.
+    """
     unknown = -2
     parents = np.full(num_ids, unknown, np.int32)
     for i in range(len(offsets) - 1):

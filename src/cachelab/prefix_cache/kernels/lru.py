@@ -1,4 +1,4 @@
-"""One prefix cache of one size, block by block, as vLLM's block pool keeps it."""
+"""An LRU prefix cache of one size, block by block, with the rules of vLLM's block pool."""
 
 import numpy as np
 from numba import njit
@@ -7,23 +7,34 @@ _NONE = -1
 
 
 @njit(cache=True)
-def replay(blocks, offsets, lookups, tails, num_ids, capacity):
-    """Hit blocks of each request that runs alone, one after another, in a cache of `capacity` blocks.
+def lru_hits(blocks, offsets, lookups, tails, num_ids, capacity):
+    """The hit blocks of each request in a cache of `capacity` blocks, one request at a time.
 
-    Request i looks up the first `lookups[i]` of its blocks and takes the longest prefix found; it then takes a slot for
-    each block that is left, and `tails[i]` slots that it gives back blank. Blank slots are taken first, then those of
-    the least recently used blocks, the deepest of a request before the others. Two slots may hold the same block (one
-    computed though it was there): a lookup finds the one that has been there longest.
+    A request looks up its first blocks and uses the longest prefix found. It then takes one slot for each remaining
+    block, and `tails[i]` slots that it returns blank. Blank slots are taken first, then those of the least recently
+    used blocks; of one request the last block is evicted first. Two slots can hold the same block, if it was computed
+    although it was cached. A lookup then finds the older copy.
+
+    Args:
+        blocks: int32, shape (num_accesses,). The block ids of all requests, each from 0 to num_ids - 1.
+        offsets: int64, shape (num_requests + 1,). Request i has blocks[offsets[i]:offsets[i + 1]].
+        lookups: int64, shape (num_requests,). How many of its first blocks the request looks up.
+        tails: int64, shape (num_requests,). The blank slots that the request holds while it runs.
+        num_ids: int. The number of block ids.
+        capacity: int. The size of the cache in blocks.
+
+    Returns:
+        int64, shape (num_requests,): the hit blocks.
     """
     most = np.int64(1)
     for i in range(len(lookups)):
         most = max(most, offsets[i + 1] - offsets[i] + tails[i])
     room = min(capacity, offsets[-1] + most)
     holds = np.full(room, _NONE, np.int32)
-    # the list of least recent use: `newer` of the sentinel at `room` is the slot to be taken next
+    # the list by recent use: `newer` of the sentinel at `room` is the slot that is taken next
     newer = np.full(room + 1, room, np.int32)
     older = np.full(room + 1, room, np.int32)
-    # slots of one block, longest there first
+    # the slots of each block, the oldest copy first
     first_copy = np.full(num_ids, _NONE, np.int32)
     last_copy = np.full(num_ids, _NONE, np.int32)
     next_copy = np.full(room, _NONE, np.int32)
@@ -49,7 +60,7 @@ def replay(blocks, offsets, lookups, tails, num_ids, capacity):
                 num_blank -= 1
                 slot = blank[num_blank]
             elif newer[room] == room:
-                break  # the request alone fills the cache: the rest of it passes by
+                break  # the request alone fills the cache: its remaining blocks are not cached
             else:
                 slot = newer[room]
                 newer[room] = newer[slot]
@@ -79,6 +90,15 @@ def replay(blocks, offsets, lookups, tails, num_ids, capacity):
 
 @njit(cache=True)
 def _forget(slot, holds, first_copy, last_copy, next_copy):
+    """Remove a slot from the list of its block's copies. All arrays are changed in place.
+
+    Args:
+        slot: int. The slot, which holds a block.
+        holds: int32, shape (num_slots,). The block id in each slot, or -1.
+        first_copy: int32, shape (num_ids,). The slot of each block's oldest copy, or -1.
+        last_copy: int32, shape (num_ids,). The slot of its newest copy, or -1.
+        next_copy: int32, shape (num_slots,). The slot of the next newer copy of the same block, or -1.
+    """
     block = holds[slot]
     before = _NONE
     at = first_copy[block]

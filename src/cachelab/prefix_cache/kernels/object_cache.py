@@ -1,4 +1,4 @@
-"""Caches that know no prefixes: what tools for single objects simulate, for comparison with published numbers."""
+"""Caches of single objects, without prefixes. Other tools simulate these; published results are compared with them."""
 
 import numpy as np
 from numba import njit
@@ -8,15 +8,24 @@ _NONE = -1
 
 @njit(cache=True)
 def object_cache(blocks, offsets, num_ids, capacity, by_use):
-    """Leading blocks hit of each request in a cache of single blocks, a request's put in first to last.
+    """The leading hit blocks of each request in a cache of single blocks.
 
-    With `by_use` a hit makes a block the most recent (least recently used goes first), else blocks go in the order in
-    which they came (first in, first out). A request's blocks are all looked up before any is put in.
+    All blocks of a request are looked up before the first is inserted. They are inserted from the first to the last.
+
+    Args:
+        blocks: int32, shape (num_accesses,). The block ids of all requests, each from 0 to num_ids - 1.
+        offsets: int64, shape (num_requests + 1,). Request i has blocks[offsets[i]:offsets[i + 1]].
+        num_ids: int. The number of block ids.
+        capacity: int. The size of the cache in blocks.
+        by_use: bool. True evicts the least recently used block (LRU), False the oldest one (FIFO).
+
+    Returns:
+        int64, shape (num_requests,): the hit blocks up to the first miss.
     """
     newer = np.full(num_ids + 1, num_ids, np.int32)
     older = np.full(num_ids + 1, num_ids, np.int32)
     inside = np.zeros(num_ids, np.uint8)
-    end = num_ids  # the sentinel: its `newer` goes next
+    end = num_ids  # the sentinel of the list: its `newer` is evicted next
     size = 0
     hits = np.zeros(len(offsets) - 1, np.int64)
     for i in range(len(hits)):

@@ -1,4 +1,4 @@
-"""How much of each sequence some earlier one begins with, to the token."""
+"""The longest prefix of each sequence that an earlier sequence also starts with, token by token."""
 
 import numpy as np
 from numba import njit
@@ -7,11 +7,20 @@ _NONE = -1
 
 
 @njit(cache=True)
-def longest_known(tokens, starts, lengths, asks):
-    """Tokens that each sequence that asks shares, from its start, with any sequence before it; 0 for the others.
+def longest_known(tokens, starts, lengths, asked):
+    """The length of each sequence's longest prefix that an earlier sequence also starts with.
 
-    A radix tree: an edge is a piece of `tokens`, a node's children differ in their first token and are found by it in
-    a hash table. A sequence adds one leaf and splits at most one edge.
+    The sequences are kept in a radix tree. An edge is a slice of `tokens`. The children of a node differ in their first
+    token, by which a hash table finds them. A sequence adds at most one leaf and splits at most one edge.
+
+    Args:
+        tokens: int32, shape (num_tokens,). All sequences.
+        starts: int64, shape (num_sequences,). Where each sequence starts in `tokens`.
+        lengths: int64, shape (num_sequences,). The length of each sequence in tokens.
+        asked: bool, shape (num_sequences,). Whether the result is needed for the sequence.
+
+    Returns:
+        int64, shape (num_sequences,): the length in tokens; 0 where it is not asked for.
     """
     room = 2 * len(starts) + 2
     edge_start = np.zeros(room, np.int64)
@@ -43,8 +52,8 @@ def longest_known(tokens, starts, lengths, asks):
                 node = child
                 continue
             if at == end:
-                break  # ends inside an edge: nothing new
-            # the upper part of the edge becomes a node of its own, in the child's place
+                break  # the sequence ends within an edge: it adds nothing
+            # the edge's first part becomes a new node, which takes the child's place
             middle = num_nodes
             edge_start[middle], edge_length[middle], parents[middle] = start, same, node
             table[slot] = middle
@@ -56,14 +65,26 @@ def longest_known(tokens, starts, lengths, asks):
             table[_find(table, parents, edge_start, tokens, middle, tokens[at])] = leaf
             num_nodes += 1
             break
-        if asks[i]:
+        if asked[i]:
             known[i] = at - starts[i]
     return known
 
 
 @njit(cache=True)
 def _find(table, parents, edge_start, tokens, parent, token):
-    """The slot of a child, or the free one where it would be."""
+    """The slot of a node's child in the hash table, or the free slot where it belongs.
+
+    Args:
+        table: int64, shape (a power of two,). The child in each slot, or -1.
+        parents: int64, shape (num_nodes,). The parent of each node.
+        edge_start: int64, shape (num_nodes,). Where the edge to each node starts in `tokens`.
+        tokens: int32, shape (num_tokens,). All sequences.
+        parent: int. The node.
+        token: int. The first token of the edge to the child.
+
+    Returns:
+        int: an index into `table`.
+    """
     h = (np.uint64(parent) * np.uint64(0x9E3779B97F4A7C15)) ^ (np.uint64(token) * np.uint64(0xC2B2AE3D27D4EB4F))
     h = (h ^ (h >> np.uint64(31))) * np.uint64(0xBF58476D1CE4E5B9)
     mask = len(table) - 1

@@ -1,4 +1,4 @@
-"""Where each block of a workload was used last, run by run: neighbours that one earlier request used last."""
+"""Reuse distances of the blocks of a workload, in runs of neighbouring blocks that one earlier request used last."""
 
 import numpy as np
 from numba import njit
@@ -6,7 +6,16 @@ from numba import njit
 
 @njit(cache=True)
 def known_blocks(blocks, offsets, num_ids):
-    """Leading blocks of each request that an earlier request has too."""
+    """The leading blocks of each request that earlier requests also have.
+
+    Args:
+        blocks: int32, shape (num_accesses,). The block ids of all requests, each from 0 to num_ids - 1.
+        offsets: int64, shape (num_requests + 1,). Request i has blocks[offsets[i]:offsets[i + 1]].
+        num_ids: int. The number of block ids.
+
+    Returns:
+        int64, shape (num_requests,): the blocks up to the first unknown one.
+    """
     seen = np.zeros(num_ids, np.uint8)
     known = np.zeros(len(offsets) - 1, np.int64)
     for i in range(len(known)):
@@ -21,6 +30,7 @@ def known_blocks(blocks, offsets, num_ids):
 
 @njit(cache=True, inline="always")
 def _add(tree, at, amount):
+    """Add `amount` (int) at place `at` (int) of a Fenwick tree (int64, shape (num_places + 1,)), in place."""
     at += 1
     while at < len(tree):
         tree[at] += amount
@@ -29,7 +39,7 @@ def _add(tree, at, amount):
 
 @njit(cache=True, inline="always")
 def _sum_below(tree, at):
-    """The sum over all places below `at`."""
+    """The sum (int) over all places below `at` (int) of a Fenwick tree (int64, shape (num_places + 1,))."""
     total = np.int64(0)
     while at > 0:
         total += tree[at]
@@ -38,15 +48,25 @@ def _sum_below(tree, at):
 
 
 @njit(cache=True)
-def runs(blocks, offsets, lookups, tails, num_ids):
-    """Runs of the blocks that each request looks up and that were used before: (rows, number of copies).
+def reuse_runs(blocks, offsets, lookups, tails, num_ids):
+    """The reuse runs of a workload: neighbouring blocks that a request looks up and one earlier request used last.
 
-    A row is (request, previous request, distance of the first block, number of blocks); the next block's distance is
-    one more. Distance d: the block is in a cache of d blocks and more. A copy is a block that a request computes though
-    an earlier one left it; with none of them the distances are exact for every size.
+    Using a block also uses its ancestors. The blocks of a request that no later request has used are therefore the last
+    ones of its prompt and reply, and one Fenwick tree over the requests that counts these blocks gives all distances.
 
-    A request's blocks that no later one has used are the deepest of its path, since a use of a block is one of its
-    ancestors too: a tree over requests that counts these suffices.
+    Args:
+        blocks: int32, shape (num_accesses,). The block ids of all requests, each from 0 to num_ids - 1.
+        offsets: int64, shape (num_requests + 1,). Request i has blocks[offsets[i]:offsets[i + 1]].
+        lookups: int64, shape (num_requests,). How many of its first blocks the request looks up.
+        tails: int64, shape (num_requests,). The blank slots that the request holds while it runs.
+        num_ids: int. The number of block ids.
+
+    Returns:
+        rows: int64, shape (num_runs, 4). One row per run: the request, the request that used the blocks last, the reuse
+            distance of the first block, the number of blocks. Each further block's distance is one more. A block with
+            distance d is hit in every cache of d or more blocks.
+        copies: int. The blocks that were computed although an earlier request had left them. The distances are exact
+            for every cache size only if this is 0.
     """
     num_requests = len(lookups)
     tree = np.zeros(num_requests + 1, np.int64)
@@ -58,21 +78,21 @@ def runs(blocks, offsets, lookups, tails, num_ids):
     for i in range(num_requests):
         begin, end = offsets[i], offsets[i + 1]
         looked_up = begin + lookups[i]
-        # The request before held its blank slot while it ran: what it pushed out by that is gone.
+        # The blank slot that the previous request held while it ran also displaced a block.
         held = tails[i - 1] if i else 0
         at = begin
         while at < end:
             previous = last[blocks[at]]
             last[blocks[at]] = i
             if previous < 0 and at < looked_up:
-                looked_up = at  # a block never used before ends what can be found
+                looked_up = at  # nothing is hit after a block that was never used
             length = 1
             if previous >= 0:
                 stop = looked_up if at < looked_up else end
                 while at + length < stop and last[blocks[at + length]] == previous:
                     last[blocks[at + length]] = i
                     length += 1
-                # The blocks of this path that are taken already were more recent, and still are.
+                # The preceding blocks of this request are more recent: they count as well.
                 above = active - _sum_below(tree, previous + 1) + (at - begin)
                 if at < looked_up:
                     if num_rows == len(rows):
@@ -95,15 +115,29 @@ def runs(blocks, offsets, lookups, tails, num_ids):
 
 
 @njit(cache=True)
-def runs_between(blocks, offsets, lookups, tails, num_ids, low, high):
-    """The same with copies, exact for sizes from `low` up to but not including `high`: (rows, where to split).
+def reuse_runs_between(blocks, offsets, lookups, tails, num_ids, low, high):
+    """The reuse runs of a workload with copies of blocks, exact for cache sizes from `low` to `high` - 1.
 
-    A block may lie in the cache more than once; of the copies that are there, the one longest there is used and the
-    others grow old. Where that depends on the size, the answer is the size at which to split instead (0: nowhere).
+    A cache can hold several copies of a block. A lookup uses the oldest copy in the cache; the others age. Where the
+    copy depends on the size within the range, no runs are returned but a size at which to split the range.
+
+    Args:
+        blocks: int32, shape (num_accesses,). The block ids of all requests, each from 0 to num_ids - 1.
+        offsets: int64, shape (num_requests + 1,). Request i has blocks[offsets[i]:offsets[i + 1]].
+        lookups: int64, shape (num_requests,). How many of its first blocks the request looks up.
+        tails: int64, shape (num_requests,). The blank slots that the request holds while it runs.
+        num_ids: int. The number of block ids.
+        low: int. The smallest cache size of the range, in blocks.
+        high: int. The end of the range, in blocks; not part of it.
+
+    Returns:
+        rows: int64, shape (num_runs, 4). As in reuse_runs, one block per row and without the previous request (-1).
+            Shape (0, 4) if the range must be split.
+        split: int. The size at which to split the range; 0 if the rows hold for all of it.
     """
     total = offsets[-1]
     tree = np.zeros(total + 1, np.int64)
-    # copies of a block, longest there first; a copy's place in the line of use is its node's
+    # the copies of each block, the oldest first; place[node] is when the copy was last used
     first = np.full(num_ids, -1, np.int64)
     final = np.full(num_ids, -1, np.int64)
     following = np.full(total, -1, np.int64)
@@ -134,7 +168,7 @@ def runs_between(blocks, offsets, lookups, tails, num_ids, low, high):
                     pick = node
                 elif distance < high:
                     return rows[:0].copy(), distance
-                else:  # gone at every size in question
+                else:  # evicted at every size of the range
                     _add(tree, place[node], -1)
                     active -= 1
                     if before < 0:
