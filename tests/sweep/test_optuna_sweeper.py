@@ -14,7 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from cachelab.cli import config_dir
+from cachelab.composition import config_dir
 from cachelab.errors import ConfigError
 from cachelab.job_digest import digest_of_search, digest_of_sweep
 from cachelab.objective import Outcome, Score, Scores, score_of_nothing, violations
