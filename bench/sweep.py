@@ -63,8 +63,8 @@ def instrument() -> None:
     """Put a clock around each stage of a trial."""
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  its import belongs to the start, not to a stage
 
-    import cachelab.cli
     import cachelab.engine.sim
+    import cachelab.job
     import cachelab.pipeline
     import cachelab.report.artifacts
     from cachelab.dataset.cached_dataset import CachedDataset
@@ -73,8 +73,8 @@ def instrument() -> None:
     from cachelab.tracking.mlflow.tracking import MlflowTracking
     from cachelab.tracking.offline import FallbackRun
 
-    clock(cachelab.cli, "run_job", "whole trial")
-    clock(cachelab.cli, "known_job", "  known before? (digest, store)")
+    clock(cachelab.job, "run_job", "whole trial")
+    clock(cachelab.job, "known_job", "  known before? (digest, store)")
     clock(CachedDataset, "load", "  dataset")
     clock(CachedTokenizer, "__call__", "  tokenizer")
     clock(cachelab.pipeline, "prepare", "  filter, trace, order (and both)")

@@ -9,7 +9,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 from cachelab.build import build_metrics, build_part, build_parts, build_root
-from cachelab.cli import config_dir
+from cachelab.composition import config_dir
 from cachelab.errors import ConfigError
 from cachelab.overview import description
 

@@ -15,8 +15,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
 from omegaconf import OmegaConf
 
+from cachelab.arguments import hydra_arguments
 from cachelab.build import build_root
-from cachelab.cli import config_dir, open_dictionaries, quoted_baseline
+from cachelab.composition import config_dir
 from cachelab.objective import bound_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,7 +71,7 @@ def split(command: str) -> list[str]:
 
 
 def overrides_of(words: Sequence[str]) -> list[str]:
-    left, overrides = iter(open_dictionaries(quoted_baseline(words))), []
+    left, overrides = iter(hydra_arguments(words)), []
     for word in left:
         if word.startswith("--"):
             for _ in range(FLAGS[word]):

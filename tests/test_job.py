@@ -4,15 +4,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from omegaconf import OmegaConf
-
 from cachelab import job
 from cachelab.build import build_root
-from cachelab.cli import config_dir
-from cachelab.config import Root
+from cachelab.composition import composed
 from cachelab.tracking.base import FinishedRun
 from cachelab.tracking.description import RunDescription
 from cachelab.tracking.none import NoTracking
@@ -32,24 +26,14 @@ class Finished(NoTracking):
         return FinishedRun("run", self.values)  # type: ignore[attr-defined]
 
 
-def root_of(*overrides: str) -> Root:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(config_dir())):
-        plain: Any = OmegaConf.to_container(compose("config", overrides=list(overrides)), resolve=True)
-    return build_root(plain)
-
-
-def known(folder: Path, values: dict[str, float], *overrides: str) -> Any:
-    root = root_of("experiment=tune_filter", *overrides)
-    _, found = job.known_job(root, Finished(values), described(folder, "parent"))
+def known(folder: Path, values: dict[str, float], *overrides: str, searching: bool) -> Any:
+    root = build_root(composed(["experiment=tune_filter", *overrides]).config)
+    _, found = job.known_job(root, Finished(values), described(folder, "parent"), searching=searching)
     return found
 
 
-def test_known_job_whose_filter_kept_nothing_is_infeasible_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(job, "searching", lambda: True)
-    found = known(tmp_path, NOTHING)
+def test_known_job_whose_filter_kept_nothing_is_infeasible_again(tmp_path: Path) -> None:
+    found = known(tmp_path, NOTHING, searching=True)
     assert math.isnan(found[0])  # the hit rate
     assert found[1] == 0.0
     assert found.outcome.nothing_kept is not None
@@ -57,16 +41,13 @@ def test_known_job_whose_filter_kept_nothing_is_infeasible_again(
     assert found.outcome.violations == {"requests/completed": 50.0}
 
 
-def test_known_job_that_kept_nothing_is_run_by_a_grid_which_has_no_use_for_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(job, "searching", lambda: False)
-    assert known(tmp_path, NOTHING) is None
+def test_known_job_that_kept_nothing_is_run_by_a_grid_which_has_no_use_for_it(tmp_path: Path) -> None:
+    assert known(tmp_path, NOTHING, searching=False) is None
 
 
-def test_known_job_without_its_objective_is_kept_by_a_grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job, "searching", lambda: False)
-    assert known(tmp_path, SOUND) == 0.5  # of two objectives, the one that it has
-    assert known(tmp_path, SOUND, "objective=[hit_rate/first_prefill]") == ()
-    without = known(tmp_path, SOUND, "++objective_constraints={hit_rate/first_prefill: '>= 0.5'}")
+def test_known_job_without_its_objective_is_kept_by_a_grid(tmp_path: Path) -> None:
+    assert known(tmp_path, SOUND, searching=False) == 0.5  # of two objectives, the one that it has
+    assert known(tmp_path, SOUND, "objective=[hit_rate/first_prefill]", searching=False) == ()
+    constraint = "++objective_constraints={hit_rate/first_prefill: '>= 0.5'}"
+    without = known(tmp_path, SOUND, constraint, searching=False)
     assert without.outcome.violations == {"requests/completed": -10.0}

@@ -12,7 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from cachelab import used_settings as used
-from cachelab.cli import config_dir
+from cachelab.composition import config_dir
 from cachelab.request import Request
 from cachelab.tokens import BlockTokens
 from cachelab.used_settings import runs_vllm, used_settings

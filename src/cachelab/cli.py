@@ -1,39 +1,28 @@
-"""The command line: composes the config, hands it to a job, says in one line what went wrong."""
+"""The command line: hands the composed config to a job, prints what came of it, reports an error in one line."""
 
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from cachelab.composition import config_dir
 from cachelab.error_format import RUN_FAILED, exit_code, format_error, leave
 from cachelab.errors import ConfigError
 from cachelab.interrupt import check, default_signals, hold_signals, raise_on_signals, received
 from cachelab.output import Output
-from cachelab.secret import hide, without_secrets
+from cachelab.secret import without_secrets
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from cachelab.job import EndedJob
     from cachelab.objective import Score, Scores
-
-_OF_ANY_KEYS = tuple(
-    f"{key}={{" for key in ("objective_constraints", "tracking.tags", "engine.args", "engine.real.args")
-)
-
-
-def config_dir() -> Path:
-    """The config folder: beside the package in a wheel, at the top of the repository in a checkout."""
-    package = Path(__file__).resolve().parent
-    installed = package / "conf"
-    return installed if installed.is_dir() else package.parents[1] / "conf"
 
 
 def main() -> None:
-    """Entry point of `cachelab` and `python -m cachelab`.
+    """Run `cachelab` or `python -m cachelab`.
 
     Any error is one line on stderr. Exit codes: 0 done, 1 the run failed, 2 wrong usage or config, 128 + N signal N.
     """
@@ -60,24 +49,30 @@ def main() -> None:
 
 
 def start() -> None:
-    """What the command line asks for."""
-    if len(sys.argv) == 1:
+    """Do what the command line asks for."""
+    arguments = sys.argv[1:]
+    if not arguments:
         from cachelab.overview import show
 
-        show(config_dir())
-        return
+        return show(config_dir())
+    if arguments[0] == "compare":
+        from cachelab.compare_command import compare_command
+
+        return compare_command(arguments[1:])
     import hydra
     from hydra.core.plugins import Plugins
 
+    from cachelab.arguments import asks_for_version, hydra_arguments
     from cachelab.sweep.optuna_sweeper import OptunaSweeper
     from cachelab.trust import NAMED_BY_HYDRA
 
+    if asks_for_version(arguments):
+        return print(versions_line())
     Plugins.instance().register(OptunaSweeper)
-    # Hydra then raises instead of printing its own account of an error, which takes many lines.
+    # With this Hydra raises its errors. Otherwise it prints them, in many lines.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    logging.raiseExceptions = False  # a log file on a full disk: the error that ends the run says it in one line
-    sys.argv[1:] = hide(open_dictionaries(quoted_baseline(sys.argv[1:])))
-    _refuse_arguments(sys.argv[1:])
+    logging.raiseExceptions = False  # a log file on a full disk: the error that ends the run reports it in one line
+    sys.argv[1:] = hydra_arguments(arguments)
     run = hydra.main(config_path=str(config_dir()), config_name="config", execution_whitelist=list(NAMED_BY_HYDRA))
     run(task)()
 
@@ -90,89 +85,82 @@ def end(output: Output, code: str | int | None) -> NoReturn:
         code = signal.exit_code
     if output.error is not None and not code:
         code = (
-            f"cachelab: standard output could not be written ({output.error.strerror}): what was run is not affected, "
-            "its files and its tracked run hold everything"
+            f"cachelab: standard output could not be written ({output.error.strerror}): the run is not affected, "
+            "its files and its tracked run are complete"
         )
     sys.exit(code)
 
 
-def _refuse_arguments(arguments: Sequence[str]) -> None:
-    """Refuse what Hydra would take, or explain badly. Raises ConfigError.
+def versions_line() -> str:
+    """The versions that decide a run's numbers: cachelab's own and vLLM's."""
+    import cachelab
+    from cachelab.engine.vllm.core import installed_vllm
 
-    A primary config that somebody else wrote may add packages to Hydra's search path, which imports them.
-    """
-    from hydra._internal.utils import get_args_parser
-
-    given, _ = get_args_parser().parse_known_args(arguments)
-    for name, value in (("--config-path", given.config_path), ("--config-name", given.config_name)):
-        if value is not None:
-            raise ConfigError(f"{name}: cachelab always starts from its own config: add a folder with --config-dir")
-    for argument in arguments:
-        group, _, option = argument.partition("=")
-        if option == "null" and (config_dir() / group).is_dir() and "." not in group:
-            raise ConfigError(f"{argument}: this names no option: choose one ({group}=OPTION), or leave it out")
-
-
-def _show_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """The whole trace, which HYDRA_FULL_ERROR=1 asks for, without passwords."""
-    sys.stderr.write(without_secrets("".join(traceback.format_exception(kind, error, trace))))
+    vllm = installed_vllm()
+    return f"cachelab {cachelab.__version__} ({f'vLLM {vllm}' if vllm else 'vLLM is not installed'})"
 
 
 def task(config: "DictConfig") -> "Score | Scores | None":
-    """One job: run it, track it, report it. Returns the objective(s).
+    """Run, track and report one job. Returns its objectives.
 
-    A job on its own ends the process with one line; in a sweep the error goes to Hydra, which runs the other jobs.
+    A job on its own ends the process with one line. In a sweep the error goes to Hydra, which runs the other jobs.
     """
     from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
     from omegaconf import OmegaConf
 
     from cachelab.job import leave_record, run_job, sync
+    from cachelab.job_context import JobContext
     from cachelab.trust import refuse_what_a_file_decides
 
-    check()  # a signal that got lost in one job must not let the next one run
-    alone = HydraConfig.get().mode == RunMode.RUN
-    plain: Any = OmegaConf.to_container(config)
+    logging.captureWarnings(True)  # warnings of libraries go to the log
+    check()  # a signal that one job lost must not let the next one run
     hydra_node: Any = HydraConfig.get()
+    context = JobContext.of(hydra_node)
+    alone = context.sweep is None
+    unresolved: Any = OmegaConf.to_container(config)
     try:
-        refuse_what_a_file_decides(plain, hydra_node)
+        refuse_what_a_file_decides(unresolved, hydra_node)
     except ConfigError as error:
         if alone:
             leave(error)
-        raise  # without a record: what is set now is not trusted, and making one runs git
+        raise  # without a record: the config is not trusted, and making a record runs git
     try:
         if config.sync is not None:
-            sync(config)
+            plain: Any = OmegaConf.to_container(config, resolve=True)
+            sync(plain)
             return None
-        value = run_job(config)
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        job = run_job(plain, context)
+        print_job_end(job)
     except Exception as error:
         if alone:
             leave(error)
-        leave_record(config, error)
+        leave_record(unresolved, context, error)
         raise
-    if alone and value.outcome.untracked is not None:
+    if alone and job.score.outcome.untracked is not None:
         from cachelab.tracking.offline import sync_command
 
-        job = HydraConfig.get()
-        command = sync_command(Path(job.runtime.output_dir), job.overrides.task)
+        command = sync_command(context.output_dir, context.overrides)
         print(f"cachelab: the run could not be tracked; nothing is lost: {command}", file=sys.stderr)
         raise SystemExit(RUN_FAILED)
-    return value
+    return job.score
 
 
-def quoted_baseline(arguments: Sequence[str]) -> list[str]:
-    """The arguments with comparison.baseline=trace=single_turn in the quotes that Hydra's grammar wants."""
-    start = "comparison.baseline="
-    return [
-        f"{start}'{argument.removeprefix(start)}'"
-        if argument.startswith(start)
-        and argument.removeprefix(start)[:1] not in ("'", '"', "")
-        and argument != f"{start}null"
-        else argument
-        for argument in arguments
-    ]
+def print_job_end(job: "EndedJob") -> None:
+    """Print the summary of a job on its own, or one line for a job of a sweep."""
+    from cachelab.report.console import print_infeasible, print_job, print_reused, print_summary
+
+    outcome, description = job.score.outcome, job.description
+    if outcome.reused:
+        print_reused(description, str(outcome.run_id))
+    elif outcome.nothing_kept is not None:
+        print_infeasible(description, outcome.nothing_kept)
+    elif job.result is not None and description.sweep is not None:
+        print_job(job.result, description)
+    elif job.result is not None:
+        print_summary(job.result, description, job.where_to_look)
 
 
-def open_dictionaries(arguments: Sequence[str]) -> list[str]:
-    """The arguments with ++ in front of a dictionary for a setting that takes any keys: Hydra adds none without."""
-    return [f"++{argument}" if argument.startswith(_OF_ANY_KEYS) else argument for argument in arguments]
+def _show_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print the whole trace, which HYDRA_FULL_ERROR=1 asks for, with passwords masked."""
+    sys.stderr.write(without_secrets("".join(traceback.format_exception(kind, error, trace))))

@@ -12,7 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from cachelab.build import build_metrics, build_part, build_root
-from cachelab.cli import config_dir
+from cachelab.composition import config_dir
 from cachelab.error_format import WRONG_USAGE, exit_code, format_error
 from cachelab.errors import CachelabError
 from cachelab.objective import bound_of, known_objectives
