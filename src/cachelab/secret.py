@@ -10,7 +10,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from cachelab.errors import ConfigError
@@ -96,10 +96,8 @@ def hide_in_config(config: "DictConfig") -> list[str]:
     return overrides
 
 
-def _leaves(
-    node: "DictConfig | ListConfig", path: tuple[str, ...]
-) -> "Iterator[tuple[tuple[str, ...], DictConfig | ListConfig, str | int]]":
-    """Each string of the config as (path, container, key), interpolations left out: those stay as they are written."""
+def _leaves(node: "DictConfig | ListConfig", path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any, str | int]]:
+    """Each string of the config as (path, the DictConfig or ListConfig that holds it, key there), interpolations left out: those stay as they are written."""
     from omegaconf import DictConfig, ListConfig, OmegaConf
 
     keys = list(node) if isinstance(node, DictConfig) else list(range(len(node)))
