@@ -97,7 +97,7 @@ def hide_in_config(config: "DictConfig") -> list[str]:
 
 
 def _leaves(node: "DictConfig | ListConfig", path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any, str | int]]:
-    """Each string of the config as (path, the DictConfig or ListConfig that holds it, key there), interpolations left out: those stay as they are written."""
+    """Each string of the config as (path, the container that holds it, key there); interpolations stay as written."""
     from omegaconf import DictConfig, ListConfig, OmegaConf
 
     keys = list(node) if isinstance(node, DictConfig) else list(range(len(node)))
