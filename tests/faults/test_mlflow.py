@@ -255,7 +255,7 @@ def check_no_password(*folders: Path) -> None:
     seen = 0
     for folder in folders:
         for path in folder.rglob("*"):
-            if path.is_file():
+            if path.is_file() and path.name != "server.log":  # a server logs the addresses that it is asked for
                 seen += 1
                 assert not [form for form in forms if form in path.read_bytes()], path
     assert seen > 20

@@ -1,6 +1,7 @@
 """A job whose store goes away: it goes on, leaves everything in its folder, and is logged from there later."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import QuotedString
 
 from cachelab.dataset.base import LoadedDataset
 from cachelab.errors import EngineError, TrackingError
@@ -15,7 +18,7 @@ from cachelab.metrics.base import Numbers
 from cachelab.tracking.base import FinishedRun
 from cachelab.tracking.description import RunDescription
 from cachelab.tracking.job_record import FILE, JobRecord, records
-from cachelab.tracking.kept import KeptRun
+from cachelab.tracking.kept import KeptRun, sync_command
 from cachelab.tracking.local_jobs import local_jobs
 from cachelab.tracking.mlflow import MlflowTracking
 from cachelab.tracking.mlflow_store import MlflowStore
@@ -148,6 +151,15 @@ def test_sync_logs_what_the_store_missed(tracking: MlflowTracking, store: Mlflow
 def test_sync_of_a_folder_without_jobs_says_so(tracking: MlflowTracking, tmp_path: Path) -> None:
     with pytest.raises(TrackingError, match=r"sync=.*result\.json"):
         list(sync_folder(tracking, tmp_path))
+
+
+@pytest.mark.parametrize("name", ["plain-1.2", "a b", "{x}", "it's", "a=b,c", "back\\slash", "größe"])
+def test_sync_command_is_read_back_by_shell_and_hydra(name: str) -> None:
+    overrides = ["order=by_turn", "tracking.uri='http://me:***@h'", "tracking.experiment=e"]
+    *_, given, uri, experiment = shlex.split(sync_command(Path("/tmp") / name, overrides))
+    value = OverridesParser.create().parse_override(given).value()
+    assert (value.text if isinstance(value, QuotedString) else value) == f"/tmp/{name}"
+    assert [uri, experiment] == overrides[1:]
 
 
 def test_read_of_a_broken_record_names_the_file(tmp_path: Path) -> None:
