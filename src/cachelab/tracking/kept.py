@@ -14,6 +14,7 @@ from cachelab.complaint import complaint
 from cachelab.dataset.base import LoadedDataset
 from cachelab.errors import TrackingError
 from cachelab.metrics.base import Numbers
+from cachelab.override import quoted
 from cachelab.tracking.base import TrackedRun, Tracking
 from cachelab.tracking.description import RunDescription
 from cachelab.tracking.job_record import JobRecord
@@ -139,8 +140,8 @@ def sync_command(folder: Path, overrides: Sequence[str]) -> str:
     """The command that logs what a folder holds to the store that the overrides of its run name."""
     store = [override for override in overrides if override.lstrip("+").startswith("tracking.")]
     text = str(folder)
-    if re.search(r"[^\w./@%+~-]", text):  # Hydra takes other characters in quotes only
-        text = "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    if re.search(r"[^A-Za-z0-9_./@%+~-]", text):  # Hydra takes other characters in quotes only
+        text = quoted(text)
     return shlex.join(["python", "-m", "cachelab", f"sync={text}", *store])
 
 

@@ -12,6 +12,7 @@ from hydra.experimental.callback import Callback
 
 from cachelab.complaint import complaint
 from cachelab.errors import CachelabError, TrackingError
+from cachelab.override import quoted
 from cachelab.tracking.sweep_description import describe_sweep, sweep_name, swept_keys
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class SweepCallback(Callback):
         with read_write(config.hydra):
             # These overrides are what each job is composed of again, in whatever process or machine it runs.
             config.hydra.overrides.hydra.extend(
-                [f"+hydra.job.env_set.{key}='{_quoted(value)}'" for key, value in passed.items()]
+                [f"+hydra.job.env_set.{key}={quoted(value)}" for key, value in passed.items()]
             )
 
     def _open(self, tracking: "MlflowTracking", config: "DictConfig") -> dict[str, str]:
@@ -219,10 +220,6 @@ def _status(report: "SweepReport | None", error: BaseException | None) -> str:
     if error is not None or report is None or (report.study is None and not all(job.finished for job in report.jobs)):
         return "FAILED"
     return "FINISHED"
-
-
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("'", "\\'")
 
 
 def _or_exit(what: Callable[[], None]) -> None:
