@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from cachelab.errors import ConfigError
+from cachelab.override import quoted
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -77,7 +78,7 @@ def _hidden(argument: str) -> str:
     if not isinstance(plain, str):
         raise ConfigError(f"{named}: an address with a password must be the whole value of its key, and the only one")
     _keep(plain)
-    return f"{key}='{_quoted(masked(plain, is_address=is_address))}'"
+    return f"{key}={quoted(masked(plain, is_address=is_address))}"
 
 
 def hide_in_config(config: "DictConfig") -> list[str]:
@@ -92,7 +93,7 @@ def hide_in_config(config: "DictConfig") -> list[str]:
             with read_write(node):
                 node[key] = masked(node[key], is_address=is_address)
             if not any(part.isdigit() for part in path):  # Hydra cannot override one item of a list
-                overrides.append(f"{'.'.join(path)}='{_quoted(node[key])}'")
+                overrides.append(f"{'.'.join(path)}={quoted(node[key])}")
     return overrides
 
 
@@ -157,7 +158,3 @@ def _forms(secret: str) -> set[str]:
     forms = raws | {quote(raw, safe=safe) for raw in raws for safe in ("", "/")} | {quote_plus(raw) for raw in raws}
     forms |= {re.sub("%[0-9A-F]{2}", lambda code: code[0].lower(), form) for form in forms}
     return {form for form in forms if len(form) >= _SHORTEST}
-
-
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("'", "\\'")

@@ -23,7 +23,7 @@ from faults.ledger import record
 
 RUN = ("experiment=multi_turn", "engine=replay", "artifacts=[requests]")
 REQUESTS = 20  # that such a run sends at least
-LIMIT_S = 45.0  # 30 s for the store, the rest for the run on a busy machine
+LIMIT_S = 75.0  # 30 s for the store (test_silent_store.py holds it to that), the rest for a run on a busy machine
 NUMBERS = "select key, step, value from metrics where run_uuid = ?"
 
 

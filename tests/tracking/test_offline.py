@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import QuotedString
 
 from cachelab.dataset.base import LoadedDataset
 from cachelab.errors import EngineError, StorageError, TrackingError
@@ -29,7 +32,7 @@ from cachelab.tracking.mlflow.run import MlflowRun
 from cachelab.tracking.mlflow.store import PROCESS, MlflowStore
 from cachelab.tracking.mlflow.tracking import MlflowTracking
 from cachelab.tracking.none import NoTracking
-from cachelab.tracking.offline import FallbackRun
+from cachelab.tracking.offline import FallbackRun, sync_command
 from cachelab.tracking.process import Process
 from jobs import described
 
@@ -159,6 +162,15 @@ def test_sync_logs_what_the_store_missed(tracking: MlflowTracking, store: Mlflow
 def test_sync_of_a_folder_without_jobs_says_so(tracking: MlflowTracking, tmp_path: Path) -> None:
     with pytest.raises(TrackingError, match=r"sync=.*result\.json"):
         list(sync_folder(tracking, tmp_path))
+
+
+@pytest.mark.parametrize("name", ["plain-1.2", "a b", "{x}", "it's", "a=b,c", "back\\slash", "größe"])
+def test_sync_command_is_read_back_by_shell_and_hydra(name: str) -> None:
+    overrides = ["order=by_turn", "tracking.uri='http://me:***@h'", "tracking.experiment=e"]
+    *_, given, uri, experiment = shlex.split(sync_command(Path("/tmp") / name, overrides))
+    value = OverridesParser.create().parse_override(given).value()
+    assert (value.text if isinstance(value, QuotedString) else value) == f"/tmp/{name}"
+    assert [uri, experiment] == overrides[1:]
 
 
 def test_read_of_a_broken_record_names_the_file(tmp_path: Path) -> None:

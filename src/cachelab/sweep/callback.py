@@ -15,6 +15,7 @@ from cachelab.disk import no_room, writing
 from cachelab.error_format import format_error, leave
 from cachelab.errors import CachelabError, TrackingError
 from cachelab.interrupt import deferred
+from cachelab.override import quoted
 from cachelab.sweep.description import describe_sweep, sweep_name, swept_keys
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class SweepCallback(Callback):
         with read_write(config.hydra):
             # These overrides are what each job is composed of again, in whatever process or machine it runs.
             config.hydra.overrides.hydra.extend(
-                [f"+hydra.job.env_set.{key}='{_quoted(value)}'" for key, value in passed.items()]
+                [f"+hydra.job.env_set.{key}={quoted(value)}" for key, value in passed.items()]
             )
 
     def _open(self, tracking: "MlflowTracking", config: "DictConfig") -> dict[str, str]:
@@ -252,10 +253,6 @@ def _status(report: "SweepReport | None", error: BaseException | None) -> str:
     if error is not None or report is None or (report.study is None and not all(job.finished for job in report.jobs)):
         return "FAILED"
     return "FINISHED"
-
-
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("'", "\\'")
 
 
 def _or_exit(what: Callable[[], None]) -> None:

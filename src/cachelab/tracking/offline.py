@@ -1,6 +1,7 @@
 """A tracked run whose numbers are never lost: each job leaves its result.json, and outlives a store that goes away."""
 
 import logging
+import re
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from cachelab.error_format import format_error
 from cachelab.errors import StorageError, TrackingError
 from cachelab.interrupt import deferred, received
 from cachelab.metrics.base import Numbers
+from cachelab.override import quoted
 from cachelab.tracking.base import TrackedRun, Tracking
 from cachelab.tracking.description import RunDescription
 from cachelab.tracking.job_record import JobRecord
@@ -186,7 +188,10 @@ def failed_record(description: RunDescription, error: BaseException | None) -> J
 def sync_command(folder: Path, overrides: Sequence[str]) -> str:
     """The command that logs what a folder holds to the store that the overrides of its run name."""
     store = [override for override in overrides if override.lstrip("+").startswith("tracking.")]
-    return shlex.join(["python", "-m", "cachelab", f"sync={folder}", *store])
+    text = str(folder)
+    if re.search(r"[^A-Za-z0-9_./@%+~-]", text):  # Hydra takes other characters in quotes only
+        text = quoted(text)
+    return shlex.join(["python", "-m", "cachelab", f"sync={text}", *store])
 
 
 def _now_ms() -> int:

@@ -214,9 +214,16 @@ def _sqlite_file(uri: str) -> Path | None:
 
 
 def _silence() -> None:
-    """Keep MLflow's and alembic's chatter off the console; their warnings stay."""
+    """Let MLflow and alembic log as other libraries do: warnings to the run's log, which masks passwords.
+
+    MLflow has a handler of its own, which prints the traceback of each failed statement on the console.
+    """
     import mlflow  # noqa: F401  its import sets its own level
 
+    own = logging.getLogger("mlflow")
+    for handler in list(own.handlers):
+        own.removeHandler(handler)
+    own.propagate = True
     for name in ("mlflow", "alembic"):
         if not os.environ.get("MLFLOW_LOGGING_LEVEL"):
             logging.getLogger(name).setLevel(logging.WARNING)
