@@ -1,4 +1,4 @@
-"""What other tools take for the same trace; run by bench/replay.py with a Python that has them. Prints JSON.
+"""Measures other tools on the same trace and prints JSON. bench/replay.py runs it with a Python that has these tools.
 
 python peers.py kvcache-simulator|llmtrafficlens|libcachesim TRACE SIZES   (sizes in blocks of 512 tokens)
 """
@@ -16,7 +16,7 @@ BLOCK = 512
 
 
 def kvcache_simulator(trace: str, sizes: list[int]) -> dict[str, float]:
-    """Reading, its C++ core alone (from its own binary files), and its whole command."""
+    """Reading, its C++ core alone (from its own binary files), and its complete command."""
     from kvcache_sim import cpp_backend
     from kvcache_sim.trace import parse_trace_file
 
@@ -35,7 +35,7 @@ def kvcache_simulator(trace: str, sizes: list[int]) -> dict[str, float]:
         core_s = time.perf_counter() - start
     hits = {str(point["cacheBlocks"]): point["lru"]["hitRate"] for point in found["points"]}
     del data
-    # llama-3.1-8b in 16 bits takes 128 KiB a token: 64 MiB a block, so that budgets are the same blocks
+    # llama-3.1-8b in 16 bits has 128 KiB per token, 64 MiB per block: these budgets are the same numbers of blocks
     budgets = ",".join(str(size * BLOCK * 131072 / 2**30) for size in sizes)
     script = "from kvcache_sim.cli import main; raise SystemExit(main())"
     command = [sys.executable, "-c", script, "run", "--trace", trace, "--block-size", str(BLOCK)]
@@ -48,7 +48,7 @@ def kvcache_simulator(trace: str, sizes: list[int]) -> dict[str, float]:
 
 
 def llmtrafficlens(trace: str, sizes: list[int]) -> dict[str, float]:
-    """Its own curve, in Python."""
+    """Its curve, in Python."""
     from llmtrafficlens.adapters import read_hashed_jsonl
     from llmtrafficlens.metrics import capacity_curve
 
@@ -63,7 +63,7 @@ def llmtrafficlens(trace: str, sizes: list[int]) -> dict[str, float]:
 
 
 def libcachesim(trace: str, sizes: list[int]) -> dict[str, float]:
-    """Its LRU of single blocks, in C++, from a binary trace; it reads no JSON, which is not counted."""
+    """Its LRU of single blocks, in C++, from a binary trace. Reading the JSON is not measured."""
     import libcachesim as lcs
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,9 +1,9 @@
-"""What the replay costs: the whole LRU curve against other tools' twelve points, and the engine against engine=sim.
+"""Measures the replay: the whole LRU curve and other tools' twelve points, engine=replay and engine=sim.
 
     python bench/replay.py --trace MOONCAKE.jsonl [--sharegpt FILE] [--peers PYTHON] [--copies 50] [--rounds 5]
 
 `--peers` is a Python with kvcache-simulator, llmtrafficlens and libcachesim (default: this one). The trace is measured
-as it is and repeated with disjoint ids. Ratios of one run count; seconds are this machine's.
+once as it is, and once repeated with disjoint ids. Compare only ratios of one run: seconds depend on the machine.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def repeat(trace: Path, to: Path, copies: int) -> None:
-    """The trace again and again, each time with ids of its own."""
+    """Write the trace `copies` times, each time with different ids."""
     rows = [json.loads(line) for line in trace.read_text(encoding="utf-8").splitlines()]
     step = 1 + max(max(row["hash_ids"], default=0) for row in rows)
     with to.open("w", encoding="utf-8") as file:
@@ -71,7 +71,7 @@ def repeat(trace: Path, to: Path, copies: int) -> None:
 
 
 def curve(trace: Path, copies: int, options: argparse.Namespace) -> dict[str, float]:
-    """One table: our whole curve, then each peer's twelve points."""
+    """Print one table: our whole curve, then each peer's twelve points. Returns our median seconds."""
     sizes = ",".join(map(str, SIZES))
     command = [sys.executable, "-c", OWN, str(trace), sizes, str(options.trace), str(options.rounds)]
     own = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
@@ -85,7 +85,7 @@ def curve(trace: Path, copies: int, options: argparse.Namespace) -> dict[str, fl
     )
     for peer in ("kvcache-simulator", "llmtrafficlens", "libcachesim"):
         if copies > 2 and peer != "kvcache-simulator":
-            print(f"{peer:28} left out: it takes {copies} times as long, that is minutes")
+            print(f"{peer:28} skipped: it takes {copies} times as long, which is minutes")
             continue
         script = Path(__file__).with_name("peers.py")
         done = subprocess.run([options.peers, str(script), peer, str(trace), sizes], capture_output=True, text=True)
@@ -101,7 +101,7 @@ def curve(trace: Path, copies: int, options: argparse.Namespace) -> dict[str, fl
         print(f"{peer:28}{shown}   {ratios[0]:.0f} x, {ratios[1]:.0f} x, {found['peak_mb'] / own['peak_mb']:.1f} x")
         if "hits" in found:
             apart = max(abs(own["hits"][size] - rate) for size, rate in found["hits"].items() if rate)
-            print(f"{'':28}hit rates at its sizes differ from ours by at most {apart:.1e}")
+            print(f"{'':28}its hit rates differ from ours by at most {apart:.1e}")
     return median
 
 
@@ -130,7 +130,7 @@ def engines(sharegpt: Path | None, rounds: int) -> None:
         a != b for a, b in zip(*(engine.run(schedule, lambda n: None).records for engine in pair), strict=True)
     )
     replay_s, sim_s = [], []
-    for _ in range(rounds):  # in turns, so that both meet the same machine
+    for _ in range(rounds):  # alternately, so that both run under the same load
         replay_s.append(seconds(lambda: pair[0].run(schedule, lambda n: None)))
         sim_s.append(seconds(lambda: pair[1].run(schedule, lambda n: None)))
     rates = [len(schedule) / statistics.median(times) for times in (replay_s, sim_s)]
@@ -141,7 +141,7 @@ def engines(sharegpt: Path | None, rounds: int) -> None:
 
 
 def trials(sharegpt: Path | None, number: int = 100) -> None:
-    """A hundred Optuna trials over the filter's limits, each measured; the conversations are tokenised once."""
+    """Measure 100 Optuna trials over the filter's limits. The conversations are tokenised once."""
     import optuna
 
     from cachelab.engine.replay import ReplayEngine
@@ -173,7 +173,7 @@ def trials(sharegpt: Path | None, number: int = 100) -> None:
 
 
 def seconds(what: Callable[[], object]) -> float:
-    """Seconds that a call takes."""
+    """The seconds of a call."""
     start = time.perf_counter()
     what()
     return time.perf_counter() - start

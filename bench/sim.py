@@ -1,9 +1,9 @@
-"""What cachelab costs on top of vLLM: start-up, and requests/s of engine=sim against a bare EngineCore loop.
+"""Measures the overhead of cachelab over vLLM: start-up time, and requests/s of engine=sim and a bare EngineCore loop.
 
     python bench/sim.py [--dataset FILE] [--rounds N]
 
-Both loops run in this process, in turns, on the same requests and with the same recorded executor; the bare one keeps
-no records. Ratios of one run count; seconds are this machine's.
+Both loops run in this process, alternately, on the same requests and with the same recorded executor. The bare loop
+keeps no records. Compare only ratios of one run: seconds depend on the machine.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from cachelab.tokenizer.cached_tokenizer import CachedTokenizer
 from cachelab.tokenizer.mistral import Mistral
 from cachelab.trace.multi_turn import MultiTurn
 
-FIRST_REQUEST = re.compile(r"^(\S+ \S+) INFO cachelab\.engine\.driver: engine is up")
+FIRST_REQUEST = re.compile(r"^(\S+ \S+) INFO cachelab\.engine\.vllm\.driver: engine is up")
 
 
 def main() -> None:
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def compare(name: str, engine: SimEngine, schedule: Schedule, rounds: int) -> None:
-    """One row: median rates, and cachelab's own cost as a share of the bare loop's time."""
+    """Print one row: median rates, and cachelab's own time as a share of the bare loop's time."""
     fits = [r for r in schedule if len(r.prompt_ids) + len(r.reply_ids) <= engine.max_model_len]
     lanes = {r.id for r in fits}
     stages = tuple(tuple(tuple(r for r in lane if r.id in lanes) for lane in stage) for stage in schedule.stages)
@@ -76,7 +76,7 @@ def compare(name: str, engine: SimEngine, schedule: Schedule, rounds: int) -> No
 
 
 def bare_loop(engine: SimEngine, schedule: Schedule) -> None:
-    """The least that runs the schedule: build, submit, step; nothing is recorded."""
+    """Run the schedule with the fewest calls: build, submit, step. Nothing is recorded."""
     from cachelab.engine.vllm.recorded_executor import RecordedExecutor
 
     core = vllm_core.build_core(engine.engine_args(), RecordedExecutor)
@@ -103,21 +103,21 @@ def bare_loop(engine: SimEngine, schedule: Schedule) -> None:
 
 
 def build_seconds() -> float:
-    """Seconds that an engine takes to be built and closed in a process that has had one."""
+    """Seconds to build and close an engine in a process that has built one before."""
     from cachelab.engine.vllm.recorded_executor import RecordedExecutor
 
     return seconds(lambda: vllm_core.close(vllm_core.build_core(SimEngine().engine_args(), RecordedExecutor)))
 
 
 def seconds(what: Callable[[], object]) -> float:
-    """Seconds that a call takes."""
+    """The seconds of a call."""
     start = time.perf_counter()
     what()
     return time.perf_counter() - start
 
 
 def seconds_to_first_request(tracking: str) -> float:
-    """From the start of a new process until the engine takes the first request, by the job's own log."""
+    """Seconds from the start of a new process to its first request, by the job's own log."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "cachelab", "experiment=multi_turn", f"tracking={tracking}"]
         start = time.time()
@@ -125,7 +125,7 @@ def seconds_to_first_request(tracking: str) -> float:
         for line in Path(folder, "cachelab.log").read_text().splitlines():
             if found := FIRST_REQUEST.match(line):
                 return datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S,%f").timestamp() - start
-    raise SystemExit("the log names no first request")
+    raise SystemExit("the log has no line of the first request")
 
 
 if __name__ == "__main__":

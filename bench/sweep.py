@@ -1,8 +1,8 @@
-"""Measures a sweep: trials a minute, and where a trial's time goes.
+"""Measures a sweep: trials per minute, and the time of each stage of a trial.
 
 python bench/sweep.py [--dataset FILE] [--trials N] [override ...]
 
-Runs experiment=tune_filter in this process, in an empty folder, with a clock around each stage.
+Runs experiment=tune_filter in this process, in an empty folder, with a timer around each stage.
 """
 
 import argparse
@@ -45,13 +45,12 @@ def main() -> None:
 
 
 def show(trials: int, total: float, size: int) -> None:
-    """The table: seconds of the first trial and of a later one, by stage."""
+    """Print the table: seconds of the first trial and of a later one, by stage."""
     first = seconds["whole trial"][0]
     rest = sum(seconds["whole trial"][1:])
-    print(
-        f"\n{trials} trials in {total:.1f} s, the first in {first:.1f} s; then {60 * (trials - 1) / rest:.0f} a minute"
-    )
-    print(f"{size / trials / 1e6:.2f} MB on disk a trial; resident {memory_mb[0]:.0f} MB after the first trial,")
+    rate = 60 * (trials - 1) / rest
+    print(f"\n{trials} trials in {total:.1f} s, the first in {first:.1f} s; then {rate:.0f} per minute")
+    print(f"{size / trials / 1e6:.2f} MB on disk per trial; resident {memory_mb[0]:.0f} MB after the first trial,")
     print(f"{memory_mb[len(memory_mb) // 2]:.0f} MB half way, {memory_mb[-1]:.0f} MB at the end\n")
     print(f"{'stage':34}{'first, s':>10}{'later, mean s':>15}{'share':>8}")
     for name, found in seconds.items():
@@ -60,7 +59,7 @@ def show(trials: int, total: float, size: int) -> None:
 
 
 def instrument() -> None:
-    """Put a clock around each stage of a trial."""
+    """Put a timer around each stage of a trial."""
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  its import belongs to the start, not to a stage
 
     import cachelab.engine.sim
@@ -89,7 +88,7 @@ def instrument() -> None:
 
 
 def clock(owner: Any, name: str, label: str) -> None:
-    """Time every call of owner.name, summed up to the end of each trial."""
+    """Time every call of owner.name and add up the times of each trial."""
     inner: Callable[..., Any] = getattr(owner, name)
     running = [0.0]
     whole = label == "whole trial"
@@ -115,7 +114,7 @@ open_sums: dict[str, list[float]] = {}
 
 
 def resident_mb() -> float:
-    """Memory of this process now (where the system tells it), else at its highest."""
+    """Resident memory of this process in MB: now, or the maximum if the system has no /proc."""
     status = Path("/proc/self/statm")
     if status.exists():
         return int(status.read_text().split()[1]) * resource.getpagesize() / 1e6

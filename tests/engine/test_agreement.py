@@ -9,7 +9,7 @@ from cachelab.engine.base import EngineRun
 from cachelab.engine.history import HistoryName
 from cachelab.engine.vllm.backends import CpuEngine
 from cachelab.errors import ConfigError
-from cachelab.metrics.agreement import Mismatch, differences
+from cachelab.metrics.agreement import Mismatch, mismatches
 from cachelab.metrics.observation import Observation
 from cachelab.order.by_turn import ByTurn
 from cachelab.request import Schedule
@@ -34,7 +34,7 @@ def observed(engine: AgreementEngine, schedule: Schedule) -> Observation:
 def test_simulator_agrees_with_a_model_on_every_request(num_blocks: int, history: HistoryName) -> None:
     observation = observed(agreement(num_blocks, history), ByTurn().arrange(REQUESTS))
     assert len(observation.completed) == len(REQUESTS)
-    assert differences(observation) == []
+    assert mismatches(observation) == []
 
 
 def test_simulator_agreement_is_tested_where_blocks_are_evicted() -> None:
@@ -47,7 +47,7 @@ def test_simulator_agreement_is_tested_where_blocks_are_evicted() -> None:
 @pytest.mark.parametrize("max_num_seqs", [4, 8])
 def test_simulator_agrees_with_a_model_that_runs_many_at_once(max_num_seqs: int) -> None:
     observation = observed(agreement(31, max_num_seqs=max_num_seqs), ByTurn().arrange(REQUESTS))
-    assert differences(observation) == []
+    assert mismatches(observation) == []
 
 
 def test_differences_name_the_requests_in_the_order_of_first_prefills() -> None:
@@ -58,7 +58,7 @@ def test_differences_name_the_requests_in_the_order_of_first_prefills() -> None:
         replace(record, cached_tokens=wrong.get(record.request_id) or record.cached_tokens)
         for record in (first, *others)
     ]
-    assert differences(replace(observation, reference_records=references)) == [
+    assert mismatches(replace(observation, reference_records=references)) == [
         Mismatch(first.request_id, 0, 320),
         Mismatch(second.request_id, second.cached_tokens, None),
     ]

@@ -91,7 +91,7 @@ GOLDEN_COUNTERS = EngineCounters(
 # The two blocks that had been evicted came from the host tier: A1's third, D1's first.
 GOLDEN_HOST = {"A1": 4, "D1": 4}
 # What a second engine found: a block less for A2, none for B1.
-GOLDEN_TWIN = {"A2": 16, "B1": 0}
+GOLDEN_REFERENCE = {"A2": 16, "B1": 0}
 
 
 def _golden_requests() -> list[Request]:
@@ -133,9 +133,19 @@ def _golden_records() -> list[RequestRecord]:
 def golden() -> Observation:
     records = _golden_records()
     references = [
-        replace(record, cached_tokens=GOLDEN_TWIN.get(record.request_id, record.cached_tokens)) for record in records
+        replace(record, cached_tokens=GOLDEN_REFERENCE.get(record.request_id, record.cached_tokens))
+        for record in records
     ]
     return Observation({request.id: request for request in _golden_requests()}, records, GOLDEN_COUNTERS, references)
+
+
+@pytest.fixture(scope="session")
+def nothing_completed(golden: Observation) -> Observation:
+    """E0 alone, on an engine that counted nothing: every ratio, distribution and rate has a zero denominator."""
+    counters = replace(golden.counters, queries_tokens=0, hits_tokens=0, preempted_queries_tokens=0)
+    counters = replace(counters, preempted_hits_tokens=0, host_queries_tokens=None, host_hits_tokens=None)
+    counters = replace(counters, num_host_blocks=None)
+    return Observation({"E0": golden.requests["E0"]}, golden.records[-1:], counters)
 
 
 class Observe:

@@ -24,13 +24,8 @@ def test_unit_label_simulated_clock(unit: str, label: str) -> None:
     assert _metric("a", unit).unit_label("wall") == unit
 
 
-def test_measure_nothing_completed(golden: Observation, default_metrics: tuple[AnyMetric, ...]) -> None:
-    # E0 alone, and an engine that was never asked: every ratio, distribution and rate has an empty denominator.
-    counters = replace(golden.counters, queries_tokens=0, hits_tokens=0, preempted_queries_tokens=0)
-    counters = replace(counters, preempted_hits_tokens=0, host_queries_tokens=None, host_hits_tokens=None)
-    counters = replace(counters, num_host_blocks=None)
-    observation = Observation({"E0": golden.requests["E0"]}, golden.records[-1:], counters)
-    numbers = measure(default_metrics, observation)
+def test_measure_nothing_completed(nothing_completed: Observation, default_metrics: tuple[AnyMetric, ...]) -> None:
+    numbers = measure(default_metrics, nothing_completed)
     assert numbers.series == {}
     assert numbers.values == {
         "blocks/total": 0,
@@ -47,9 +42,9 @@ def test_measure_nothing_completed(golden: Observation, default_metrics: tuple[A
         "engine/num_blocks": 12,
         "engine/kv_usage_max": 0.75,
     }
-    assert [len(column) for column in block_table(observation).values()] == [0] * 6
-    assert [len(column) for column in turn_table(observation).values()] == [0] * 5
-    assert {len(column) for column in request_table(observation).values()} == {1}
+    assert [len(column) for column in block_table(nothing_completed).values()] == [0] * 6
+    assert [len(column) for column in turn_table(nothing_completed).values()] == [0] * 5
+    assert {len(column) for column in request_table(nothing_completed).values()} == {1}
 
 
 def test_measure_host_tier_unused(golden: Observation, default_metrics: tuple[AnyMetric, ...]) -> None:

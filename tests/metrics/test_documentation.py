@@ -1,49 +1,31 @@
-"""docs/metrics.md against the code: what it says is what is computed."""
+"""docs/metrics.md and the definitions of the metrics against the code."""
 
 import re
-from dataclasses import dataclass
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from cachelab.conversation import TokenizedConversation, TokenizedTurn
 from cachelab.dataset.block_trace import BlockTrace
 from cachelab.dataset.messages import COUNTS
 from cachelab.dataset.trace_file import parse_trace
 from cachelab.filter.thresholds import Thresholds
-from cachelab.metrics.base import AnyMetric, measure
+from cachelab.metrics.base import NEVER, AnyMetric, measure
 from cachelab.metrics.observation import Observation
 from cachelab.trace.multi_turn import MultiTurn
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs/metrics.md"
-STAGES = ("dataset", "filter", "trace")
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENT = ROOT / "docs/metrics.md"
 
 
-@dataclass(frozen=True)
-class Row:
-    name: str
-    unit: str
-    definition: str
-    example: str
-
-
-def _rows() -> list[Row]:
-    rows = []
-    for line in DOCUMENT.read_text(encoding="utf-8").splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if line.startswith("|") and (name := re.fullmatch(r"`([a-z0-9_]+/[a-z0-9_]+)`", cells[0])):
-            rows.append(Row(name[1], cells[1], cells[2], cells[-1]))
-    return rows
-
-
-def _of_engine() -> list[Row]:
-    return [row for row in _rows() if row.name.split("/")[0] not in STAGES]
-
-
-def test_document_names_units_and_definitions(default_metrics: tuple[AnyMetric, ...]) -> None:
-    documented = [(row.name, row.unit, row.definition) for row in _of_engine()]
-    assert documented == [(metric.name, metric.unit, metric.definition) for metric in default_metrics]
+def test_document_has_the_tables_of_the_definitions(tmp_path: Path) -> None:
+    made = tmp_path / "metrics.md"
+    subprocess.run([sys.executable, ROOT / "tools/make_metrics_doc.py", made], check=True)
+    assert made.read_text("utf-8") == DOCUMENT.read_text("utf-8"), "run python tools/make_metrics_doc.py"
 
 
 def test_definitions_are_one_sentence(default_metrics: tuple[AnyMetric, ...]) -> None:
@@ -52,10 +34,21 @@ def test_definitions_are_one_sentence(default_metrics: tuple[AnyMetric, ...]) ->
         assert ". " not in metric.definition, metric.name
 
 
+def test_metrics_are_absent_when_they_say_so(
+    nothing_completed: Observation, golden: Observation, default_metrics: tuple[AnyMetric, ...]
+) -> None:
+    present = [*measure(default_metrics, nothing_completed).values]
+    assert present == [metric.name for metric in default_metrics if metric.absent_when == NEVER]
+    assert all(metric.absent_when for metric in default_metrics)
+    full = measure(default_metrics, golden)
+    assert {*full.values, *full.series} == {metric.name for metric in default_metrics}
+
+
 def test_document_example(golden: Observation, default_metrics: tuple[AnyMetric, ...]) -> None:
     numbers = measure(default_metrics, golden)
     last = {name: steps[max(steps)] for name, steps in numbers.series.items()}
-    examples = {row.name: float(row.example.rpartition("= ")[2]) for row in _of_engine()}
+    worked = yaml.safe_load(Path(__file__).with_name("example.yaml").read_text(encoding="utf-8"))
+    examples = {name: float(text.rpartition("= ")[2]) for name, text in worked.items()}
     assert examples == pytest.approx(dict(numbers.values) | last, abs=5e-5)
 
 
@@ -71,5 +64,5 @@ def test_document_stages(tmp_path: Path) -> None:
         "filter": set(Thresholds().apply([conversation]).numbers),
         "trace": set(MultiTurn().build([conversation]).numbers),
     }
-    names = [row.name for row in _rows() if row.name.split("/")[0] in STAGES]
+    names = re.findall(r"^\| `((?:dataset|filter|trace)/[a-z0-9_]+)` \|", DOCUMENT.read_text("utf-8"), re.MULTILINE)
     assert sorted(names) == sorted(f"{stage}/{key}" for stage, keys in counted.items() for key in keys)

@@ -14,13 +14,13 @@ def test_completed_in_order_of_first_prefills(golden: Observation) -> None:
 
 def test_observation_lost_request(golden: Observation) -> None:
     run = EngineRun(golden.records[2:], golden.counters)
-    with pytest.raises(EngineError, match="8 completed or rejected; not accounted for: A0 and 1 more"):
+    with pytest.raises(EngineError, match="8 completed or rejected; without a record: A0 and 1 more"):
         Observation.of(list(golden.requests.values()), run)
 
 
 def test_observation_unknown_request(golden: Observation) -> None:
     requests = {name: request for name, request in golden.requests.items() if name != "B1"}
-    with pytest.raises(EngineError, match=r"not accounted for: B1$"):
+    with pytest.raises(EngineError, match=r"without a record: B1$"):
         Observation(requests, golden.records, golden.counters)
 
 
@@ -35,7 +35,7 @@ def test_observation_request_recorded_twice(golden: Observation) -> None:
         ({"prefill_index": None}, "request A0 completed without prefill_index"),
         ({"finished_ns": None}, "request A0 completed without finished_ns"),
         ({"prompt_tokens": 8}, "request A0 has 9 prompt tokens, its record 8"),
-        ({"cached_tokens": 12}, "request A0 has 9 prompt tokens, of which 12 are said to be cached"),
+        ({"cached_tokens": 12}, "request A0 has 9 prompt tokens, but its record says 12 cached"),
         ({"prefill_index": 8}, "9 requests completed with 8 prefill indices"),
     ],
 )

@@ -75,7 +75,7 @@ def test_write_artifacts_empty_columns_keep_their_types(
 
     assert schemas() == full
     assert files(folder) == FILES - {f"figures/{n}.png" for n in NEED_HITS}
-    assert "- reuse_gaps: left out" in (folder / "summary.md").read_text()
+    assert "- reuse_gaps: omitted" in (folder / "summary.md").read_text()
 
 
 def test_write_artifacts_failing_half_way_leaves_nothing(

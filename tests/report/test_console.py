@@ -10,7 +10,7 @@ from cachelab.pipeline import Result
 from cachelab.report.console import print_summary
 from cachelab.tracking.description import RunDescription
 
-TITLES = {"Hit rates", "Requests", "Turns", "Reuse", "Gap between hits of a block", "Engine (its own counters)"}
+TITLES = {"Hit rates", "Requests", "Turns", "Block reuse", "Gap between two hits of a block", "Engine counters"}
 WHERE = {"MLflow": "mlflow ui --backend-store-uri sqlite:///mlflow.db", "run id": "0123456789abcdef"}
 
 
@@ -48,7 +48,7 @@ def test_summary_plain_where_no_terminal(result: Result, description: RunDescrip
 def test_summary_says_what_is_simulated(result: Result, description: RunDescription) -> None:
     text = printed(result, description, 80)
 
-    assert "Time (simulated)" in text
+    assert "Latency and throughput (simulated)" in text
     assert "in seconds (simulated)" in text
 
 

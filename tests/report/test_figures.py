@@ -65,7 +65,7 @@ def test_hits_per_block_data(result: Result) -> None:
     _, (axes,) = drawn(result, "hits_per_block")
 
     assert heights(axes) == [1, 3]  # one block hit once, three hit twice
-    assert axes.get_title() == "Hits per block, 4 distinct blocks hit, 7 hits"
+    assert axes.get_title() == "Hits per block, 7 hits of 4 distinct blocks"
 
 
 def test_hits_per_block_many_hits_as_points() -> None:

@@ -64,7 +64,7 @@ def test_hit_rates_metric_group_left_out(result: Result) -> None:
 
     assert rows(hit_rates(replace(result, numbers=without)))["ideal"] == (
         "-",
-        "its metric group is left out of metrics.*",
+        "its metric group is not in metrics.*",
     )
 
 
@@ -102,11 +102,13 @@ def test_reuse_of_the_run(result: Result) -> None:
 
 def test_reuse_nothing_hit(all_rejected: Result) -> None:
     assert reuse(all_rejected.numbers.values).note == "No block was hit."
-    assert reuse_gaps(all_rejected).note == "No block was hit twice: there is no gap."
+    assert reuse_gaps(all_rejected).note == "No block was hit twice."
     assert set(rows(reuse_gaps(all_rejected))["in requests"]) == {"-"}
 
 
-@pytest.mark.parametrize(("clock", "title"), [("simulated", "Time (simulated)"), ("wall", "Time")])
+@pytest.mark.parametrize(
+    ("clock", "title"), [("simulated", "Latency and throughput (simulated)"), ("wall", "Latency and throughput")]
+)
 def test_timing_names_the_clock(result: Result, clock: str, title: str) -> None:
     counters = replace(result.run.counters, clock=clock)  # type: ignore[arg-type]
     timed = replace(result, run=replace(result.run, counters=counters))

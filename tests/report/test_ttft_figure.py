@@ -1,32 +1,34 @@
-"""What a hit is worth in seconds."""
+"""The seconds that hits save."""
 
 import numpy as np
 
-from cachelab.report.ttft_figure import ttft_by_cached_tokens, worth
+from cachelab.report.ttft_figure import savings, ttft_by_cached_tokens
 
 PROMPT = np.array([100.0, 200.0, 300.0, 300.0, 400.0])
 CACHED = np.array([0.0, 64.0, 0.0, 256.0, 320.0])
 
 
-def test_worth_of_an_exact_line() -> None:
+def test_savings_of_an_exact_line() -> None:
     # 5 ms + 40 us a prompt token - 30 us a cached one: 1,000 cached tokens save 0.03 s
     ttft_s = 0.005 + 0.00004 * PROMPT - 0.00003 * CACHED
-    assert worth(PROMPT, CACHED, ttft_s).startswith("least squares: 1,000 cached tokens save 0.03 s (R² 1.00")
+    assert savings(PROMPT, CACHED, ttft_s).startswith("least squares: 1,000 cached tokens save 0.03 s (R² 1.00")
 
 
-def test_worth_is_silent_where_the_data_cannot_say() -> None:
+def test_savings_are_omitted_where_the_data_do_not_determine_them() -> None:
     ttft_s = 0.005 + 0.00004 * PROMPT
-    assert worth(PROMPT, np.zeros(5), ttft_s) == ""
-    assert worth(PROMPT, PROMPT, ttft_s) == ""
-    assert worth(PROMPT, CACHED, np.ones(5)) == ""
-    assert worth(PROMPT[:3], CACHED[:3], ttft_s[:3]) == ""
+    assert savings(PROMPT, np.zeros(5), ttft_s) == ""
+    assert savings(PROMPT, PROMPT, ttft_s) == ""
+    assert savings(PROMPT, CACHED, np.ones(5)) == ""
+    assert savings(PROMPT[:3], CACHED[:3], ttft_s[:3]) == ""
 
 
-def test_worth_in_noise_is_not_claimed() -> None:
-    assert "no worth of a hit" in worth(PROMPT, CACHED, np.array([0.01, 0.002, 0.05, 0.03, 0.001]))
+def test_savings_of_noise_are_not_claimed() -> None:
+    assert "fit too poor to estimate the savings per hit" in savings(
+        PROMPT, CACHED, np.array([0.01, 0.002, 0.05, 0.03, 0.001])
+    )
 
 
-def test_ttft_figure_has_a_point_a_completed_request() -> None:
+def test_ttft_figure_has_one_point_per_completed_request() -> None:
     table = {
         "outcome": ["completed", "rejected", "completed"],
         "prompt_tokens": [10, 20, 30],

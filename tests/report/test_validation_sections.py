@@ -22,13 +22,13 @@ def observation(references: list[RequestRecord] | None) -> Observation:
     return Observation({entry.id: entry for entry in REQUESTS.values()}, records, counters, references)
 
 
-def test_agreement_section_names_the_first_and_the_worst_request() -> None:
+def test_agreement_section_names_the_first_and_the_largest() -> None:
     shown = agreement(observation([record("a", 0, 0), record("b", 1, 16), record("c", 2, 0)]))
     assert shown.rows == [
         ("requests compared", "", "3", ""),
         ("mismatches", "", "2", ""),
         ("first mismatch", "b/0", "32", "16"),
-        ("worst mismatch", "c/0", "48", "0"),
+        ("largest mismatch", "c/0", "48", "0"),
     ]
 
 

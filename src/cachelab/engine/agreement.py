@@ -31,7 +31,7 @@ class AgreementEngine:
     def __post_init__(self) -> None:
         if self.real.host_cache_gib:
             raise ConfigError("engine.real.host_cache_gib: only the engine's own cache is compared: set it to 0")
-        # The simulator gets the same further arguments, since they can affect blocks. Unsupported ones are refused.
+        # The simulator gets the same further arguments, which can affect blocks. Unsupported ones are refused.
         check_extra_args(self.real.args, SETTINGS, NOT_SIMULATED)
 
     @property

@@ -1,1 +1,1 @@
-"""Numbers of a run, each declared with its name, unit and definition."""
+"""The metrics of a run, each with its name, unit and definition."""

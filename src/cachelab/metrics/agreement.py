@@ -1,4 +1,4 @@
-"""Whether a second engine that ran the same requests found the same blocks in its cache."""
+"""Agreement: whether a second engine found the same blocks in its cache for the same requests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from cachelab.metrics.base import Metric
 from cachelab.metrics.observation import Observation
 
+_NO_SECOND = "no second engine ran"
+
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """One request on both engines, and what each one's first prefill found in its own cache (None: it did not run)."""
+    """A request whose first prefill found other cached tokens on the second engine (None: it did not run there)."""
 
     request_id: str
     cached_tokens: int
@@ -17,12 +19,12 @@ class Mismatch:
 
     @property
     def tokens(self) -> int:
-        """How far the two are apart."""
+        """The difference in tokens."""
         return abs(self.cached_tokens - (self.reference_cached_tokens or 0))
 
 
-def differences(observation: Observation) -> Sequence[Mismatch] | None:
-    """The completed requests that differ, in the order of their first prefills; None where no second engine ran."""
+def mismatches(observation: Observation) -> Sequence[Mismatch] | None:
+    """The completed requests that differ, in the order of their first prefills; None if no second engine ran."""
     if observation.reference_records is None:
         return None
     references = {
@@ -42,12 +44,12 @@ def _requests(observation: Observation) -> float | None:
 
 
 def _mismatches(observation: Observation) -> float | None:
-    found = differences(observation)
+    found = mismatches(observation)
     return None if found is None else float(len(found))
 
 
 def _worst(observation: Observation) -> float | None:
-    found = differences(observation)
+    found = mismatches(observation)
     return None if found is None else float(max((pair.tokens for pair in found), default=0))
 
 
@@ -55,19 +57,22 @@ METRICS = (
     Metric(
         "agreement/requests",
         "requests",
-        "Completed requests that a second engine ran too, with the same prompts and replies.",
+        "Completed requests that a second engine also ran, with the same prompts and replies.",
         _requests,
+        _NO_SECOND,
     ),
     Metric(
         "agreement/mismatches",
         "requests",
-        "Of these, the requests whose cached tokens at the first prefill differ between the two engines.",
+        "Requests whose cached tokens at the first prefill differ between the two engines.",
         _mismatches,
+        _NO_SECOND,
     ),
     Metric(
         "agreement/cached_tokens_apart_max",
         "tokens",
-        "Greatest difference of one request's cached tokens between the two engines.",
+        "Largest difference of one request's cached tokens between the two engines.",
         _worst,
+        _NO_SECOND,
     ),
 )

@@ -1,4 +1,4 @@
-"""What a metric is: its name, unit and definition in one place."""
+"""What a metric is: its name, unit, definition and computation in one place."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -10,55 +10,64 @@ Value = TypeVar("Value")
 
 
 class Ratio(NamedTuple):
-    """A numerator and its denominator, in one unit."""
+    """A numerator and its denominator, in the same unit."""
 
     numerator: float
     denominator: float
 
     @property
     def value(self) -> float | None:
-        """The quotient; None where the denominator is 0."""
+        """The quotient; None if the denominator is 0."""
         return self.numerator / self.denominator if self.denominator else None
 
 
 @dataclass(frozen=True, slots=True)
 class _Definition(Generic[Value]):
+    """`definition` is one sentence. `absent_when` completes "The metric is absent when ..."; "" leaves it open.
+
+    docs/metrics.md and summary.md show these texts.
+    """
+
     name: str
     unit: str
     definition: str
     compute: Callable[[Observation], Value]
+    absent_when: str = ""
 
     def unit_label(self, clock: Literal["simulated", "wall"]) -> str:
-        """The unit as it is shown: seconds of a simulated clock are called so."""
+        """The unit as it is shown: seconds of a simulated clock are marked as simulated."""
         simulated = clock == "simulated" and "s" in self.unit.split("/")
         return f"{self.unit} (simulated)" if simulated else self.unit
 
 
 class Metric(_Definition[float | None]):
-    """One number of a run; `compute` gives None where it is undefined (an empty denominator), never 0."""
+    """One number per run. `compute` returns None where the number is undefined (zero denominator), never 0."""
 
     __slots__ = ()
 
 
 class Series(_Definition[Mapping[int, float]]):
-    """One number a step (a turn index); steps where it is undefined are absent."""
+    """One number per step (a turn index). `compute` omits the steps where the number is undefined."""
 
     __slots__ = ()
 
 
 AnyMetric = Metric | Series
 
+NEVER = "never"
+"""The `absent_when` of a metric that every run has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """The numbers of a run by name: plain ones, and series by step."""
+    """The numbers of a run: `values` by metric name, `series` by metric name and step."""
 
     values: Mapping[str, float]
     series: Mapping[str, Mapping[int, float]]
 
 
 def measure(metrics: Iterable[AnyMetric], observation: Observation) -> Numbers:
-    """Compute every metric; what is undefined is left out."""
+    """Compute every metric. Undefined numbers are omitted."""
     values: dict[str, float] = {}
     series: dict[str, Mapping[int, float]] = {}
     for metric in metrics:

@@ -1,19 +1,20 @@
-"""Which blocks were hit, and how often."""
+"""The blocks that were hit, and the number of their hits."""
 
 from typing import Any
 
 import numpy as np
 
-from cachelab.metrics.base import Metric
+from cachelab.metrics.base import NEVER, Metric
 from cachelab.metrics.hits import Int64s
 from cachelab.metrics.observation import Observation
 
 
 def block_table(observation: Observation) -> dict[str, list[Any]]:
-    """A row for each block that was hit at least once, in the order of their first hits, as columns.
+    """One row per block that was hit at least once, in the order of their first hits, as columns.
 
-    `block` is the digest of the block's chain, the same in every process; `depth` its place in the prompt (0 = first);
-    `hits` counts the requests that hit it, `conversations` the distinct ones of these; `*_s` are the engine's clock.
+    `block`: the digest of the block and its ancestors, equal in every process. `depth`: its place in the prompt, from
+    0. `hits`: the requests that hit it. `conversations`: the number of different conversations of these requests.
+    `first_hit_s`, `last_hit_s`: seconds of the engine's clock.
     """
     hits = observation.hits
     blocks, first, counts = np.unique(hits.block, return_index=True, return_counts=True)
@@ -64,25 +65,34 @@ def _reuses(observation: Observation) -> float:
 
 
 METRICS = (
-    Metric("blocks/total", "blocks", "Full prompt blocks of the completed requests.", _total),
-    Metric("blocks/hit", "blocks", "Prompt blocks found in the cache at the first prefills.", _hit),
+    Metric("blocks/total", "blocks", "Full prompt blocks of the completed requests.", _total, NEVER),
+    Metric("blocks/hit", "blocks", "Prompt blocks found in the cache at the first prefills.", _hit, NEVER),
     Metric(
         "blocks/reused_distinct",
         "blocks",
         "Distinct blocks that were hit at least once.",
         _reused_distinct,
+        NEVER,
     ),
     Metric(
         "blocks/hits_per_block_mean",
         "hits",
         "Mean number of hits of the distinct blocks that were hit at least once.",
         _hits_per_block_mean,
+        "no block was hit",
     ),
-    Metric("blocks/hits_per_block_max", "hits", "Hits of the block that was hit most often.", _hits_per_block_max),
+    Metric(
+        "blocks/hits_per_block_max",
+        "hits",
+        "Hits of the block with the most hits.",
+        _hits_per_block_max,
+        "no block was hit",
+    ),
     Metric(
         "blocks/reuses",
         "hits",
         "Hits of a block after its first hit: blocks/hit - blocks/reused_distinct.",
         _reuses,
+        NEVER,
     ),
 )

@@ -1,4 +1,4 @@
-"""The cache at every size: what the run's requests would hit, in the order of their first prefills, one at a time."""
+"""Cache capacity: what the run's requests hit at every cache size, in order of first prefills, one at a time."""
 
 from typing import Any
 
@@ -10,32 +10,33 @@ from cachelab.metrics.observation import Observation, memoize
 from cachelab.prefix_cache.hit_rate_curve import LruCurve, Rates, opt_hit_blocks, rates
 
 WITHIN = 0.01
-"""How near to the ceiling the knee is: one point of the hit rate."""
+"""The knee is this close to the ideal hit rate: one percentage point."""
 
 _SIZES = 60
 _GIB = 1 << 30
+_NO_HITS = "an infinite cache hits nothing"
 DEFINITIONS = ("block", "token", "per_request_mean", "steady")
 
 
 @memoize
 def lru_curve(observation: Observation) -> LruCurve:
-    """The least recently used cache at every size."""
+    """The LRU cache at every size."""
     return LruCurve.of(observation.accesses)
 
 
 @memoize
 def knee_blocks(observation: Observation) -> int | None:
-    """The smallest cache within one point of the ceiling; None where nothing can be hit."""
+    """The smallest cache (blocks) within one point of the ideal; None if an infinite cache hits nothing."""
     ceiling = int(observation.accesses.ideal_hit_blocks().sum())
     return lru_curve(observation).knee(ceiling, WITHIN) if ceiling else None
 
 
 @memoize
 def capacity_table(observation: Observation) -> dict[str, list[Any]]:
-    """A row for each of about sixty sizes, evenly spaced by ratio and the run's own among them, as columns.
+    """One row per cache size, as columns: about sixty sizes, evenly spaced by ratio, and the run's own.
 
-    `blocks`, `tokens` and, where the engine knows its model, `gib`; then the hit rates of the least recently used cache
-    (`lru_*`) and of Belady's optimum (`opt_*`) in four definitions. No rows where nothing completed.
+    `blocks`, `tokens` and, if the engine knows its model, `gib`. Then the hit rates of the LRU cache (`lru_*`) and of
+    Belady's optimum (`opt_*`) in four definitions. There are no rows if no request completed.
     """
     accesses, counters = observation.accesses, observation.counters
     sizes: Int64s = np.empty(0, np.int64)
@@ -57,13 +58,13 @@ def capacity_table(observation: Observation) -> dict[str, list[Any]]:
 
 
 def column(found: Rates, definition: str) -> list[float]:
-    """The rates in one of DEFINITIONS."""
+    """The hit rates in one of DEFINITIONS, one per size."""
     values: list[float] = getattr(found, definition.removesuffix("_mean")).tolist()
     return values
 
 
 def gib(observation: Observation, blocks: int | None) -> float | None:
-    """What so many blocks take; None where the engine does not know its model."""
+    """The size of this many blocks in GiB; None if the engine does not know its model."""
     bytes_per_token = observation.counters.kv_bytes_per_token
     if blocks is None or bytes_per_token is None:
         return None
@@ -71,7 +72,7 @@ def gib(observation: Observation, blocks: int | None) -> float | None:
 
 
 def opt(observation: Observation) -> Ratio:
-    """In blocks: what Belady's rule hits with as many blocks as the engine has, of all prompt blocks."""
+    """Blocks that Belady's optimum hits with as many blocks as the engine has, of full prompt blocks."""
     hits = opt_hit_blocks(observation.accesses, [observation.counters.num_blocks])
     return Ratio(int(hits.sum()), int(observation.full_blocks.sum()))
 
@@ -93,31 +94,36 @@ METRICS = (
     Metric(
         "hit_rate/opt",
         "ratio",
-        "Block hit rate of Belady's optimum with as many blocks as the engine has: no choice of blocks hits more.",
+        "Block hit rate of Belady's optimum with as many blocks as the engine has: no eviction policy hits more.",
         lambda observation: opt(observation).value,
+        "no completed request has a full prompt block",
     ),
     Metric(
         "capacity/knee_blocks",
         "blocks",
         "Smallest LRU cache whose block hit rate is within 0.01 of hit_rate/ideal, one request at a time.",
         lambda observation: _whole(knee_blocks(observation)),
+        _NO_HITS,
     ),
     Metric(
         "capacity/knee_tokens",
         "tokens",
         "capacity/knee_blocks in tokens: times the block size.",
         _knee_tokens,
+        _NO_HITS,
     ),
     Metric(
         "capacity/knee_gib",
         "GiB",
         "capacity/knee_blocks in GiB of the model that engine.kv_model describes.",
         lambda observation: gib(observation, knee_blocks(observation)),
+        f"{_NO_HITS}, or the engine does not know the KV size of its model",
     ),
     Metric(
         "capacity/enough_blocks",
         "blocks",
-        "Smallest LRU cache that hits as much as an infinite one, one request at a time.",
+        "Smallest LRU cache that hits as many blocks as an infinite cache, one request at a time.",
         _largest,
+        _NO_HITS,
     ),
 )

@@ -1,4 +1,4 @@
-"""A sample in a few numbers, each a metric of its own."""
+"""Metrics that summarize a sample: mean, minimum, maximum, percentiles."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -13,19 +13,25 @@ Sample = npt.NDArray[np.floating[Any] | np.integer[Any]]
 
 _STATISTICS: Mapping[str, tuple[str, Callable[[Sample], float]]] = {
     "mean": ("Mean", lambda sample: float(np.mean(sample))),
-    "min": ("Least", lambda sample: float(np.min(sample))),
-    "max": ("Greatest", lambda sample: float(np.max(sample))),
+    "min": ("Minimum", lambda sample: float(np.min(sample))),
+    "max": ("Maximum", lambda sample: float(np.max(sample))),
     "p50": ("Median", lambda sample: float(np.percentile(sample, 50))),
-    "p95": ("95th percentile (linear interpolation)", lambda sample: float(np.percentile(sample, 95))),
+    "p95": ("95th percentile (linear interpolation) of the", lambda sample: float(np.percentile(sample, 95))),
 }
 
 
 def distribution(
-    name: str, unit: str, what: str, sample: Callable[[Observation], Sample], statistics: Iterable[str]
+    name: str,
+    unit: str,
+    what: str,
+    sample: Callable[[Observation], Sample],
+    statistics: Iterable[str],
+    empty_when: str,
 ) -> tuple[Metric, ...]:
-    """A metric for each statistic (mean, min, max, p50, p95) of a sample, absent where the sample is empty.
+    """One metric per statistic (mean, min, max, p50, p95) of a sample. They are absent if the sample is empty.
 
-    `name` holds a `{}` for the statistic's name; `what` ends the sentence "Mean ...".
+    `name` contains `{}` for the statistic's name. `what` completes the sentence "Mean ...", `empty_when` the sentence
+    "The sample is empty when ...".
     """
 
     def metric(statistic: str) -> Metric:
@@ -35,6 +41,6 @@ def distribution(
             values = sample(observation)
             return reduce(values) if len(values) else None
 
-        return Metric(name.format(statistic), unit, f"{word} {what}.", compute)
+        return Metric(name.format(statistic), unit, f"{word} {what}.", compute, empty_when)
 
     return tuple(metric(statistic) for statistic in statistics)

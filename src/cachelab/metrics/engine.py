@@ -1,6 +1,6 @@
-"""How much the engine worked, and with how much cache."""
+"""The engine's steps, its cache size and the use of it."""
 
-from cachelab.metrics.base import Metric
+from cachelab.metrics.base import NEVER, Metric
 from cachelab.metrics.observation import Observation
 
 
@@ -15,23 +15,27 @@ METRICS = (
         "steps",
         "Scheduler steps of the run.",
         lambda observation: float(observation.counters.steps),
+        NEVER,
     ),
     Metric(
         "engine/num_blocks",
         "blocks",
-        "Usable KV-cache blocks of the engine, vLLM's null block not counted.",
+        "Usable KV-cache blocks of the engine, without vLLM's null block.",
         lambda observation: float(observation.counters.num_blocks),
+        NEVER,
     ),
     Metric(
         "engine/kv_usage_max",
         "ratio",
-        "Highest share of the usable KV-cache blocks in use during the run.",
+        "Highest share of the usable KV-cache blocks that running requests held.",
         lambda observation: float(observation.counters.kv_usage_max),
+        NEVER,
     ),
     Metric(
         "engine/num_host_blocks",
         "blocks",
         "KV-cache blocks that the host tier can hold.",
         _num_host_blocks,
+        "there is no host tier",
     ),
 )

@@ -1,4 +1,4 @@
-"""How much of the prompts the prefix cache held."""
+"""Hit rates: the share of the prompts that was found in the prefix cache."""
 
 from collections.abc import Callable, Mapping
 
@@ -7,32 +7,37 @@ import numpy as np
 from cachelab.metrics.base import Metric, Ratio
 from cachelab.metrics.observation import Observation
 
+_NO_BLOCK = "no completed request has a full prompt block"
+_NONE_COMPLETED = "no request completed"
+_NO_QUERIES = "vLLM counted no queries, or did not run (`engine=replay`)"
+_NO_HOST_BLOCK = f"there is no host tier, or {_NO_BLOCK}"
+
 
 def first_prefill(observation: Observation) -> Ratio:
-    """In blocks: hit blocks of full prompt blocks."""
+    """Hit blocks of full prompt blocks."""
     return Ratio(int(observation.hit_blocks.sum()), int(observation.full_blocks.sum()))
 
 
 def first_prefill_tokens(observation: Observation) -> Ratio:
-    """In tokens: cached prompt tokens of prompt tokens."""
+    """Cached prompt tokens of prompt tokens."""
     return Ratio(int(observation.cached_tokens.sum()), int(observation.prompt_tokens.sum()))
 
 
 def steady(observation: Observation) -> Ratio:
-    """In tokens, over the later half of the requests, which a cold cache at the start cannot lower."""
+    """Cached prompt tokens of prompt tokens over the second half of the requests, without the cold start."""
     half = len(observation.completed) // 2
     return Ratio(int(observation.cached_tokens[half:].sum()), int(observation.prompt_tokens[half:].sum()))
 
 
 def vllm_gpu(observation: Observation) -> Ratio:
-    """In tokens, as vLLM's prefix-cache counters say; nothing of nothing where no vLLM ran."""
+    """Hits of queries of vLLM's prefix-cache counters, in tokens; 0 of 0 if vLLM did not run."""
     if not observation.counters.of_vllm:
         return Ratio(0, 0)
     return Ratio(observation.counters.hits_tokens, observation.counters.queries_tokens)
 
 
 def vllm_gpu_all_prefills(observation: Observation) -> Ratio:
-    """In tokens, as vLLM's prefix-cache counters say when repeated prefills count too; empty without vLLM."""
+    """The same with the prefills repeated after a preemption; 0 of 0 if vLLM did not run."""
     counters = observation.counters
     if not counters.of_vllm:
         return Ratio(0, 0)
@@ -43,20 +48,20 @@ def vllm_gpu_all_prefills(observation: Observation) -> Ratio:
 
 
 def vllm_cpu(observation: Observation) -> Ratio:
-    """In tokens, as vLLM's counters of the host tier say; nothing of nothing where there is none."""
+    """Hits of queries of vLLM's counters of the host tier, in tokens; 0 of 0 without a host tier."""
     counters = observation.counters
     return Ratio(counters.host_hits_tokens or 0, counters.host_queries_tokens or 0)
 
 
 def first_prefill_host(observation: Observation) -> Ratio:
-    """In blocks: those that came from the host tier; nothing of nothing where there is none."""
+    """Blocks found in the host tier of full prompt blocks; 0 of 0 without a host tier."""
     if observation.counters.host_queries_tokens is None:
         return Ratio(0, 0)
     return Ratio(int(observation.host_hit_blocks.sum()), int(observation.full_blocks.sum()))
 
 
 def first_prefill_all_tiers(observation: Observation) -> Ratio:
-    """In blocks: the engine's own cache and the host tier together; nothing of nothing where there is no host tier."""
+    """Blocks found in the engine's own cache or the host tier of full prompt blocks; 0 of 0 without a host tier."""
     host = first_prefill_host(observation)
     return Ratio(host.numerator + int(observation.hit_blocks.sum()), host.denominator) if host.denominator else host
 
@@ -77,7 +82,7 @@ RATIOS: Mapping[str, Callable[[Observation], Ratio]] = {
     "hit_rate/first_prefill_host": first_prefill_host,
     "hit_rate/first_prefill_all_tiers": first_prefill_all_tiers,
 }
-"""The hit rates that are a ratio of two sums, with both of them."""
+"""The hit rates that are a ratio of two sums, as functions that return both sums."""
 
 METRICS = (
     Metric(
@@ -85,53 +90,62 @@ METRICS = (
         "ratio",
         "Hit blocks / full prompt blocks, each completed request counted once, at its first prefill.",
         lambda observation: first_prefill(observation).value,
+        _NO_BLOCK,
     ),
     Metric(
         "hit_rate/first_prefill_tokens",
         "ratio",
         "Cached prompt tokens / prompt tokens, each completed request counted once, at its first prefill.",
         lambda observation: first_prefill_tokens(observation).value,
+        _NONE_COMPLETED,
     ),
     Metric(
         "hit_rate/per_request_mean",
         "ratio",
         "Mean over the completed requests of cached prompt tokens / prompt tokens at the first prefill.",
         _per_request_mean,
+        _NONE_COMPLETED,
     ),
     Metric(
         "hit_rate/steady",
         "ratio",
-        "Cached prompt tokens / prompt tokens over the last 50 % of the completed requests in order of first prefill.",
+        "Cached prompt tokens / prompt tokens of the last 50 % of the completed requests in order of first prefills.",
         lambda observation: steady(observation).value,
+        _NONE_COMPLETED,
     ),
     Metric(
         "hit_rate/vllm_gpu",
         "ratio",
         "vLLM's own prefix-cache counters over the whole run: hits / queries, in tokens, first prefills only.",
         lambda observation: vllm_gpu(observation).value,
+        _NO_QUERIES,
     ),
     Metric(
         "hit_rate/vllm_gpu_all_prefills",
         "ratio",
-        "vLLM's own prefix-cache counters with the prefills repeated after a preemption added to hits and queries.",
+        "hit_rate/vllm_gpu with the prefills repeated after a preemption added to hits and queries.",
         lambda observation: vllm_gpu_all_prefills(observation).value,
+        _NO_QUERIES,
     ),
     Metric(
         "hit_rate/vllm_cpu",
         "ratio",
         "vLLM's own counters of the host tier (KV connector): external hits / external queries, in tokens.",
         lambda observation: vllm_cpu(observation).value,
+        "there is no host tier, or it was never queried",
     ),
     Metric(
         "hit_rate/first_prefill_host",
         "ratio",
-        "Blocks that the host tier gave / full prompt blocks, each completed request once, at its first prefill.",
+        "Blocks found in the host tier / full prompt blocks, each completed request once, at its first prefill.",
         lambda observation: first_prefill_host(observation).value,
+        _NO_HOST_BLOCK,
     ),
     Metric(
         "hit_rate/first_prefill_all_tiers",
         "ratio",
         "hit_rate/first_prefill + hit_rate/first_prefill_host: the engine's own cache and the host tier together.",
         lambda observation: first_prefill_all_tiers(observation).value,
+        _NO_HOST_BLOCK,
     ),
 )

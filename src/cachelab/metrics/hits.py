@@ -1,4 +1,4 @@
-"""The hits of a run: a row for each block that a request found in the cache at its first prefill."""
+"""The hits of a run: one row per block that a request found in the cache at its first prefill."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ Int64s = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hits:
-    """Hits as columns, ordered by block and, of one block, by time. Shape of each: (num_hits,).
+    """Hits as columns, sorted by block and then by time. int64, shape of each: (num_hits,).
 
-    `block` is an id of the run's BlockIds, `request` an index into the completed requests, `depth` the block's place
-    in the prompt; `prefill_index` and `time_ns` are those of the request's first prefill.
+    `block`: an id of the run's BlockIds. `request`: an index into the completed requests. `depth`: the block's place in
+    the prompt, from 0. `prefill_index` and `time_ns`: those of the request's first prefill.
     """
 
     block: Int64s
@@ -28,7 +28,10 @@ class Hits:
 
     @classmethod
     def of(cls, completed: Sequence[RequestRecord], hit_blocks: Int64s, accesses: BlockAccesses) -> "Hits":
-        """The first hit blocks of each completed request; `completed` in the order of first prefills."""
+        """The hits of the completed requests, given in the order of first prefills.
+
+        `hit_blocks`: how many of its first blocks each request hit. int64, shape (num_completed,).
+        """
         request = np.repeat(np.arange(len(completed)), hit_blocks)
         before = np.cumsum(hit_blocks) - hit_blocks
         depth = np.arange(len(request)) - before[request]
@@ -40,11 +43,11 @@ class Hits:
 
     @property
     def per_block(self) -> Int64s:
-        """Hits of each block that was hit at all, in the order of block ids. Shape: (num_distinct_blocks,)."""
+        """Hits of each block that was hit, in the order of block ids. int64, shape (num_distinct_blocks,)."""
         return np.unique(self.block, return_counts=True)[1].astype(np.int64)
 
     def gaps(self, column: Int64s) -> Int64s:
-        """Differences of one of the columns between consecutive hits of one block. Shape: (num_reuses,)."""
+        """Differences of a column between consecutive hits of one block. int64, shape (num_reuses,)."""
         same_block = np.diff(self.block) == 0
         gaps: Int64s = np.diff(column)[same_block]
         return gaps

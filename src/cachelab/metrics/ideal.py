@@ -1,4 +1,4 @@
-"""The ceiling: what an infinite cache would hit when the requests run in the same order, one at a time."""
+"""The ideal: what an infinite cache hits when the requests run in the same order, one at a time."""
 
 import numpy as np
 
@@ -7,33 +7,36 @@ from cachelab.metrics.hit_rate import first_prefill
 from cachelab.metrics.hits import Int64s
 from cachelab.metrics.observation import Observation
 
+_NO_BLOCK = "no completed request has a full prompt block"
+_NONE_COMPLETED = "no request completed"
+
 
 def ideal_hit_blocks(observation: Observation) -> Int64s:
-    """Prompt blocks that each completed request would find in an infinite cache. Shape: (num_completed,).
+    """Prompt blocks that each completed request finds in an infinite cache. int64, shape (num_completed,).
 
-    vLLM computes at least the last prompt token itself, so that at most prompt_tokens - 1 tokens are ever hit; the
-    rules of traces know no such limit.
+    vLLM always computes the last prompt token, so at most prompt_tokens - 1 tokens can be hit. The rules of block
+    traces have no such limit.
     """
     return observation.accesses.ideal_hit_blocks()
 
 
 def ideal(observation: Observation) -> Ratio:
-    """In blocks: ideal hit blocks of full prompt blocks."""
+    """Ideal hit blocks of full prompt blocks."""
     return Ratio(int(ideal_hit_blocks(observation).sum()), int(observation.full_blocks.sum()))
 
 
 def of_ideal(observation: Observation) -> Ratio:
-    """In blocks: hit blocks of ideal hit blocks."""
+    """Hit blocks of ideal hit blocks."""
     return Ratio(first_prefill(observation).numerator, ideal(observation).numerator)
 
 
 def ideal_tokens(observation: Observation) -> Ratio:
-    """In tokens: tokens of the ideal hit blocks of prompt tokens."""
+    """Tokens in the ideal hit blocks of prompt tokens."""
     return Ratio(int(_ideal_cached(observation).sum()), int(observation.prompt_tokens.sum()))
 
 
 def ideal_steady(observation: Observation) -> Ratio:
-    """In tokens, over the later half of the requests."""
+    """Tokens in the ideal hit blocks of prompt tokens over the second half of the requests."""
     half = len(observation.completed) // 2
     return Ratio(int(_ideal_cached(observation)[half:].sum()), int(observation.prompt_tokens[half:].sum()))
 
@@ -54,29 +57,34 @@ METRICS = (
         "ratio",
         "Block hit rate of an infinite cache for the completed requests in the same order, one at a time.",
         lambda observation: ideal(observation).value,
+        _NO_BLOCK,
     ),
     Metric(
         "hit_rate/ideal_tokens",
         "ratio",
         "hit_rate/first_prefill_tokens of the same infinite cache.",
         lambda observation: ideal_tokens(observation).value,
+        _NONE_COMPLETED,
     ),
     Metric(
         "hit_rate/ideal_per_request_mean",
         "ratio",
         "hit_rate/per_request_mean of the same infinite cache.",
         _ideal_per_request,
+        _NONE_COMPLETED,
     ),
     Metric(
         "hit_rate/ideal_steady",
         "ratio",
         "hit_rate/steady of the same infinite cache.",
         lambda observation: ideal_steady(observation).value,
+        _NONE_COMPLETED,
     ),
     Metric(
         "hit_rate/of_ideal",
         "ratio",
-        "hit_rate/first_prefill / hit_rate/ideal: hit blocks / blocks that an infinite cache would hit.",
+        "hit_rate/first_prefill / hit_rate/ideal: hit blocks / blocks that an infinite cache hits.",
         lambda observation: of_ideal(observation).value,
+        "hit_rate/ideal is 0 or absent",
     ),
 )

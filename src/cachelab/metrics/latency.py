@@ -1,4 +1,4 @@
-"""How long the requests took, on the engine's clock."""
+"""Latencies of the requests, on the engine's clock."""
 
 from collections.abc import Sequence
 
@@ -13,24 +13,24 @@ _STATISTICS = ("mean", "p50", "p95")
 
 
 def ttft_s(observation: Observation) -> Sample:
-    """Time to first token of each completed request. Shape: (num_completed,)."""
+    """Time to first token (TTFT) of each completed request, in seconds. Shape: (num_completed,)."""
     return (_ns(observation, "first_token_ns") - _ns(observation, "submitted_ns")) / 1e9
 
 
 def e2e_s(observation: Observation) -> Sample:
-    """Time from submission to the last token of each completed request. Shape: (num_completed,)."""
+    """Time from submission to the last token of each completed request, in seconds. Shape: (num_completed,)."""
     return (_ns(observation, "finished_ns") - _ns(observation, "submitted_ns")) / 1e9
 
 
 def tpot_s(observation: Observation) -> Sample:
-    """Time per output token after the first, of each completed request with at least two. Shape: (num_requests,)."""
+    """Seconds per output token after the first, of each completed request with at least two. Shape: (num_such,)."""
     steps = np.asarray([record.reply_tokens - 1 for record in observation.completed], dtype=np.int64)
     decode_ns = _ns(observation, "finished_ns") - _ns(observation, "first_token_ns")
     return decode_ns[steps > 0] / steps[steps > 0] / 1e9
 
 
 def latency_columns(records: Sequence[RequestRecord]) -> dict[str, list[float | None]]:
-    """Each record's `ttft_s`, `e2e_s` and `tpot_s`, as above; None where it has none."""
+    """`ttft_s`, `e2e_s` and `tpot_s` of each record, as above; None where undefined."""
     columns: dict[str, list[float | None]] = {"ttft_s": [], "e2e_s": [], "tpot_s": []}
     for record in records:
         submitted, first, finished = record.submitted_ns, record.first_token_ns, record.finished_ns
@@ -56,6 +56,7 @@ METRICS = (
         "time from a completed request's submission to its first token",
         ttft_s,
         _STATISTICS,
+        "no request completed",
     ),
     *distribution(
         "latency/e2e_{}_s",
@@ -63,6 +64,7 @@ METRICS = (
         "time from a completed request's submission to its last token",
         e2e_s,
         _STATISTICS,
+        "no request completed",
     ),
     *distribution(
         "latency/tpot_{}_s",
@@ -70,5 +72,6 @@ METRICS = (
         "time per output token after the first, of the completed requests with at least two",
         tpot_s,
         _STATISTICS,
+        "no reply has two tokens",
     ),
 )

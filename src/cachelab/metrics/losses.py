@@ -1,4 +1,4 @@
-"""Where each prompt token went that the cache did not give back."""
+"""Losses: why each prompt token was or was not found in the cache."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -15,9 +15,10 @@ from cachelab.prefix_cache.hit_rate_curve import opt_hit_blocks
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Losses:
-    """Prompt tokens of each completed request, apart by what became of them; their sum is the prompt.
+    """The prompt tokens of each completed request, divided into eight terms that sum to the prompt's length.
 
-    Each term takes what the terms before it left. Shape of each: (num_completed,).
+    Each prompt token belongs to the first term that applies; MEANINGS defines the terms. int64, shape of each:
+    (num_completed,).
     """
 
     reused: Int64s
@@ -31,18 +32,18 @@ class Losses:
 
     @classmethod
     def of(cls, observation: Observation) -> "Losses":
-        """The terms of a run, by its records."""
+        """The terms of a run, computed from its records."""
         accesses, size = observation.accesses, observation.counters.num_blocks
         hits, cached = observation.hit_blocks, observation.cached_tokens
         requests = [observation.requests[record.request_id] for record in observation.completed]
         replies = [record.reply_tokens for record in observation.completed]
-        # A cache that did not start empty may give more than an earlier request left.
+        # A cache that did not start empty can hold more than the earlier requests left.
         seen = np.maximum(seen_tokens(requests, replies, accesses.block_size, accesses.rules), cached)
         known = np.maximum(accesses.cached_tokens(np.minimum(accesses.known_blocks(), accesses.prompt_blocks)), cached)
         ideal_blocks = np.maximum(accesses.ideal_hit_blocks(), hits)
         late_blocks = _in_flight(observation, ideal_blocks)
-        # What is left was there once: first what one request at a time would have kept with as many blocks,
-        # then what the best choice of blocks would have kept.
+        # The other blocks had been in the cache. Of these, first those that one request at a time hits in a cache of
+        # this size, then those that Belady's optimum hits.
         alone = lru_hit_blocks(accesses, size) if size >= accesses.most_slots or accesses.rules == "trace" else hits
         best = opt_hit_blocks(accesses, [size])[0]
         in_time = ideal_blocks - late_blocks
@@ -66,19 +67,19 @@ class Losses:
 
 MEANINGS = {
     "reused": "found in the cache at the first prefill",
-    "never_seen": "part of no earlier request's prompt or computed reply at that place",
-    "block_rounding": "seen, but after the last full block that is shared",
-    "last_token": "in the last block of a prompt that is cached whole, which vLLM computes again for its last token",
-    "in_flight": "in blocks that the earlier requests were still computing when the request was first scheduled",
-    "other": "hit by one request at a time in the same cache, but lost here to preemptions or to requests beside",
-    "eviction": "evicted, though the best possible choice of blocks for the same cache (Belady's) would have kept it",
-    "capacity": "evicted, and not to be kept by the best possible choice of blocks either",
+    "never_seen": "after the longest prefix shared with any earlier prompt and computed reply: compulsory misses",
+    "block_rounding": "in that shared prefix, but after its last full block",
+    "last_token": "in the last block of a fully cached prompt, which vLLM computes again to get the last token",
+    "in_flight": "in blocks that earlier requests were still computing when the request was first scheduled",
+    "other": "that one request at a time hits in a cache of this size, but preemptions or concurrent requests missed",
+    "eviction": "in evicted blocks that Belady's optimum keeps in a cache of this size, because it knows the future",
+    "capacity": "in evicted blocks that Belady's optimum does not keep in a cache of this size either",
 }
-"""What each term is, as the end of "Prompt tokens ..."."""
+"""The definition of each term, as the end of "Prompt tokens ..."."""
 
 
 def losses_table(observation: Observation) -> dict[str, list[Any]]:
-    """A row for each turn index of the completed requests, in rising order: requests, then the tokens of each term."""
+    """One row per turn index of the completed requests, in ascending order: requests, then the tokens of each term."""
     turns = np.asarray([record.turn_index for record in observation.completed], dtype=np.int64)
     indices, row = np.unique(turns, return_inverse=True)
     table: dict[str, list[Any]] = {
@@ -95,12 +96,12 @@ def losses_table(observation: Observation) -> dict[str, list[Any]]:
 
 @memoize
 def losses_of(observation: Observation) -> Losses:
-    """The losses of a run, worked out once."""
+    """The losses of a run, computed once."""
     return Losses.of(observation)
 
 
 def lost(observation: Observation, term: str) -> Ratio:
-    """In tokens: a term of all prompt tokens; undefined where the engine was told to keep no prefix cache."""
+    """The tokens of a term of all prompt tokens; 0 of 0 if prefix caching is disabled."""
     if not observation.counters.queries_tokens:
         return Ratio(0, 0)
     return Ratio(int(getattr(losses_of(observation), term).sum()), int(observation.prompt_tokens.sum()))
@@ -135,6 +136,7 @@ def _metric(term: str) -> Metric:
         "ratio",
         f"Share of the prompt tokens {MEANINGS[term]}.",
         lambda observation: lost(observation, term).value,
+        "no request completed, or prefix caching is disabled",
     )
 
 

@@ -1,4 +1,4 @@
-"""What metrics are computed from: the requests, their records, the engine's counters."""
+"""The input of every metric: the requests of a run, their records and the engine's counters."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,9 +20,10 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """One run, seen from outside the engine; its requests are those that ran.
+    """One run, as seen from outside the engine.
 
-    Raises EngineError if the records do not account for every request, or if one contradicts itself.
+    `requests`: the requests as they ran, by id. `interned`: their blocks, if the engine has numbered them. Raises
+    EngineError if a request has no record, or if a record contradicts itself.
     """
 
     requests: Mapping[str, Request]
@@ -54,29 +55,29 @@ class Observation:
 
     @cached_property
     def prompt_tokens(self) -> Int64s:
-        """Prompt tokens of each completed request. Shape: (num_completed,)."""
+        """Prompt tokens of each completed request. int64, shape (num_completed,)."""
         return np.asarray([record.prompt_tokens for record in self.completed], dtype=np.int64)
 
     @cached_property
     def cached_tokens(self) -> Int64s:
-        """Prompt tokens that each completed request's first prefill found in the cache. Shape: (num_completed,)."""
+        """Prompt tokens that each completed request's first prefill found in the cache. int64, (num_completed,)."""
         return np.asarray([record.cached_tokens for record in self.completed], dtype=np.int64)
 
     @property
     def full_blocks(self) -> Int64s:
-        """Prompt blocks of each completed request: full ones, or those that a trace lists. Shape: (num_completed,)."""
+        """Prompt blocks of each completed request: full ones, or those a trace lists. int64, (num_completed,)."""
         return self.accesses.prompt_blocks
 
     @property
     def hit_blocks(self) -> Int64s:
-        """Prompt blocks that each completed request's first prefill found in the cache. Shape: (num_completed,)."""
+        """Prompt blocks that each completed request's first prefill found in the cache. int64, (num_completed,)."""
         if self.counters.rules == "vllm":
             return self.cached_tokens // self.counters.block_size
         return -(-self.cached_tokens // self.counters.block_size)
 
     @property
     def host_hit_blocks(self) -> Int64s:
-        """Prompt blocks that the host tier gave each completed request's first prefill. Shape: (num_completed,)."""
+        """Prompt blocks that each completed request's first prefill found in the host tier. int64, (num_completed,)."""
         tokens = np.asarray([record.host_cached_tokens for record in self.completed], dtype=np.int64)
         return tokens // self.counters.block_size
 
@@ -91,12 +92,12 @@ class Observation:
 
     @property
     def block_ids(self) -> BlockIds:
-        """The blocks that each completed request leaves behind, in the order of first prefills."""
+        """The ids of the blocks that each completed request leaves in the cache, in the order of first prefills."""
         return self.blocks.block_ids
 
     @property
     def accesses(self) -> BlockAccesses:
-        """What a cache sees of the completed requests, in the order of first prefills."""
+        """The block accesses of the completed requests, in the order of first prefills."""
         return self.blocks.accesses
 
     @cached_property
@@ -106,7 +107,7 @@ class Observation:
 
 
 def memoize(compute: Callable[[Observation], Value]) -> Callable[[Observation], Value]:
-    """The function, its value kept for as long as the observation lives."""
+    """The function with a memo: its value is computed once per observation and freed with it."""
     kept: WeakKeyDictionary[Observation, Value] = WeakKeyDictionary()
 
     @wraps(compute)
@@ -122,7 +123,7 @@ def _check_outcomes(requests: Mapping[str, Request], records: Sequence[RequestRe
     ended = {record.request_id for record in records if record.outcome in ("completed", "rejected")}
     if wrong := sorted(ended ^ requests.keys()):
         raise EngineError(
-            f"engine: {len(requests)} requests submitted, {len(ended)} completed or rejected; not accounted for: "
+            f"engine: {len(requests)} requests submitted, {len(ended)} completed or rejected; without a record: "
             f"{wrong[0]}" + (f" and {len(wrong) - 1} more" if len(wrong) > 1 else "")
         )
     if len(records) != len(requests):
@@ -141,5 +142,5 @@ def _check_completed(request: Request, record: RequestRecord) -> None:
     if not 0 <= record.cached_tokens <= record.prompt_tokens:
         raise EngineError(
             f"engine: request {record.request_id} has {record.prompt_tokens} prompt tokens, "
-            f"of which {record.cached_tokens} are said to be cached"
+            f"but its record says {record.cached_tokens} cached"
         )

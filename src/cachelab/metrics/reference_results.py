@@ -1,25 +1,29 @@
-"""Published numbers that a trace at hand can check: what was printed, what comes out here."""
+"""Reference results: published numbers of public traces, and the functions that compute them again."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from cachelab.metrics.base import Metric
+from cachelab.metrics.base import NEVER, Metric
 from cachelab.metrics.capacity import lru_curve
 from cachelab.metrics.hits import Int64s
 from cachelab.metrics.ideal import ideal_steady
 from cachelab.metrics.observation import Observation
 from cachelab.prefix_cache.hit_rate_curve import opt_hit_blocks, rates
 
-_TENTH = 0.001  # a published rate has one decimal: a tenth of a point off is the same number
+_TENTH = 0.001  # published rates are percentages with one decimal: a tenth of a point is within rounding
 _MOONCAKE = (12_031, 288_500)
 """Requests and listed blocks of Mooncake's conversation trace (kvcache-ai/Mooncake, FAST'25 release)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReferenceResult:
-    """A number as it was published (None: not published, shown beside another) and the function that makes it anew."""
+    """A published number and the function that computes it again.
+
+    `published` is None for a number that was not published; it is shown for comparison with the one before it.
+    `tolerance` is in the number's own unit.
+    """
 
     name: str
     unit: str
@@ -30,10 +34,10 @@ class ReferenceResult:
 
     @property
     def metric(self) -> Metric:
-        return Metric(f"published/{self.name}", self.unit, f"{self.what}.", self.compute)
+        return Metric(f"published/{self.name}", self.unit, f"{self.what}.", self.compute, "this is another trace")
 
     def holds(self, observation: Observation, value: float) -> bool | None:
-        """Whether the value is the published one; None where this is another trace, or nothing was published."""
+        """Whether the value equals the published one; None for another trace, or if nothing was published."""
         if self.published is None or not (_is_mooncake(observation) or observation.counters.rules == "vllm"):
             return None
         return abs(value - self.published) <= self.tolerance + 1e-12
@@ -98,7 +102,7 @@ def _by_size(tokens: int, percent: float) -> tuple[ReferenceResult, ReferenceRes
         ReferenceResult(
             f"prefix_lru_{text}_tokens",
             "ratio",
-            f"Last half, LRU of prefixes (deepest first), {tokens:,} tokens",
+            f"Last half, LRU of prefixes (last block first), {tokens:,} tokens",
             None,
             0.0,
             _lru(blocks),
@@ -107,7 +111,7 @@ def _by_size(tokens: int, percent: float) -> tuple[ReferenceResult, ReferenceRes
 
 
 def _by_policy(size: int, *percents: float) -> tuple[ReferenceResult, ...]:
-    policies = (("fifo", "first in, first out", _fifo), ("lru", "LRU of prefixes", _lru), ("opt", "optimum", _opt))
+    policies = (("fifo", "FIFO of single blocks", _fifo), ("lru", "LRU of prefixes", _lru), ("opt", "optimum", _opt))
     return tuple(
         ReferenceResult(
             f"{key}_{size}_blocks",
@@ -145,17 +149,17 @@ REFERENCE_RESULTS: tuple[ReferenceResult, ...] = (
     *_by_policy(11_275, 19.6, 23.3, 39.8),
     *_by_policy(22_550, 27.8, 31.7, 39.8),
     ReferenceResult(
-        "sharegpt_multi_turn", "ratio", "ShareGPT conversations of two turns and more", 0.73, 0.03, _multi_turn
+        "sharegpt_multi_turn", "ratio", "ShareGPT conversations of two or more turns", 0.73, 0.03, _multi_turn
     ),
 )
 
 
 def _failed(observation: Observation) -> float:
-    values = [(claim, claim.compute(observation)) for claim in REFERENCE_RESULTS]
-    return float(sum(value is not None and claim.holds(observation, value) is False for claim, value in values))
+    values = [(result, result.compute(observation)) for result in REFERENCE_RESULTS]
+    return float(sum(value is not None and result.holds(observation, value) is False for result, value in values))
 
 
 METRICS = (
-    *(claim.metric for claim in REFERENCE_RESULTS),
-    Metric("published/failed", "numbers", "Published numbers that do not come out here.", _failed),
+    *(result.metric for result in REFERENCE_RESULTS),
+    Metric("published/failed", "numbers", "Published numbers that this run does not reproduce.", _failed, NEVER),
 )

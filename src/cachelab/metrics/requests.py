@@ -1,9 +1,9 @@
-"""What became of the requests."""
+"""The requests by outcome, and the table of all requests."""
 
 from dataclasses import fields
 from typing import Any
 
-from cachelab.metrics.base import Metric
+from cachelab.metrics.base import NEVER, Metric
 from cachelab.metrics.ideal import ideal_hit_blocks
 from cachelab.metrics.latency import latency_columns
 from cachelab.metrics.observation import Observation
@@ -11,11 +11,11 @@ from cachelab.request import RequestRecord
 
 
 def request_table(observation: Observation) -> dict[str, list[Any]]:
-    """A row for each request, in the order of the records, as columns.
+    """One row per request, in the order of the records, as columns.
 
-    Every field of RequestRecord, its `*_ns` as `*_s` of the engine's clock; then `full_blocks`, `hit_blocks`,
-    `host_hit_blocks` and `ideal_hit_blocks` of the prompt, `ttft_s`, `e2e_s` and `tpot_s` as in docs/metrics.md, all
-    None for a rejected request; `reference_cached_tokens` where a second engine ran.
+    Every field of RequestRecord, with `*_ns` as `*_s` (seconds of the engine's clock). Then `full_blocks`,
+    `hit_blocks`, `host_hit_blocks` and `ideal_hit_blocks` of the prompt, and `ttft_s`, `e2e_s` and `tpot_s` as in
+    docs/metrics.md; all of them are None for a rejected request. `reference_cached_tokens` if a second engine ran.
     """
     columns: dict[str, list[Any]] = {}
     for field in fields(RequestRecord):
@@ -45,37 +45,43 @@ METRICS = (
     Metric(
         "requests/submitted",
         "requests",
-        "Requests of the schedule; equals requests/completed + requests/rejected, or the run fails.",
+        "Requests of the schedule: requests/completed + requests/rejected, otherwise the run fails.",
         lambda observation: float(len(observation.requests)),
+        NEVER,
     ),
     Metric(
         "requests/completed",
         "requests",
         "Requests that ran to the end of their reply.",
         lambda observation: float(len(observation.completed)),
+        NEVER,
     ),
     Metric(
         "requests/rejected",
         "requests",
-        "Requests that could not run, each with a reason in its record.",
+        "Requests that could not run, each with a reason in requests.parquet.",
         lambda observation: float(len(observation.records) - len(observation.completed)),
+        NEVER,
     ),
     Metric(
         "requests/preempted",
         "requests",
-        "Requests that lost their blocks to another one at least once and were prefilled again.",
+        "Requests that were preempted at least once: they lost their blocks and were prefilled again.",
         lambda observation: float(sum(record.preemptions > 0 for record in observation.records)),
+        NEVER,
     ),
     Metric(
         "requests/preemptions",
         "events",
         "Preemptions of all requests together.",
         lambda observation: float(sum(record.preemptions for record in observation.records)),
+        NEVER,
     ),
     Metric(
         "requests/replies_cut",
         "requests",
         "Completed requests whose recorded reply was cut so that prompt + reply fit max_model_len.",
         lambda observation: float(sum(record.reply_tokens_cut > 0 for record in observation.completed)),
+        NEVER,
     ),
 )

@@ -1,4 +1,4 @@
-"""How long a block waits between two of its hits: what a cache must hold out for."""
+"""Reuse gaps: how long a block waits from one hit to the next."""
 
 from cachelab.metrics.distribution import Sample, distribution
 from cachelab.metrics.observation import Observation
@@ -7,22 +7,25 @@ _STATISTICS = ("mean", "min", "max", "p50", "p95")
 
 
 def gaps_s(observation: Observation) -> Sample:
-    """Engine-clock time between consecutive hits of one block, over all blocks. Shape: (num_reuses,)."""
+    """Seconds of the engine's clock between consecutive hits of one block, over all blocks. Shape: (num_reuses,)."""
     return observation.hits.gaps(observation.hits.time_ns) / 1e9
 
 
 def gaps_requests(observation: Observation) -> Sample:
-    """The same in first prefills: 1 is the very next one. Shape: (num_reuses,)."""
+    """The same in first prefills: 1 is the next request. Shape: (num_reuses,)."""
     return observation.hits.gaps(observation.hits.prefill_index)
 
 
+_NO_REUSE = "no block was hit twice"
+
 METRICS = (
-    *distribution("reuse_gap/{}_s", "s", "time between consecutive hits of one block", gaps_s, _STATISTICS),
+    *distribution("reuse_gap/{}_s", "s", "time between consecutive hits of one block", gaps_s, _STATISTICS, _NO_REUSE),
     *distribution(
         "reuse_gap/{}_requests",
         "requests",
         "number of first prefills from one hit of a block to the next",
         gaps_requests,
         _STATISTICS,
+        _NO_REUSE,
     ),
 )

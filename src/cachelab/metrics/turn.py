@@ -1,4 +1,4 @@
-"""The headline turn by turn."""
+"""The block hit rate of each turn."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from cachelab.metrics.observation import Observation
 
 
 def turn_table(observation: Observation) -> dict[str, list[Any]]:
-    """A row for each turn index that a completed request has, in rising order, as columns.
+    """One row per turn index of the completed requests, in ascending order, as columns.
 
-    `hit_rate` is None where the turn's prompts have no full block.
+    `hit_rate` is None if the turn's prompts have no full block.
     """
     turns = np.asarray([record.turn_index for record in observation.completed], dtype=np.int64)
     indices, row = np.unique(turns, return_inverse=True)
@@ -39,13 +39,15 @@ METRICS = (
     Series(
         "turn/hit_rate",
         "ratio",
-        "hit_rate/first_prefill over the completed requests of one turn index; the step is the turn index.",
+        "hit_rate/first_prefill of the completed requests of one turn index; the step is the turn index.",
         lambda observation: _column(observation, "hit_rate"),
+        "the turn's prompts have no full block",
     ),
     Series(
         "turn/requests",
         "requests",
         "Completed requests of one turn index; the step is the turn index.",
         lambda observation: _column(observation, "requests"),
+        "no request of the turn completed",
     ),
 )

@@ -1,4 +1,4 @@
-"""Everything at once."""
+"""All requests at once."""
 
 from collections.abc import Sequence
 
@@ -10,10 +10,10 @@ from cachelab.strict_config import STRICT
 
 @dataclass(frozen=True, config=STRICT)
 class AllAtOnce:
-    """One stage with a lane a request; requests that follow one another share a lane.
+    """One stage with one lane per request; requests that follow one another share a lane.
 
-    Single-turn requests are thus all submitted at the start. A turn whose prompt holds the reply to the turn before
-    cannot be: there every conversation starts at once, and goes on as its replies arrive.
+    Single-turn requests are all submitted at the start. A turn whose prompt contains the previous reply has to wait for
+    it: all conversations start at once, and each continues when its reply has arrived.
     """
 
     def arrange(self, requests: Sequence[Request]) -> Schedule:

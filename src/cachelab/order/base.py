@@ -1,4 +1,4 @@
-"""What every order gives."""
+"""The protocol of orders."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,9 +7,9 @@ from cachelab.request import Request, Schedule
 
 
 class Order(Protocol):
-    """Arranges requests in stages of lanes; a pure function of its input.
+    """Arranges requests in stages of lanes. The result depends only on the requests.
 
-    No order lets a request start before the one that it `follows` has ended: no turn of a chat overtakes another.
+    In every order a request starts after the request that it `follows` has ended.
     """
 
     def arrange(self, requests: Sequence[Request]) -> Schedule: ...

@@ -1,4 +1,4 @@
-"""As the requests came in."""
+"""The order in which the requests arrived."""
 
 from collections.abc import Sequence
 
@@ -12,11 +12,12 @@ from cachelab.strict_config import STRICT
 class ByArrival:
     """One stage with one lane: the requests by their recorded times, one at a time.
 
-    A turn that was recorded before the one that it follows comes right after it. Equal times keep the dataset's order.
+    A turn that was recorded before the turn that it follows runs right after it. Requests with equal times keep the
+    dataset's order.
     """
 
     def arrange(self, requests: Sequence[Request]) -> Schedule:
-        """Requests in order of arrival."""
+        """A schedule of the requests in the order of arrival."""
         place = {request.id: index for index, request in enumerate(requests)}
         key: dict[str, tuple[float, int, int]] = {}
         for request in sorted(requests, key=lambda request: request.turn_index):

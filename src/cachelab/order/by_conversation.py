@@ -12,8 +12,8 @@ from cachelab.strict_config import STRICT
 
 @dataclass(frozen=True, config=STRICT)
 class ByConversation:
-    """One stage with one lane: each conversation from its first turn to its last, one request at a time."""
+    """One stage with one lane: all turns of a conversation, then those of the next, one request at a time."""
 
     def arrange(self, requests: Sequence[Request]) -> Schedule:
-        """Conversations in order of first appearance."""
+        """A schedule with the conversations in the order of their first requests."""
         return Schedule(((tuple(chain.from_iterable(by_conversation(requests))),),))

@@ -1,4 +1,4 @@
-"""Turn by turn over all conversations."""
+"""All first turns, then all second turns, and so on."""
 
 from collections.abc import Sequence
 
@@ -10,10 +10,10 @@ from cachelab.strict_config import STRICT
 
 @dataclass(frozen=True, config=STRICT)
 class ByTurn:
-    """A stage a turn index: every conversation's turn k is submitted at once when all turns k - 1 have ended."""
+    """One stage per turn index: all turns k are submitted at once when all turns k - 1 have ended."""
 
     def arrange(self, requests: Sequence[Request]) -> Schedule:
-        """Within a stage one lane a request, in the order of the requests."""
+        """A schedule with one lane per request in each stage, in the order of the requests."""
         stages: dict[int, list[Request]] = {}
         for request in requests:
             stages.setdefault(request.turn_index, []).append(request)

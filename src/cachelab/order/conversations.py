@@ -1,4 +1,4 @@
-"""Requests grouped by conversation: what every order starts from."""
+"""Requests grouped by conversation, which several orders start from."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from cachelab.request import Lane, Request
 
 
 def by_conversation(requests: Sequence[Request]) -> list[Lane]:
-    """The requests of each conversation in turn order; conversations in order of first appearance."""
+    """The requests of each conversation in the order of turns; conversations in the order of their first requests."""
     conversations: dict[str, list[Request]] = {}
     for request in requests:
         conversations.setdefault(request.conversation_id, []).append(request)

@@ -1,4 +1,4 @@
-"""Users who work through conversations side by side."""
+"""Concurrent users, each with one conversation after another."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -12,16 +12,16 @@ from cachelab.strict_config import STRICT, Count
 
 @dataclass(frozen=True, config=STRICT)
 class Sessions:
-    """One stage with a lane a user; each user works through conversations one after another.
+    """One stage with one lane per user. Each user runs one conversation after another.
 
-    Conversations are dealt out beforehand, each to the user with the fewest tokens so far (prompts and replies), so
-    that the lanes end at about the same time and the arrangement depends on nothing but the requests.
+    Each conversation is assigned in advance to the user with the fewest tokens so far (prompts and replies). The lanes
+    then end at about the same time, and the schedule depends only on the requests.
     """
 
     num_users: Count = 4
 
     def arrange(self, requests: Sequence[Request]) -> Schedule:
-        """At most `num_users` lanes; users without a conversation have none."""
+        """A schedule of at most `num_users` lanes: users without a conversation have none."""
         conversations = by_conversation(requests)
         num_users = min(self.num_users, len(conversations))
         users: list[list[Lane]] = [[] for _ in range(num_users)]

@@ -1,4 +1,4 @@
-"""Why a run has no value of a metric, in words."""
+"""Explains why a run has no value of a metric."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ _OF_BLOCKS = ("hit_rate/first_prefill", "hit_rate/ideal", "hit_rate/opt")
 
 
 def absence_line(name: str, result: Result, metrics: Sequence[AnyMetric]) -> str:
-    """One line: the metric, why it is absent and, where no request completed, the most frequent reason of that."""
+    """One line: the metric, why it is absent and, if no request completed, the most frequent reason for rejection."""
     line = f"{name} is absent: {why_absent(name, result, metrics)}"
     rejected = grouped(
         record.reason or "no reason given" for record in result.run.records if record.outcome == "rejected"
@@ -25,14 +25,14 @@ def absence_line(name: str, result: Result, metrics: Sequence[AnyMetric]) -> str
 
 
 def why_absent(name: str, result: Result, metrics: Sequence[AnyMetric] = ()) -> str:
-    """The reason, as far as the run shows it; else the definition that it does not meet, if `metrics` has it."""
+    """The reason for this run if it is known; otherwise when the metric is absent in general, if `metrics` has it."""
     observation, counters = result.observation, result.run.counters
     if name in _OF_VLLM and not counters.of_vllm:
         return "vLLM did not run"
     if not observation.completed:
         return "no request completed"
     if name in _OF_VLLM:
-        return "the engine counted nothing"
+        return "vLLM counted no queries"
     if name in _OF_HOST_TIER and counters.host_queries_tokens is None:
         return NO_HOST_TIER
     if not observation.full_blocks.sum() and name.startswith((*_OF_BLOCKS, *_OF_HOST_TIER)):
@@ -41,5 +41,5 @@ def why_absent(name: str, result: Result, metrics: Sequence[AnyMetric] = ()) -> 
         return "an infinite cache hits nothing"
     if name.startswith("reuse_gap/"):
         return "no block was hit twice"
-    definition = next((metric.definition for metric in metrics if metric.name == name), "see docs/metrics.md")
-    return f"it is undefined in this run ({definition.removesuffix('.')})"
+    absent_when = next((metric.absent_when for metric in metrics if metric.name == name), "")
+    return absent_when or "it is undefined in this run, see docs/metrics.md"

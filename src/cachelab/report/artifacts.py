@@ -1,4 +1,4 @@
-"""Writes every file of a finished run into one folder."""
+"""Writes the files of a finished run into one folder."""
 
 import csv
 import json
@@ -38,12 +38,12 @@ def write_artifacts(
     tokenizer_name: str,
     kept: Sequence[Artifact] = get_args(Artifact),
 ) -> Path:
-    """Write `<output_dir>/artifacts` and return it; it appears when it is whole, or not at all.
+    """Write `<output_dir>/artifacts` atomically and return it. An existing folder of that name is replaced.
 
-    Files: config.yaml, metrics.json, summary.md and, of trace.jsonl.gz (with trace_as_run.jsonl.gz where prompts or
-    replies became others; block_trace.jsonl.gz of a block trace), requests.parquet, blocks.parquet, per_turn.csv (with
-    losses_per_turn.csv), capacity.csv and figures/*.png, those `kept`. A folder of that name from an earlier run in the
-    same place is replaced.
+    config.yaml, metrics.json and summary.md are always written. `kept` selects from: trace.jsonl.gz (also
+    trace_as_run.jsonl.gz if prompts or replies changed; block_trace.jsonl.gz for a block trace), requests.parquet,
+    blocks.parquet, per_turn.csv and losses_per_turn.csv, capacity.csv, figures/*.png. Raises OSError if a file cannot
+    be written.
     """
     folder = description.output_dir / "artifacts"
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
@@ -69,7 +69,7 @@ def _write(
 ) -> None:
     (folder / "config.yaml").write_text(description.config_yaml, encoding="utf-8")
     requests = result.workload.requests
-    if "trace" in kept and is_block_trace(requests):  # no text, and no tokens before an engine asks for them
+    if "trace" in kept and is_block_trace(requests):  # it has no text, and no tokens
         write_trace(folder / "block_trace.jsonl.gz", block_trace_rows(requests))
     elif "trace" in kept:
         write_trace(folder / "trace.jsonl.gz", trace_rows(requests, tokenizer_name))
@@ -91,7 +91,7 @@ def _write(
 
 
 def _write_figures(folder: Path, result: Result) -> dict[str, str | None]:
-    """What each figure shows, None for one that has no data."""
+    """Write the figures. Returns what each figure shows, None for a figure without data."""
     folder.mkdir()
     shown: dict[str, str | None] = {}
     for name, figure in draw(result).items():
@@ -102,7 +102,7 @@ def _write_figures(folder: Path, result: Result) -> dict[str, str | None]:
 
 
 def differs(result: Result) -> bool:
-    """Whether the engine ran other prompts, or gave other replies, than the trace holds (a reply cut is no other)."""
+    """Whether the engine's prompts or replies differ from the trace's. A reply that was only cut does not differ."""
     recorded = {request.id: request for request in result.workload.requests}
     for ran in result.run.requests or ():
         before = recorded[ran.id]
@@ -115,7 +115,7 @@ def differs(result: Result) -> bool:
 
 
 def write_parquet(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Columns of one length as Parquet; a column's type follows from its name, so that empty ones keep it."""
+    """Write columns of equal length as Parquet. A column's name determines its type, also if it is empty."""
     import pyarrow
     import pyarrow.parquet
 
@@ -125,7 +125,7 @@ def write_parquet(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
 
 
 def write_csv(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Columns of one length as CSV, None as an empty cell; no cell is a formula to a spreadsheet."""
+    """Write columns of equal length as CSV, None as an empty cell. No cell is a formula to a spreadsheet."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(map(_harmless, columns))
@@ -133,7 +133,7 @@ def write_csv(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
 
 
 def _harmless(cell: Any) -> Any:
-    """Text that a spreadsheet would run, with a ' in front of it (OWASP, "CSV Injection"); numbers stay as they are."""
+    """The cell, with a ' in front of text that a spreadsheet would run (OWASP, "CSV Injection")."""
     if isinstance(cell, str) and cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell):
         return f"'{cell}"
     return cell

@@ -1,4 +1,4 @@
-"""How every figure looks: its size, its ticks, its legend, its colours."""
+"""The look of the figures: size, ticks, legend, colours."""
 
 from typing import TYPE_CHECKING
 
@@ -7,12 +7,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-# Okabe and Ito's colours, distinct to colour-blind eyes
+# Okabe and Ito's colours, which colour-blind people can tell apart
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7F7F7F"
 
 
 def blank_figure(height: float) -> "Figure":
-    """A figure of this height (inches) on a canvas of its own: no global state."""
+    """A figure of this height (inches) with its own canvas, without matplotlib's global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -22,12 +22,12 @@ def blank_figure(height: float) -> "Figure":
 
 
 def legend_outside(axes: "Axes") -> None:
-    """A legend beside the axes, where it covers no data."""
+    """Draw the legend to the right of the axes, where it covers no data."""
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
 
 
 def whole_ticks(axes: "Axes", axis: str) -> None:
-    """Ticks at whole numbers only; axis is x, y or both."""
+    """Put ticks only at whole numbers; `axis` is x, y or both."""
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     for name in ("x", "y") if axis == "both" else (axis,):
@@ -37,7 +37,7 @@ def whole_ticks(axes: "Axes", axis: str) -> None:
 
 
 def plain_ticks(axes: "Axes", axis: str, *, log: bool = True) -> None:
-    """Numbers as people write them: 1,000 and 0.01, no powers of ten."""
+    """Write numbers as 1,000 and 0.01, not as powers of ten; `axis` is x or y."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
     one = axes.xaxis if axis == "x" else axes.yaxis

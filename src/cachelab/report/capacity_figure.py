@@ -1,4 +1,4 @@
-"""The cache at every size, drawn; curves of several runs over one another."""
+"""Figures of the hit rate by cache size: of one run, and of several runs in one figure."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ _LABELS = dict(zip(DEFINITIONS, ("of blocks", "of tokens", "mean of requests", "
 
 
 def capacity_figure(result: Result) -> "Figure | None":
-    """LRU, Belady's optimum and the ceiling over the size of the cache, the measured points on top."""
+    """The hit rates of LRU, Belady's optimum and an infinite cache by cache size, with the measured points."""
     observation = result.observation
     table = capacity_table(observation)
     ceiling = ideal(observation).value
@@ -40,15 +40,15 @@ def capacity_figure(result: Result) -> "Figure | None":
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     blocks = np.asarray(table["blocks"])
     upper.axhline(100 * ceiling, color=GREY, linestyle="--", label=f"infinite cache {100 * ceiling:.1f} %")
-    upper.plot(blocks, 100 * np.asarray(table["opt_block_rate"]), color=ORANGE, label="best possible (Belady)")
-    upper.plot(blocks, 100 * np.asarray(table["lru_block_rate"]), color=BLUE, label="least recently used")
+    upper.plot(blocks, 100 * np.asarray(table["opt_block_rate"]), color=ORANGE, label="Belady's optimum")
+    upper.plot(blocks, 100 * np.asarray(table["lru_block_rate"]), color=BLUE, label="LRU")
     for label, marker, points in _measured(result):
         upper.plot(*zip(*points, strict=True), marker, color=RED, label=label, zorder=3)
     if (knee := knee_blocks(observation)) is not None:
         upper.axvline(knee, color=GREEN, linewidth=1, linestyle=":", label=_size(observation, "knee", knee))
     upper.set_ylabel("block hit rate (%)")
-    rules = "vLLM's rules" if observation.counters.rules == "vllm" else "rules of traces"
-    upper.set_title(f"Hit rate by size of the cache, {len(observation.completed):,} requests, {rules}", fontsize=11)
+    rules = "vLLM's rules" if observation.counters.rules == "vllm" else "rules of block traces"
+    upper.set_title(f"Hit rate by cache size, {len(observation.completed):,} requests, {rules}", fontsize=11)
     for definition, colour in zip(DEFINITIONS, (BLUE, SKY, GREEN, PURPLE), strict=True):
         lower.plot(blocks, 100 * np.asarray(table[f"lru_{definition}_rate"]), color=colour, label=_LABELS[definition])
     lower.set_ylabel("LRU hit rate (%)\nin four definitions")
@@ -60,7 +60,7 @@ def capacity_figure(result: Result) -> "Figure | None":
 
 
 def overlaid(tables: Mapping[str, Table]) -> "Figure":
-    """The LRU curves of several runs over one another, by their names."""
+    """The LRU curves of several runs in one figure, by the runs' names."""
     figure = _figure(4.2)
     axes = figure.subplots()
     for index, (name, table) in enumerate(tables.items()):
@@ -69,20 +69,20 @@ def overlaid(tables: Mapping[str, Table]) -> "Figure":
         axes.plot(np.asarray(table["tokens"], np.float64), rates, color=colour, label=name)
     axes.set_xscale("log")
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("size of the cache (tokens), log scale")
+    axes.set_xlabel("cache size (tokens), log scale")
     axes.set_ylabel("block hit rate, LRU (%)")
-    axes.set_title("Hit rate by size of the cache", fontsize=11)
+    axes.set_title("Hit rate by cache size", fontsize=11)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
     _plain(axes)
     return figure
 
 
 def _measured(result: Result) -> list[tuple[str, str, list[tuple[float, float]]]]:
-    """Label, marker and points of the run itself, and of the runs of vLLM's scheduler beside it."""
+    """Label, marker and points (blocks, percent) of the run itself and of its comparison runs."""
     found = []
     own = first_prefill(result.observation).value
     if own is not None:
-        label = f"this run: {100 * own:.1f} % measured"
+        label = f"this run, measured: {100 * own:.1f} %"
         found.append((label, "*", [(float(result.run.counters.num_blocks), 100 * own)]))
     points = []
     for run in result.run.comparison_runs:
@@ -97,7 +97,7 @@ def _measured(result: Result) -> list[tuple[str, str, list[tuple[float, float]]]
 def _axes_of_size(upper: "Axes", lower: "Axes", observation: Observation) -> None:
     size = observation.counters.block_size
     lower.set_xscale("log")
-    lower.set_xlabel(f"size of the cache (blocks of {size} tokens), log scale")
+    lower.set_xlabel(f"cache size (blocks of {size} tokens), log scale")
     _plain(lower)
     above = upper.secondary_xaxis("top", functions=_scaled(size))
     above.set_xlabel("tokens", fontsize=8)

@@ -1,4 +1,4 @@
-"""Prints the one summary at the end of a run."""
+"""Prints the summary at the end of a run, and the lines and tables of a sweep."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -18,14 +18,14 @@ from cachelab.tracking.description import RunDescription
 
 _MAX_TURNS = 12
 _TWO_COLUMNS_FROM = 120
-_BETWEEN = 2  # blanks between two tables side by side
+_BETWEEN = 2  # blanks between two columns of tables
 _RUN_FILE, _SWEEP_FILE = "summary.md", "comparison.md"
 
 
 def print_summary(
     result: Result, description: RunDescription, where_to_look: Mapping[str, str], console: Console | None = None
 ) -> None:
-    """Print the summary to the console (by default stdout); plain text where that is no terminal."""
+    """Print the summary to the console (default: stdout). It is plain text if the console is not a terminal."""
     console = console or Console(highlight=False)
     first, *others = sections(result, description, max_turns=_MAX_TURNS)
     console.print()
@@ -37,34 +37,34 @@ def print_summary(
     console.print()
     console.print(_drawn(first, console, console.width, _RUN_FILE))
     console.print(_arranged(others, console))
-    _where({**where_to_look, "files": _short(description.output_dir), "again": description.command}, console)
+    _where({**where_to_look, "files": _short(description.output_dir), "repeat": description.command}, console)
 
 
 def print_job(result: Result, description: RunDescription, console: Console | None = None) -> None:
-    """One line for a job of a sweep: its tables are in its run."""
+    """Print one line for a job of a sweep. Its tables are in its run."""
     console = console or Console(highlight=False)
     number = "" if description.sweep is None else f"#{description.sweep.number} "
     _line(console, f"{number}{description.run_name}: {headline(result)}; {context(result)}")
 
 
 def print_infeasible(description: RunDescription, why: str, console: Console | None = None) -> None:
-    """One line for a job of a search that has nothing to run."""
+    """Print one line for a job of a search whose filter keeps no conversation."""
     number = "" if description.sweep is None else f"#{description.sweep.number} "
     _line(console or Console(highlight=False), f"{number}{description.run_name}: infeasible: {why}")
 
 
 def print_reused(description: RunDescription, run_id: str, console: Console | None = None) -> None:
-    """One line for a job of a sweep that was not run again."""
+    """Print one line for a job of a sweep that had finished before and is not run again."""
     number = "" if description.sweep is None else f"#{description.sweep.number} "
     _line(console or Console(highlight=False), f"{number}{description.run_name}: finished before (run {run_id})")
 
 
 def print_sweep(report: SweepReport, where_to_look: Mapping[str, str], console: Console | None = None) -> None:
-    """Print what came out of a sweep to the console (by default stdout)."""
+    """Print the results of a sweep to the console (default: stdout)."""
     console = console or Console(highlight=False)
     console.print()
     for section in report.sections:
-        if report.study is None or section.title != "Jobs":  # each trial had its line
+        if report.study is None or section.title != "Jobs":  # each trial of a search has printed its line
             console.print(_drawn(section, console, console.width, _SWEEP_FILE))
     for line in report.headlines:
         console.print(Text(line, style="bold green"))
@@ -80,12 +80,12 @@ def _where(lines: Mapping[str, str], console: Console) -> None:
     width = max(map(len, lines))
     console.print(Text("Where to look", style="bold cyan"))
     for label, text in lines.items():
-        # A line to copy is never broken, however long.
+        # These lines are copied, so they are never broken.
         console.print(Text(f"  {label:<{width}}  {text}"), no_wrap=True, overflow="ignore", crop=False)
 
 
 def _drawn(section: Section, console: Console, width: int, whole: str) -> RenderableType:
-    """The section in `width` letters; `whole` is the file that holds the columns that do not fit."""
+    """The section in `width` letters. `whole`: the file that has the columns that do not fit."""
     drawn = box.SIMPLE_HEAD if console.is_terminal else None
     fits = fitted(section, width, gap=2 if drawn is None else 3)
     table = Table(box=drawn, pad_edge=False, show_edge=False, padding=(0, 1))
@@ -96,12 +96,12 @@ def _drawn(section: Section, console: Console, width: int, whole: str) -> Render
         table.add_row(*(Text(row[index]) for index in fits.columns))
     notes = [section.note] if section.note else []
     if fits.left_out:
-        notes.append(f"Too wide for {width} columns of text, see {whole}: {', '.join(fits.left_out)}.")
+        notes.append(f"Columns that do not fit in {width} characters, see {whole}: {', '.join(fits.left_out)}.")
     return Group(Text(section.title, style="bold cyan"), table, *(Text(note, style="dim") for note in notes), Text())
 
 
 def _arranged(found: Sequence[Section], console: Console) -> RenderableType:
-    """Below one another or, where there is room, in two columns of about equal height."""
+    """The sections below one another or, if the console is wide enough, in two columns of about equal height."""
     if console.width < _TWO_COLUMNS_FROM:
         return Group(*(_drawn(section, console, console.width, _RUN_FILE) for section in found))
     half = (console.width - _BETWEEN) // 2
@@ -116,5 +116,5 @@ def _arranged(found: Sequence[Section], console: Console) -> RenderableType:
 
 
 def _short(folder: Path) -> str:
-    """Relative to the working directory where that is the shorter way to say it."""
+    """The folder's path, relative to the working directory if that is shorter."""
     return min(str(folder), os.path.relpath(folder), key=len)

@@ -1,4 +1,4 @@
-"""The figures of one run; a figure without data is None."""
+"""The figures of one run. A figure without data is None."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 Numbers = npt.NDArray[Any]
 Table = Mapping[str, Sequence[Any]]
 
-_BARS_UP_TO = 40  # hits a block; beyond it each count would be a hairline
-_LONG_TAIL = 10  # longest prompt / median; beyond it equal bins would squeeze nearly all prompts into one
+_BARS_UP_TO = 40  # hits per block; with more, the bars would be too thin to see
+_LONG_TAIL = 10  # longest prompt / median; beyond it, bins of equal width would put nearly all prompts into one
 
 FIGURES: Mapping[str, str] = {
-    "hit_rate_by_turn": "Block hit rate of each turn beside an infinite cache's, and how many requests it is of",
-    "reuse_gaps": "How long blocks wait between two hits, in seconds and in requests",
-    "hits_per_block": "How many blocks were hit how often",
-    "prompt_lengths": "Prompt lengths by outcome, and how many of their tokens were cached",
-    "ttft_by_cached_tokens": "Time to first token against cached prompt tokens: what a hit is worth in seconds",
-    "capacity": "Hit rate at every size of the cache: LRU, Belady's optimum, the ceiling, the measured points",
-    "losses": "Where each prompt token went: a waterfall, and turn by turn",
+    "hit_rate_by_turn": "Block hit rate by turn, measured and with an infinite cache, and the number of requests",
+    "reuse_gaps": "Gaps between two hits of a block, in seconds and in requests",
+    "hits_per_block": "Number of blocks by number of hits",
+    "prompt_lengths": "Prompt lengths by outcome, and the cached share of their tokens",
+    "ttft_by_cached_tokens": "Time to first token by cached prompt tokens: the seconds that hits save",
+    "capacity": "Hit rate by cache size: LRU, Belady's optimum, an infinite cache, the measured points",
+    "losses": "Prompt tokens by reason: reused, never seen, lost; in total and by turn",
 }
-"""Name -> what it shows."""
+"""The name of each figure, and what it shows."""
 
 
 def draw(result: Result) -> dict[str, "Figure | None"]:
-    """Every figure of FIGURES by its name."""
+    """Every figure of FIGURES, by its name."""
     table = request_table(result.observation)
     clock = result.run.counters.clock
     return {
@@ -52,7 +52,7 @@ def draw(result: Result) -> dict[str, "Figure | None"]:
 
 
 def hit_rate_by_turn(table: Table) -> "Figure | None":
-    """Hit rate of each turn index over its completed requests' full blocks, and how many requests these are."""
+    """Block hit rate of each turn index, measured and ideal, and its number of completed requests."""
     done = _completed(table)
     turns = np.unique(done["turn_index"])
     if not done["full_blocks"].sum():
@@ -81,20 +81,20 @@ def hit_rate_by_turn(table: Table) -> "Figure | None":
 
 
 def reuse_gaps(seconds: Numbers, requests: Numbers, clock: str) -> "Figure | None":
-    """Two histograms over all reuses: the gap in engine seconds, and in requests."""
+    """Two histograms of the gaps of all reuses: in seconds of the engine's clock, and in requests."""
     if not len(requests):
         return None
     figure = blank_figure(3.4)
     left, right = figure.subplots(1, 2)
     _histogram(left, seconds, f"gap ({'simulated seconds' if clock == 'simulated' else 'seconds'})", "s")
     _histogram(right, requests, "gap (requests)", "requests")
-    left.set_ylabel("reuses (hits after a block's first)")
-    figure.suptitle(f"Gap between two hits of one block, {len(requests):,} reuses", fontsize=11)
+    left.set_ylabel("reuses (hits after a block's first hit)")
+    figure.suptitle(f"Gap between two hits of a block, {len(requests):,} reuses", fontsize=11)
     return figure
 
 
 def hits_per_block(hits: Numbers) -> "Figure | None":
-    """How many distinct blocks have each number of hits."""
+    """The number of distinct blocks by their number of hits."""
     if not len(hits):
         return None
     number, blocks = np.unique(hits, return_counts=True)
@@ -110,14 +110,14 @@ def hits_per_block(hits: Numbers) -> "Figure | None":
     axes.set_yscale("log")
     axes.set_ylim(bottom=0.7)
     plain_ticks(axes, "y")
-    axes.set_xlabel("hits of a block")
+    axes.set_xlabel("hits per block")
     axes.set_ylabel("blocks (log scale)")
-    axes.set_title(f"Hits per block, {len(hits):,} distinct blocks hit, {hits.sum():,} hits")
+    axes.set_title(f"Hits per block, {hits.sum():,} hits of {len(hits):,} distinct blocks")
     return figure
 
 
 def prompt_lengths(table: Table) -> "Figure | None":
-    """Prompt lengths by outcome and, on the same bins, the prompt tokens of completed requests that were cached."""
+    """Prompt lengths by outcome and, in the same bins, the cached and computed tokens of completed requests."""
     lengths = np.asarray(table["prompt_tokens"], dtype=np.int64)
     if not len(lengths):
         return None
@@ -169,7 +169,7 @@ def _completed(table: Table) -> dict[str, Numbers]:
 
 
 def _histogram(axes: "Axes", gaps: Numbers, label: str, unit: str) -> None:
-    """On a log axis where the gaps span more than a factor of 50; gaps of 0, which it cannot show, are counted."""
+    """Draw a histogram, on a log axis if the largest gap is over 50 times the smallest; gaps of 0 are then counted."""
     shown = gaps[gaps > 0]
     if len(shown) and shown.max() > 50 * shown.min():
         axes.hist(

@@ -1,4 +1,4 @@
-"""A table in the width that there is: a number stands whole, or its column is left out and named. Pure."""
+"""Fits a table into a width. Numbers are never cut: a column that does not fit is omitted and named."""
 
 import re
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ _NUMBER = re.compile(r"[-+#(]?[\d.,:]*\d[\w.,:%)]*")
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """The columns that are shown, by index, with the letters that each gets and its name, in lines.
+    """The shown columns by index, the width of each in letters, and the name of each, broken into lines.
 
-    `left_out` are the names of the others.
+    `left_out`: the names of the omitted columns.
     """
 
     columns: Sequence[int]
@@ -26,11 +26,10 @@ class Fitted:
 
 
 def fitted(section: Section, width: int, gap: int) -> Fitted:
-    """As many columns as fit. The last of the numbers are left out first, then the last of the words.
+    """Fit as many columns as possible into `width` letters, with `gap` blanks between two columns.
 
-    The first column always stays, and the first of the others that holds numbers stays longest.
-
-    `gap` is the number of blanks between two columns.
+    Columns of numbers are omitted first, from the last one on, then columns of words. The first column is always shown.
+    The first column of numbers is omitted last.
     """
     columns = list(range(len(section.columns)))
     natural = [max(map(len, _cells(section, index))) for index in columns]
@@ -42,7 +41,7 @@ def fitted(section: Section, width: int, gap: int) -> Fitted:
         shown.remove((numbers[1:] or words or numbers)[-1])
     widths = [natural[index] for index in shown]
     floors = [least[index] for index in shown]
-    # Words give way first, the widest of them most; then the names of the columns of numbers.
+    # Columns of words become narrower first, the widest one before the others; then the names of number columns.
     for of_words in (True, False):
         while _total(widths, gap) > width:
             spare = [
@@ -54,7 +53,7 @@ def fitted(section: Section, width: int, gap: int) -> Fitted:
                 break
             widest = max(widths[place] for _, place in spare)
             widths[next(place for _, place in spare if widths[place] == widest)] -= 1
-    if _total(widths, gap) > width:  # one column only, of words that have to be broken
+    if _total(widths, gap) > width:  # a single column of words, which have to be broken
         widths = [width]
     left_out = [section.columns[index] or f"column {index + 1}" for index in columns if index not in shown]
     heads = [_in_lines(section.columns[index], letters) for index, letters in zip(shown, widths, strict=True)]
@@ -62,7 +61,7 @@ def fitted(section: Section, width: int, gap: int) -> Fitted:
 
 
 def _least(section: Section, index: int) -> int:
-    """The letters that a column needs: numbers whole, long words broken."""
+    """The smallest width of a column: numbers are not broken, long words are."""
     parts = [min(len(part.strip()), _WHOLE_PART) for part in _PART.findall(section.columns[index])]
     if index not in section.left:
         return max([*parts, *(len(row[index]) for row in section.rows), 1])
@@ -72,7 +71,7 @@ def _least(section: Section, index: int) -> int:
 
 
 def _in_lines(name: str, width: int) -> str:
-    """A column's name broken after _, /, . or a blank, where it does not fit one line."""
+    """A column's name, broken after _, /, . or a blank if it does not fit in one line."""
     lines = [""]
     for part in _PART.findall(name):
         if lines[-1] and len(f"{lines[-1]}{part}".rstrip()) > width:

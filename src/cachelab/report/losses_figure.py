@@ -1,4 +1,4 @@
-"""Where the prompt tokens went, drawn as a waterfall and turn by turn."""
+"""The figure of the losses: a waterfall of all prompt tokens, and the shares of each turn."""
 
 from typing import TYPE_CHECKING
 
@@ -14,18 +14,19 @@ _MOST_TURNS = 20
 _COLOURS = ("#009E73", "#BBBBBB", "#F0E442", "#CC79A7", "#56B4E9", "#000000", "#D55E00", "#E69F00")
 LABELS = {
     "reused": "reused",
-    "never_seen": "never seen before",
+    "never_seen": "never seen (compulsory)",
     "block_rounding": "block rounding",
     "last_token": "last-token rule",
     "in_flight": "still in flight",
-    "other": "preemption, other",
-    "eviction": "eviction (avoidable)",
-    "capacity": "capacity (even at best)",
+    "other": "preemption, concurrency",
+    "eviction": "eviction (avoidable with foresight)",
+    "capacity": "capacity (unavoidable)",
 }
+"""Short names of the terms. Only a policy that knows the future requests (Belady's optimum) avoids the evictions."""
 
 
 def losses_figure(observation: Observation) -> "Figure | None":
-    """The shares of all prompt tokens, stepping down from 100 %, and below them the same shares of each turn."""
+    """The shares of all prompt tokens as a waterfall from 100 %, and the same shares of each turn."""
     if not observation.completed:
         return None
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -47,7 +48,7 @@ def losses_figure(observation: Observation) -> "Figure | None":
     upper.invert_yaxis()
     upper.set_xlim(0, 112)
     upper.set_xlabel("share of all prompt tokens (%)")
-    upper.set_title(f"Where {int(observation.prompt_tokens.sum()):,} prompt tokens went", fontsize=11)
+    upper.set_title(f"{int(observation.prompt_tokens.sum()):,} prompt tokens by reason", fontsize=11)
     table = losses_table(observation)
     turns = np.asarray(table["turn_index"])[:_MOST_TURNS]
     columns = np.asarray([table[f"{term}_tokens"][:_MOST_TURNS] for term in TERMS], np.float64)

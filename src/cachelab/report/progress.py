@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on."""
+"""The progress of a run on the terminal."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from cachelab.engine.base import Progress
 
 
 class RateColumn(ProgressColumn):
-    """Requests a second, of the wall clock."""
+    """Requests per second, by the wall clock."""
 
     def render(self, task: Task) -> Text:
         rate = task.finished_speed or task.speed
@@ -21,7 +21,7 @@ class RateColumn(ProgressColumn):
 
 @contextmanager
 def doing(what: str, console: Console | None = None) -> Iterator[None]:
-    """Say on stderr what is being done while the context lasts, and nothing where that is no terminal."""
+    """Show on stderr what is being done while the context lasts; show nothing if stderr is not a terminal."""
     console = console or Console(stderr=True)
     if not console.is_terminal:
         yield
@@ -32,7 +32,7 @@ def doing(what: str, console: Console | None = None) -> Iterator[None]:
 
 @contextmanager
 def progress_bar(total: int, console: Console | None = None) -> Iterator[Progress]:
-    """Draw a bar of `total` requests on stderr while the context lasts, and nothing where that is no terminal."""
+    """Draw a bar of `total` requests on stderr while the context lasts; draw nothing if stderr is not a terminal."""
     console = console or Console(stderr=True)
     if not console.is_terminal:
         yield lambda ended: None

@@ -1,4 +1,4 @@
-"""A titled table of text: what the console and summary.md both show."""
+"""A titled table of text, as the console and summary.md show it."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ ABSENT = "-"
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A table under a title; `left` are the columns (by index) of words, the others hold numbers."""
+    """A table with a title. `left`: the indices of the columns of words. The others hold numbers."""
 
     title: str
     columns: tuple[str, ...]
@@ -19,7 +19,7 @@ class Section:
 
 
 def count(value: float | None) -> str:
-    """A whole number, thousands apart."""
+    """A whole number with thousands separators."""
     return ABSENT if value is None else f"{value:,.0f}"
 
 
@@ -29,26 +29,26 @@ def decimal(value: float | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A ratio in percent, two decimals."""
+    """A ratio in percent with two decimals."""
     return ABSENT if value is None else f"{100 * value:.2f} %"
 
 
 def seconds(value: float | None) -> str:
-    """Four decimals, as long as they show anything."""
+    """Seconds with four decimals; smaller values in scientific notation."""
     if value is None:
         return ABSENT
     return f"{value:,.4f}" if value == 0 or abs(value) >= 0.0001 else f"{value:.1e}"
 
 
 def plain(value: float | None) -> str:
-    """A number of any unit: whole ones as counts, others in four digits."""
+    """A number of any unit: a whole number as a count, others with four significant digits."""
     if value is None:
         return ABSENT
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"
 
 
 def grouped(reasons: Iterable[str]) -> list[tuple[str, int]]:
-    """Reasons with counts, most frequent first; those that differ in numbers only are one (number: least..greatest)."""
+    """Reasons with counts, most frequent first. Those that differ only in numbers are merged, as smallest..largest."""
     groups: dict[str, list[list[int]]] = {}
     for reason in reasons:
         groups.setdefault(re.sub(r"\d+", "\0", reason), []).append([int(n) for n in re.findall(r"\d+", reason)])

@@ -1,4 +1,4 @@
-"""A finished run as tables; what is absent stands as "-", with the reason where it is known."""
+"""The tables of a finished run. An absent number is shown as "-", with the reason if it is known."""
 
 from collections.abc import Callable, Mapping
 
@@ -21,26 +21,26 @@ _UNITS = {
     f"hit_rate/{name}": "blocks"
     for name in ("first_prefill", "first_prefill_host", "first_prefill_all_tiers", "ideal", "of_ideal")
 }
-_RULES = {"vllm": "vLLM's rules", "trace": "rules of traces"}
+_RULES = {"vllm": "vLLM's rules", "trace": "the rules of block traces"}
 _GAP_STATISTICS = ("mean", "min", "p50", "p95", "max")
 
 
 def headline(result: Result) -> str:
-    """The run in one line."""
+    """The run's hit rate in one line."""
     ratio = RATIOS["hit_rate/first_prefill"](result.observation)
     why = f"{_of(ratio)} full prompt blocks" if ratio.value is not None else "no completed request has a full block"
     return f"first-prefill block hit rate {percent(ratio.value)} ({why})"
 
 
 def context(result: Result) -> str:
-    """What the headline is to be read beside: the ceiling, and how many requests it speaks of."""
+    """The context of the headline: how many requests completed, and the hit rate of an infinite cache."""
     ended = f"{count(len(result.observation.completed))} of {count(len(result.observation.records))} requests completed"
     ceiling = result.numbers.values.get("hit_rate/ideal")
     return ended if ceiling is None else f"{ended}; an infinite cache would hit {percent(ceiling)}"
 
 
 def sections(result: Result, description: RunDescription, *, max_turns: int) -> list[Section]:
-    """Every table of a run, in reading order; turns beyond `max_turns` share the last row of their table."""
+    """Every table of a run, in reading order. Turns beyond `max_turns` share the last row of their table."""
     values = result.numbers.values
     found = [
         settings(description),
@@ -61,7 +61,7 @@ def sections(result: Result, description: RunDescription, *, max_turns: int) -> 
 
 
 def outcomes(result: Result) -> Section:
-    """Requests by outcome, each reason of a rejection with its count."""
+    """Requests by outcome, with the count of each reason for rejection."""
     records = result.run.records
     rejected = [record.reason or "no reason given" for record in records if record.outcome == "rejected"]
     rows = [
@@ -98,9 +98,9 @@ def hit_rates(result: Result) -> Section:
 
 
 def capacity(result: Result) -> Section:
-    """How large a cache would do."""
+    """The cache sizes that are large enough."""
     values, counters = result.numbers.values, result.run.counters
-    sizes = (("knee (within 1 point of the ceiling)", "capacity/knee"), ("enough for all hits", "capacity/enough"))
+    sizes = (("within 1 point of the ideal (knee)", "capacity/knee"), ("all hits of the ideal", "capacity/enough"))
     rows = [
         (label, count(blocks), count(blocks * counters.block_size), plain(gib(result.observation, round(blocks))))
         for label, name in sizes
@@ -110,23 +110,24 @@ def capacity(result: Result) -> Section:
     note = (
         ""
         if best is None
-        else f"With this run's {count(counters.num_blocks)} blocks the best possible is {percent(best)}."
+        else f"With this run's {count(counters.num_blocks)} blocks, Belady's optimum hits {percent(best)}."
     )
-    return Section(f"Size of the cache (LRU, {_RULES[counters.rules]})", ("", "blocks", "tokens", "GiB"), rows, note)
+    title = f"Cache capacity (LRU, by {_RULES[counters.rules]})"
+    return Section(title, ("smallest cache with", "blocks", "tokens", "GiB"), rows, note)
 
 
 def losses(observation: Observation) -> Section:
-    """Where each prompt token went."""
-    if not observation.completed or not observation.counters.queries_tokens:  # no prefix cache was kept
-        return Section("Where the prompt tokens went", (), ())
+    """The prompt tokens by the reason why they were or were not found in the cache."""
+    if not observation.completed or not observation.counters.queries_tokens:  # prefix caching is disabled
+        return Section("Prompt tokens by reason", (), ())
     ratios = [(LABELS[term], lost(observation, term)) for term in TERMS]
     rows = [(label, percent(ratio.value), count(ratio.numerator)) for label, ratio in ratios]
     rows.append(("sum", "100.00 %", count(ratios[0][1].denominator)))
-    return Section("Where the prompt tokens went", ("", "share", "tokens"), rows)
+    return Section("Prompt tokens by reason", ("reason", "share", "tokens"), rows)
 
 
 def turns(observation: Observation, max_turns: int) -> Section:
-    """The headline turn by turn."""
+    """The hit rate of each turn."""
     table = turn_table(observation)
     names = ("turn_index", "requests", "hit_blocks", "prompt_blocks")
     cells = list(zip(*(table[name] for name in names), strict=True))
@@ -139,18 +140,18 @@ def turns(observation: Observation, max_turns: int) -> Section:
 
 
 def reuse(values: Mapping[str, float]) -> Section:
-    """Which blocks were hit, and how often."""
+    """How many blocks were hit, and how often."""
     rows = [
-        ("distinct blocks hit (cache blocks used)", count(values.get("blocks/reused_distinct"))),
-        ("hits of a block after its first (reuses)", count(values.get("blocks/reuses"))),
+        ("distinct blocks hit", count(values.get("blocks/reused_distinct"))),
+        ("hits after a block's first hit (reuses)", count(values.get("blocks/reuses"))),
         ("hits per block, mean", decimal(values.get("blocks/hits_per_block_mean"))),
         ("hits per block, max", count(values.get("blocks/hits_per_block_max"))),
     ]
-    return Section("Reuse", ("blocks", "value"), rows, "" if values.get("blocks/hit") else "No block was hit.")
+    return Section("Block reuse", ("number", "value"), rows, "" if values.get("blocks/hit") else "No block was hit.")
 
 
 def reuse_gaps(result: Result) -> Section:
-    """How long a block waited between two of its hits."""
+    """The gaps between two hits of a block."""
     values = result.numbers.values
     rows = [
         (
@@ -159,43 +160,43 @@ def reuse_gaps(result: Result) -> Section:
         ),
         ("in requests", *(plain(values.get(f"reuse_gap/{statistic}_requests")) for statistic in _GAP_STATISTICS)),
     ]
-    note = "" if values.get("blocks/reuses") else "No block was hit twice: there is no gap."
-    return Section("Gap between hits of a block", ("gap", *_GAP_STATISTICS), rows, note)
+    note = "" if values.get("blocks/reuses") else "No block was hit twice."
+    return Section("Gap between two hits of a block", ("gap", *_GAP_STATISTICS), rows, note)
 
 
 def engine_counters(result: Result) -> Section:
-    """VLLM's own counters."""
+    """The engine's own counters."""
     counters = result.run.counters
     rows = [
         ("scheduler steps", count(counters.steps)),
         ("usable blocks", f"{count(counters.num_blocks)} x {counters.block_size} tokens"),
         ("highest share of blocks in use", percent(counters.kv_usage_max)),
-        ("prefix cache: tokens asked for", count(counters.queries_tokens)),
+        ("prefix cache: tokens queried", count(counters.queries_tokens)),
         ("prefix cache: tokens hit", count(counters.hits_tokens)),
-        ("  after preemptions: asked for", count(counters.preempted_queries_tokens)),
+        ("  after preemptions: queried", count(counters.preempted_queries_tokens)),
         ("  after preemptions: hit", count(counters.preempted_hits_tokens)),
-        ("host tier: tokens asked for", count(counters.host_queries_tokens)),
+        ("host tier: tokens queried", count(counters.host_queries_tokens)),
         ("host tier: tokens hit", count(counters.host_hits_tokens)),
-        ("host tier: blocks that it can hold", count(counters.num_host_blocks)),
+        ("host tier: capacity in blocks", count(counters.num_host_blocks)),
     ]
     note = f"Blocks are counted by {_RULES[counters.rules]}."
     note += "" if counters.host_queries_tokens is not None else f" Host tier: {NO_HOST_TIER}."
-    return Section("Engine (its own counters)", ("counter", "value"), rows, note)
+    return Section("Engine counters", ("counter", "value"), rows, note)
 
 
 def timing(result: Result) -> Section:
-    """Latency and throughput, simulated seconds called so."""
+    """Latency and throughput. Simulated seconds are marked as simulated."""
     values = result.numbers.values
     statistics = ("mean", "p50", "p95")
-    labels = {"ttft": "time to first token", "e2e": "whole request", "tpot": "per token after the first"}
+    labels = {"ttft": "time to first token", "e2e": "whole request", "tpot": "per output token after the first"}
     rows = [
         (f"{label}, s", *(seconds(values.get(f"latency/{key}_{statistic}_s")) for statistic in statistics))
         for key, label in labels.items()
     ]
     for kind in ("prompt", "output"):
         rate = values.get(f"throughput/{kind}_tokens_per_s")
-        rows.append((f"{kind} tokens per s", plain(None if rate is None else round(rate)), "", ""))
-    return Section(f"Time{_clock(result)}", ("", *statistics), rows)
+        rows.append((f"{kind} tokens/s", plain(None if rate is None else round(rate)), "", ""))
+    return Section(f"Latency and throughput{_clock(result)}", ("", *statistics), rows)
 
 
 def _turn(label: str, requests: int, hit_blocks: int, prompt_blocks: int) -> tuple[str, ...]:
@@ -212,4 +213,4 @@ def _clock(result: Result) -> str:
 
 
 def _why_absent(name: str, ratio: Ratio, result: Result) -> str:
-    return "its metric group is left out of metrics.*" if ratio.denominator else why_absent(name, result)
+    return "its metric group is not in metrics.*" if ratio.denominator else why_absent(name, result)

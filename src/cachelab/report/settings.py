@@ -1,4 +1,4 @@
-"""What a run was composed of, and what its stages did before the engine started."""
+"""Tables of a run's settings and of what its stages counted before the engine started."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ _STAGES = ("dataset", "tokenizer", "filter", "trace", "order", "engine")
 
 
 def settings(description: RunDescription) -> Section:
-    """One row per stage: the option that was chosen and the arguments that were used, the unset ones left out."""
+    """One row per stage: the chosen option and the arguments that were used. Unset arguments are omitted."""
     rows = []
     for stage in _STAGES:
         group = description.used.get(stage)
@@ -23,17 +23,17 @@ def settings(description: RunDescription) -> Section:
 
 
 def stages(values: Mapping[str, float]) -> Section:
-    """What dataset, filter and trace counted; the many zeros of a clean source are only counted."""
+    """The counts of dataset, filter and trace. Only the number of zeros is shown, since a clean source has many."""
     counted = {name: value for name, value in values.items() if name.split("/")[0] in ("dataset", "filter", "trace")}
     rows = [(name, plain(value)) for name, value in counted.items() if value]
     zeros = len(counted) - len(rows)
     return Section(
-        "Before the engine", ("number", "value"), rows, f"{zeros} more are 0 (metrics.json)." if zeros else ""
+        "Dataset, filter, trace", ("number", "value"), rows, f"{zeros} more are 0 (metrics.json)." if zeros else ""
     )
 
 
 def _arguments(group: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The cost and KV models stay out: they are in config.yaml."""
+    """The arguments without the cost and KV models, which are in config.yaml."""
     own = {key: value for key, value in group.items() if key not in ("cost", "kv_model") and not _empty(value)}
     return ((key, value) for key, value in flatten(own) if not key.endswith("_target_") and value not in ("null", "{}"))
 

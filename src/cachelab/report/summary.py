@@ -1,4 +1,4 @@
-"""summary.md: a finished run in words and tables, with what each number means and how to repeat it."""
+"""Makes summary.md: the tables of a finished run, the meaning of each number, and how to repeat the run."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +14,7 @@ _MAX_TURNS = 100
 def summary(
     result: Result, description: RunDescription, metrics: Sequence[AnyMetric], figures: Mapping[str, str | None]
 ) -> str:
-    """The text of summary.md; `figures` says of each figure what it shows, or None where it had no data."""
+    """The text of summary.md. `figures`: what each figure shows, None for a figure without data."""
     parts = [
         f"# {_escaped(description.run_name)}",
         f"**{headline(result)}**",
@@ -30,7 +30,7 @@ def summary(
 
 
 def table(section: Section) -> str:
-    """A markdown table; an indented first cell keeps its indent."""
+    """The section as a Markdown table. An indented first cell keeps its indentation."""
     marks = ["---" if index in section.left else "---:" for index in range(len(section.columns))]
     rows = [_row(section.columns), f"|{'|'.join(marks)}|", *(_row(row) for row in section.rows)]
     note = f"\n\n{section.note}" if section.note else ""
@@ -50,21 +50,22 @@ def _again(result: Result, description: RunDescription) -> str:
     versions = f"cachelab {tags.get('cachelab.version', ABSENT)}, " + (f"vLLM {vllm}" if vllm else "without vLLM")
     return "\n".join(
         [
-            "## Again",
+            "## How to repeat this run",
             "",
             f"    {description.command}",
             "",
             f"- source: commit {commit}{changed}; {versions}",
             f"- dataset: {_escaped(dataset.name)} from `{dataset.source}`, SHA-256 {dataset.digest}",
-            "- resolved config: `config.yaml`; requests, if kept: `trace.jsonl.gz` (`dataset=trace dataset.path=FILE "
-            "trace=multi_turn` runs them again), of a block trace `block_trace.jsonl.gz` (`dataset=block_trace`)",
+            "- resolved config: `config.yaml`; requests, if kept: `trace.jsonl.gz` (run them again with "
+            "`dataset=trace dataset.path=FILE trace=multi_turn`) or, for a block trace, `block_trace.jsonl.gz` "
+            "(`dataset=block_trace dataset.path=FILE`)",
         ]
     )
 
 
 def _figures(figures: Mapping[str, str | None]) -> str:
     lines = [
-        f"- `figures/{name}.png`: {what}" if what is not None else f"- {name}: left out, this run has no data for it"
+        f"- `figures/{name}.png`: {what}" if what is not None else f"- {name}: omitted, this run has no data for it"
         for name, what in figures.items()
     ]
     return "\n".join(["## Figures", "", *lines])
@@ -75,9 +76,7 @@ def _meanings(result: Result, metrics: Sequence[AnyMetric]) -> str:
     rows = [
         (metric.name, _value(result, metric.name), metric.unit_label(clock), metric.definition) for metric in metrics
     ]
-    return table(
-        Section("What the numbers mean", ("metric", "value", "unit", "definition"), rows, "", frozenset({0, 2, 3}))
-    )
+    return table(Section("Metrics", ("metric", "value", "unit", "definition"), rows, "", frozenset({0, 2, 3})))
 
 
 def _value(result: Result, name: str) -> str:

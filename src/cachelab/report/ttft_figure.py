@@ -1,4 +1,4 @@
-"""The figure of what a hit is worth: time to first token against cached tokens."""
+"""The figure of the time to first token by cached tokens: the seconds that hits save."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,13 +11,13 @@ from cachelab.report.axes import blank_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LEAST_R2 = 0.5  # below it, noise and queueing decide more than lengths do
+_LEAST_R2 = 0.5  # below it, noise and queueing matter more than the numbers of tokens
 
 Floats = npt.NDArray[np.float64]
 
 
 def ttft_by_cached_tokens(table: Mapping[str, Sequence[Any]], clock: str) -> "Figure | None":
-    """A point a completed request, coloured by prompt length; what the host tier gave counts as cached."""
+    """One point per completed request, coloured by prompt length. Tokens from the host tier count as cached."""
     rows = [row for row, outcome in enumerate(table["outcome"]) if outcome == "completed"]
     if not rows:
         return None
@@ -34,13 +34,16 @@ def ttft_by_cached_tokens(table: Mapping[str, Sequence[Any]], clock: str) -> "Fi
     axes.set_ylabel(f"time to first token ({'simulated seconds' if clock == 'simulated' else 'seconds'})")
     axes.set_ylim(bottom=0)
     axes.set_title(
-        f"Time to first token by cached tokens, {len(rows):,} completed requests\n{worth(prompt, cached, ttft_s)}"
+        f"Time to first token by cached tokens, {len(rows):,} completed requests\n{savings(prompt, cached, ttft_s)}"
     )
     return figure
 
 
-def worth(prompt_tokens: Floats, cached_tokens: Floats, ttft_s: Floats) -> str:
-    """Seconds that a thousand cached tokens save, from a least-squares fit of all three; "" where they cannot say."""
+def savings(prompt_tokens: Floats, cached_tokens: Floats, ttft_s: Floats) -> str:
+    """The seconds that 1,000 cached tokens save, as text, from a least-squares fit; "" if it is not determined.
+
+    Shape of each argument: (num_completed,).
+    """
     terms = np.column_stack([np.ones_like(ttft_s), prompt_tokens, cached_tokens])
     spread = float(((ttft_s - ttft_s.mean()) ** 2).sum())
     if len(ttft_s) < 4 or spread == 0 or np.linalg.matrix_rank(terms) < 3:
@@ -48,7 +51,6 @@ def worth(prompt_tokens: Floats, cached_tokens: Floats, ttft_s: Floats) -> str:
     weights = np.linalg.lstsq(terms, ttft_s, rcond=None)[0]
     explained = 1 - float(((ttft_s - terms @ weights) ** 2).sum()) / spread
     if explained < _LEAST_R2:
-        return f"prompt and cached tokens do not explain it (R² {explained:.2f}): no worth of a hit to be read off"
-    return (
-        f"least squares: 1,000 cached tokens save {-1000 * weights[2]:.4g} s (R² {explained:.2f}; queueing counts too)"
-    )
+        return f"fit too poor to estimate the savings per hit (R² {explained:.2f})"
+    saved_s = -1000 * weights[2]
+    return f"least squares: 1,000 cached tokens save {saved_s:.4g} s (R² {explained:.2f}; includes queueing)"

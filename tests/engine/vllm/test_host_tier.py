@@ -99,7 +99,7 @@ def test_host_tier_hands_replies_out_token_by_token() -> None:
     # A jump would offer the host all blocks of a reply at once, where a small host refuses what it takes one by one.
     schedule = one_lane([request("a", 0, range(4), range(20))])
     assert run(schedule, host_cache_gib=1.0).counters.steps == 20
-    with pytest.raises(ConfigError, match=r"engine\.decode: jump is exact .* without a host tier only"):
+    with pytest.raises(ConfigError, match=r"engine\.decode: jump is exact only with .* without a host tier"):
         run(schedule, host_cache_gib=1.0, decode="jump")
 
 
