@@ -69,8 +69,8 @@ def _item_with_duplicate(text: str) -> str:
 
 
 def kind(value: object) -> str:
-    """What a JSON value is, in words."""
-    return "null" if value is None else _KINDS[type(value)]
+    """What a JSON value is, in words; a value of a database is named by its type."""
+    return "null" if value is None else _KINDS.get(type(value), f"a {type(value).__name__}")
 
 
 def shown(value: object) -> str:
