@@ -1,12 +1,13 @@
 """The logged response of one API call: its reply, its usage and its time, in any of the forms that logs hold."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cachelab.dataset.chat_message import MessageReader, joined
 from cachelab.dataset.chat_parts import read_text
-from cachelab.dataset.json_text import decode_json, kind
+from cachelab.dataset.json_text import kind
 from cachelab.errors import DatasetError
 from cachelab.message import Message
 
@@ -27,12 +28,10 @@ def read_response(raw: Any, field: str, reader: MessageReader) -> Response:
     """The response of a call. Raises DatasetError that names the field if it is of no known form."""
     counts = reader.counts
     if isinstance(raw, str):
-        if not raw.lstrip().startswith(("{", "[")):
-            return Response(Message("assistant", read_text(raw, counts))) if raw else Response()
-        try:
-            return read_response(decode_json(raw, field, ""), field, reader)
-        except DatasetError:  # a reply that only begins like JSON, or that is JSON of the model's own
-            return Response(Message("assistant", read_text(raw, counts)))
+        value = _own_form(raw)
+        if value is None:
+            return Response(Message("assistant", read_text(raw, counts)) if raw else None)
+        return read_response(value, field, reader)
     if raw is None or raw == {} or raw == []:
         return Response()
     if isinstance(raw, list):
@@ -54,6 +53,21 @@ def read_response(raw: Any, field: str, reader: MessageReader) -> Response:
     if not {"role", "content", "tool_calls", "function_call"} & inner.keys():
         raise DatasetError(f"field {field} has none of choices, message, output, body and content: known are {_KNOWN}")
     return Response(_reply([inner], name, reader), usage, created)
+
+
+def _own_form(text: str) -> Any:
+    """The response that is written as JSON in a text; None if the text is the reply itself, JSON or not."""
+    try:
+        value = json.loads(text) if text.lstrip().startswith(("{", "[")) else None
+    except (ValueError, RecursionError):
+        return None
+    items = value if isinstance(value, list) else [value]
+    known = [
+        isinstance(item, dict)
+        and ("choices" in item or item.get("role") == "assistant" or item.get("object") == "response")
+        for item in items
+    ]
+    return value if known and all(known) else None
 
 
 def _of_choices(choices: Any, field: str, reader: MessageReader) -> Message | None:
