@@ -1,5 +1,6 @@
 """A chat message as logs hold it and as chat templates take it."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -50,6 +51,12 @@ class Message:
             return self.content or ""
         return "".join(part.text for part in self.content)
 
+    @property
+    def full_text(self) -> str:
+        """All text of the message: reasoning, content and tool calls, a line break between them."""
+        calls = [f"{call.name}({call.arguments})" for call in self.tool_calls]
+        return "\n".join(text for text in (self.reasoning, self.text, *calls) if text)
+
 
 @dataclass(frozen=True, slots=True)
 class LoggedUsage:
@@ -72,3 +79,15 @@ class Isolation:
     cache_salt: str | None = None
     lora: str | None = None
     model: str | None = None
+
+    @property
+    def salt(self) -> str | None:
+        """`cache_salt` and `model` as one text, different where either differs; None where both are missing or empty."""
+        if not self.cache_salt and not self.model:
+            return None
+        return json.dumps([self.cache_salt or None, self.model or None])
+
+    @property
+    def key(self) -> tuple[str | None, str | None]:
+        """Equal keys may share blocks: the salt and the LoRA name. An empty text counts as missing, as in vLLM."""
+        return self.salt, self.lora or None

@@ -82,8 +82,5 @@ def _turns(columns: BlockColumns) -> Iterator[TokenizedTurn]:
             kept_tokens=0,
             new_ids=BlockTokens(blocks, size, prompt, listed=listed),
             reply_ids=BlockTokens(np.concatenate([known, own]), size, reply, skip=partial),
-            alone_ids=None,
-            user="",
-            assistant="",
             timestamp_s=time_s,
         )
