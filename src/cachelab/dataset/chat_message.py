@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cachelab.dataset.chat_parts import Content, json_text, read_content, read_text
+from cachelab.dataset.chat_parts import json_text, read_content, read_text
 from cachelab.dataset.ignored_fields import IgnoredFields
 from cachelab.dataset.json_text import kind, quoted
 from cachelab.errors import DatasetError
@@ -67,7 +67,7 @@ class MessageReader:
         found = read_content(raw.get(key), f"{where}.{key}", self.counts)
         calls = (*self._calls(raw, where), *found.tool_calls)
         reasoning = self._reasoning(raw, where) or "\n".join(found.reasoning)
-        results = [self._tool_result(id, content, where) for id, content in found.tool_results]
+        results = [Message("tool", result.content, tool_call_id=id) for id, result in found.tool_results]
         if results and found.content is None and not (calls or reasoning):
             return results
         if not (found.content or calls or reasoning):
@@ -127,11 +127,6 @@ class MessageReader:
             raise DatasetError(f"{where}.tool_call_ids is not a list of texts")
         self.counts["dropped_tool_call_ids"] += len(ids) - 1
         return ids[0]
-
-    def _tool_result(self, id: Any, found: Content, where: str) -> Message:
-        if id is not None and not isinstance(id, str):
-            raise DatasetError(f"{where}: tool_use_id is {kind(id)}, not text")
-        return Message("tool", found.content, tool_call_id=id)
 
     def _item(self, raw: Mapping[str, Any], where: str) -> Message:
         if raw["type"] == "function_call":

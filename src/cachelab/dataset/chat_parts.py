@@ -97,11 +97,11 @@ def _part(part: dict[str, Any], where: str, found: Content, counts: Counter[str]
     elif type_ in _AUDIO:
         return Part("audio", digest=_digest(part, where))
     elif type_ == "tool_use":
-        call = ToolCall(_string(part, "name", where), json_text(part.get("input"), counts), part.get("id"))
+        call = ToolCall(_string(part, "name", where), json_text(part.get("input"), counts), _id(part, "id", where))
         found.tool_calls.append(call)
     elif type_ == "tool_result":
         result = read_content(part.get("content"), f"{where}.content", counts)
-        found.tool_results.append((part.get("tool_use_id"), result))
+        found.tool_results.append((_id(part, "tool_use_id", where), result))
     else:
         counts[_DROPPED.get(type_, "dropped_other_parts")] += 1
     return None
@@ -112,6 +112,10 @@ def _string(part: Mapping[str, Any], key: str, where: str) -> str:
     if not isinstance(value, str):
         raise DatasetError(f"{where}.{key} is {kind(value)}, not text")
     return value
+
+
+def _id(part: Mapping[str, Any], key: str, where: str) -> str | None:
+    return None if part.get(key) is None else _string(part, key, where)
 
 
 def _digest(part: Mapping[str, Any], where: str) -> str:
