@@ -37,25 +37,28 @@ class Calls:
         self._numbers: dict[Message, int] = {}
         self._messages: list[Message] = []
         self._calls: list[_Call] = []
+        self._no_response = True
 
     def add(self, row: ChatRow) -> None:
-        """Add a call. A row without a response whose last message is the assistant's holds the reply there."""
-        messages, reply = row.messages, row.reply
-        if not row.has_response and len(messages) > 1 and messages[-1].role == "assistant":
-            messages, reply = messages[:-1], messages[-1]
-            self._counts["replies_in_messages"] += 1
-        numbers = array("I", [self._number(message) for message in messages])
-        number = None if reply is None else self._number(reply)
-        call = _Call(
-            numbers, number, row.conversation_id, row.time_ns, row.tools, row.usage, row.isolation, row.fields
+        """Add a call."""
+        numbers = array("I", [self._number(message) for message in row.messages])
+        reply = None if row.reply is None else self._number(row.reply)
+        self._calls.append(
+            _Call(numbers, reply, row.conversation_id, row.time_ns, row.tools, row.usage, row.isolation, row.fields)
         )
-        self._calls.append(call)
+        self._no_response = self._no_response and not row.has_response
 
     def conversations(self) -> Iterator[tuple[str | None, tuple[Turn, ...]]]:
         """Id (None where the log has none) and turns of each conversation, in the order of their first calls.
 
-        Calls are taken in the order of their times if all have one, else in the order of the log.
+        Calls are taken in the order of their times if all have one, else in the order of the log. Where no row has a
+        response and the messages of all end with the assistant's, that message is the reply (`replies_in_messages`).
         """
+        ends = (call.messages[-1] for call in self._calls if len(call.messages) > 1)
+        if self._no_response and sum(self._messages[end].role == "assistant" for end in ends) == len(self._calls):
+            for call in self._calls:
+                call.reply = call.messages.pop()
+            self._counts["replies_in_messages"] = len(self._calls)
         times = [call.time_ns for call in self._calls if call.time_ns is not None]
         if len(times) == len(self._calls):
             before = list(self._calls)

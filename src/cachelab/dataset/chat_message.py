@@ -62,7 +62,7 @@ class MessageReader:
         role = self._role(raw, where)
         if role is None:
             return []
-        self.ignored.add(key for key in raw.keys() - _READ if raw[key] not in (None, "", [], {}))
+        self.ignored.add(key for key, value in raw.items() if key not in _READ and value not in (None, "", [], {}))
         key = "value" if "content" not in raw and "value" in raw else "content"
         found = read_content(raw.get(key), f"{where}.{key}", self.counts)
         calls = (*self._calls(raw, where), *found.tool_calls)

@@ -100,12 +100,9 @@ class RowReader:
         objects = [container, row] if container is not row else [row]
         says = MESSAGES.get(path)
         responses = (settings.response_field,) if settings.response_field else () if says == "conversation" else _RESPONSES
-        self._ignored.add(
-            key
-            for fields in objects
-            for key in fields.keys() - self._read - {path.split(".")[0], path.rpartition(".")[2], *responses}
-            if fields[key] not in (None, "", [], {})
-        )
+        read_here = self._read | {path.split(".")[0], path.rpartition(".")[2], *responses}
+        unread = ((key, value) for fields in objects for key, value in fields.items() if key not in read_here)
+        self._ignored.add(key for key, value in unread if value not in (None, "", [], {}))
         if value_at(container, "previous_response_id") is not None:
             raise DatasetError("field previous_response_id: the prompt's history is on the server, not in the log")
         read = self._messages.messages(raw, path)
