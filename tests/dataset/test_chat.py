@@ -357,9 +357,9 @@ def test_bad_input_is_one_line_that_names_the_place(
 
 
 def test_one_source_must_be_given() -> None:
-    for given in ({}, {"path": "x", "hub": "y"}):
+    for sources in ({}, {"path": "x", "hub": "y"}):
         with pytest.raises(DatasetError, match=r"dataset\.path: set it to a file, a folder or a pattern, or set datas"):
-            Chat(**given).load()  # type: ignore[arg-type]
+            Chat(**sources).load()  # type: ignore[arg-type]
 
 
 ROLES = st.sampled_from(["user", "assistant", "tool", "system"])
@@ -443,7 +443,11 @@ def test_real_tau_bench_as_conversations_and_as_calls(agent_traces: Path, load: 
     last = [(*talk[-1][0], talk[-1][1]) for talk in exchanges(dataset)]
     assert sum(bool(m.tool_calls) for talk in last for m in talk if m is not None) == 331
     assert len({conversation.id for conversation in dataset.conversations}) == 60
-    rows = [{"messages": talk[:end], "response": {"choices": [{"message": talk[end]}]}} for talk in talks for end in ends(talk)]
+    rows = [
+        {"messages": talk[:end], "response": {"choices": [{"message": talk[end]}]}}
+        for talk in talks
+        for end in ends(talk)
+    ]
     calls = load(rows)
     assert len(rows) == calls.counts["turns"] == 703
     assert exchanges(calls) == exchanges(dataset)

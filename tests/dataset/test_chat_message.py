@@ -15,6 +15,7 @@ from cachelab.message import Message, Part, ToolCall
 
 IMAGE = b"\x89PNG a picture" * 10
 BASE64 = base64.b64encode(IMAGE).decode()
+DATA_URL = f"data:image/png;base64,{BASE64}"
 DIGEST = hashlib.sha256(IMAGE).hexdigest()
 OF_URL = hashlib.sha256(b"https://x/y.png").hexdigest()
 CALL = ToolCall("find", '{"q": 1}', "c1")
@@ -63,7 +64,7 @@ def read(*raw: Any) -> tuple[list[Message], dict[str, int]]:
             Message("user", tuple(Part("text", text) for text in "abc")),
         ),
         (
-            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{BASE64}"}}]},
+            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": DATA_URL}}]},
             Message("user", (Part("image", digest=DIGEST),)),
         ),
         (

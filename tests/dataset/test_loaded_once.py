@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from cachelab.dataset.base import LoadedDataset
 from cachelab.dataset.loaded_once import LoadedOnce
 
@@ -39,3 +41,15 @@ def test_load_reads_again_when_the_file_changes(tmp_path: Path) -> None:
 def test_load_of_other_settings_is_another_dataset(tmp_path: Path) -> None:
     one, two = Counting(str(tmp_path / "b")), Counting(str(tmp_path / "c"))
     assert LoadedOnce(one).load() is not LoadedOnce(two).load()
+
+
+@pytest.mark.parametrize("pattern", ["", "/*.json"])
+def test_load_reads_again_when_a_file_of_a_folder_or_a_pattern_comes(tmp_path: Path, pattern: str) -> None:
+    (tmp_path / "a.json").write_text("x")
+    dataset = Counting(f"{tmp_path}{pattern}")
+    LoadedOnce(dataset).load()
+    LoadedOnce(dataset).load()
+    assert len(dataset.loads) == 1
+    (tmp_path / "b.json").write_text("x")
+    LoadedOnce(dataset).load()
+    assert len(dataset.loads) == 2

@@ -59,33 +59,37 @@ def test_a_pattern_gives_its_files_in_order(tmp_path: Path) -> None:
     assert record_files(f"{tmp_path}/[x].json")[0] == [f"{tmp_path}/[x].json"]
 
 
-def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "no.txt").touch()
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("empty", "the folder holds no file that ends in"),
+        ("*.nothing", "no file matches this pattern"),
+        ("missing.json", "no such file"),
+        ("bad.parquet", "the Parquet file is damaged"),
+        ("none.parquet", "the Parquet file holds no rows"),
+        ("cut.jsonl.gz", "the gzip file is truncated"),
+        ("big.json", "holds more than 1,000 bytes"),
+        ("pipe", "is a pipe, not a regular file"),
+        ("a\0b", "is no usable path"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "no.txt").touch()
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 and nothing else PAR1")
     pq.write_table(pa.Table.from_pylist(ROWS[:1]).slice(0, 0), tmp_path / "none.parquet")
     (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(json.dumps(ROWS).encode())[:-20])
     (tmp_path / "big.json").write_text(json.dumps(ROWS))
     os.mkfifo(tmp_path / "pipe")
-    for path, message in {
-        str(tmp_path): "the folder holds no file that ends in",
-        f"{tmp_path}/*.nothing": "no file matches this pattern",
-        f"{tmp_path}/missing.json": "no such file",
-        f"{tmp_path}/bad.parquet": "the Parquet file is damaged",
-        f"{tmp_path}/none.parquet": "the Parquet file holds no rows",
-        f"{tmp_path}/cut.jsonl.gz": "the gzip file is truncated",
-        f"{tmp_path}/big.json": "holds more than 1,000 bytes",
-        f"{tmp_path}/pipe": "is a pipe, not a regular file",
-        "a\0b": "is no usable path",
-        "~nosuchuser/x": "is no usable path",
-    }.items():
-        if path == str(tmp_path):
-            path = str(tmp_path / "empty")
-            os.mkdir(path)
-        with pytest.raises(DatasetError) as caught:
-            for file in record_files(path)[0]:
-                read(file, 1000)
-        assert message in str(caught.value)
-        assert "\n" not in str(caught.value)
+    with pytest.raises(DatasetError) as caught:
+        read_all(f"{tmp_path}/{name}")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def read_all(path: str) -> None:
+    for file in record_files(path)[0]:
+        read(file, 1000)
 
 
 @pytest.fixture

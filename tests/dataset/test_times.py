@@ -55,7 +55,9 @@ def test_one_source_has_one_unit() -> None:
         reader.ns(1_718_000_000_000, "y")
 
 
-@pytest.mark.parametrize("value", [True, [], {}, float("nan"), float("inf"), "yesterday", "", "2024-13-01", 1e300, 10**40])
+@pytest.mark.parametrize(
+    "value", [True, [], {}, float("nan"), float("inf"), "yesterday", "", "2024-13-01", 1e300, 10**40]
+)
 def test_what_is_no_time_is_refused_in_one_line(value: Any) -> None:
     for unit in ("auto", "s"):
         with pytest.raises(DatasetError, match=r"^f: line 1: field t is .*dataset\.time_unit") as caught:

@@ -8,6 +8,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from cachelab.conversation import Turn
 from cachelab.dataset.chat_row import ChatRow
@@ -94,7 +95,7 @@ class Calls:
 
     def _take_replies(self, calls: list[_Call]) -> None:
         """Take the reply of a call without one from the prompt of the next call, if that extends this one's."""
-        for call, following in zip(calls, calls[1:], strict=False):
+        for call, following in pairwise(calls):
             end = len(call.messages)
             if call.reply is None and len(following.messages) > end and following.messages[:end] == call.messages:
                 number = following.messages[end]

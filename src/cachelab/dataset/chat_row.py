@@ -28,8 +28,10 @@ MESSAGES: Mapping[str, Kind | None] = {
 
 _TOOLS = ("tools", "functions")
 _RESPONSES = ("response", "output", "completion")
-_CONVERSATIONS = ("session_id", "sessionId", "conversation_id", "conversationId", "chat_id", "chatId", "thread_id")
-_CONVERSATIONS += ("threadId", "litellm_session_id")
+_CONVERSATIONS = (
+    "session_id", "sessionId", "conversation_id", "conversationId", "chat_id", "chatId", "thread_id", "threadId",
+    "litellm_session_id",
+)  # fmt: skip
 _IDS = ("id", "conversation_id", "conversation_hash", "session_id", "uuid")
 _TIMES = ("timestamp", "created", "created_at", "createdAt", "start_time", "startTime")
 _LORAS = ("lora_name", "lora", "lora_request.lora_name")
@@ -99,7 +101,9 @@ class RowReader:
         container = value_at(row, path.rpartition(".")[0]) if "." in path and path not in row else row
         objects = [container, row] if container is not row else [row]
         says = MESSAGES.get(path)
-        responses = (settings.response_field,) if settings.response_field else () if says == "conversation" else _RESPONSES
+        responses: tuple[str, ...] = () if says == "conversation" else _RESPONSES
+        if settings.response_field:
+            responses = (settings.response_field,)
         read_here = self._read | {path.split(".")[0], path.rpartition(".")[2], *responses}
         unread = ((key, value) for fields in objects for key, value in fields.items() if key not in read_here)
         self._ignored.add(key for key, value in unread if value not in (None, "", [], {}))

@@ -11,7 +11,9 @@ from cachelab.hub import is_path, shortened
 _ROWS = 256  # held at a time
 
 
-def hub_records(hub: str, split: str, subset: str | None, revision: str | None, digest: Any) -> Iterator[tuple[str, Any]]:
+def hub_records(
+    hub: str, split: str, subset: str | None, revision: str | None, digest: Any
+) -> Iterator[tuple[str, Any]]:
     """Each row of the split with its place, as errors write it; `digest` is fed the rows.
 
     The rows are memory-mapped, so that memory does not grow with them. Raises DatasetError that says what to do if

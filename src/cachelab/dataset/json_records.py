@@ -132,8 +132,8 @@ class _Window:
                 way_out = "the file is truncated, get it again" if cut else ADVICE
                 raise DatasetError(f"{place}: {what} at line {line} column {column}: {way_out}") from error
             except DatasetError as error:
-                line = "" if place.endswith(f": line {self.line}") else f" (line {self.line})"
-                raise DatasetError(f"{place}{line}: {error}") from error
+                at = "" if place.endswith(f": line {self.line}") else f" (line {self.line})"
+                raise DatasetError(f"{place}{at}: {error}") from error
             except RecursionError as error:
                 raise DatasetError(f"{place}: the JSON is nested too deeply: {ADVICE}") from error
             except ValueError as error:  # a number with more digits than Python reads

@@ -7,10 +7,14 @@ from typing import Any
 from cachelab.message import LoggedUsage
 
 _PROMPT = ("prompt_tokens", "promptTokenCount", "prompt_token_count")
-_CACHED = ("cached_tokens", "cache_read_tokens", "prompt_cache_hit_tokens", "cachedContentTokenCount")
-_CACHED += ("cached_content_token_count", "cache_read_input_tokens")
+_CACHED = (
+    "cached_tokens", "cache_read_tokens", "prompt_cache_hit_tokens", "cachedContentTokenCount",
+    "cached_content_token_count", "cache_read_input_tokens",
+)  # fmt: skip
 _WRITTEN = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
 _REPLY = ("completion_tokens", "output_tokens")
+_CANDIDATES = ("candidatesTokenCount", "candidates_token_count")
+_THOUGHTS = ("thoughtsTokenCount", "thoughts_token_count")
 _DETAILS = ("prompt_tokens_details", "input_tokens_details")
 
 
@@ -41,9 +45,10 @@ def _usage(raw: Mapping[str, Any]) -> LoggedUsage | None:
         if isinstance(details, Mapping):
             values |= {key: value for key, value in details.items() if value is not None}
     prompt, cached, written = (_first(values, names) for names in (_PROMPT, _CACHED, _WRITTEN))
-    if prompt is None and (prompt := values.get("input_tokens")) is not None:
+    if prompt is None:
+        prompt = values.get("input_tokens")
         anthropic = not any(isinstance(raw.get(name), Mapping) for name in _DETAILS)
-        if anthropic and _all_counts(prompt, cached, written):
+        if anthropic and isinstance(prompt, int) and _all_counts(prompt, cached, written):
             prompt += (cached or 0) + (written or 0)
     reply = _first(values, _REPLY)
     if reply is None:
@@ -55,10 +60,6 @@ def _usage(raw: Mapping[str, Any]) -> LoggedUsage | None:
     if prompt is not None and max(cached or 0, written or 0) > prompt:
         return None
     return LoggedUsage(prompt, cached, written, reply)
-
-
-_CANDIDATES = ("candidatesTokenCount", "candidates_token_count")
-_THOUGHTS = ("thoughtsTokenCount", "thoughts_token_count")
 
 
 def _first(values: Mapping[str, Any], names: tuple[str, ...]) -> Any:

@@ -43,7 +43,9 @@ def record_files(path: str) -> tuple[list[str], int]:
     if glob.has_magic(folder) and not os.path.lexists(folder):
         files = sorted(file for file in glob.glob(folder, recursive=True) if not os.path.isdir(file))
         if not files:
-            raise DatasetError(f"{name}: no file matches this pattern: set dataset.path to a file, a folder or a pattern")
+            raise DatasetError(
+                f"{name}: no file matches this pattern: set dataset.path to a file, a folder or a pattern"
+            )
         return files, 0
     return [path], 0
 

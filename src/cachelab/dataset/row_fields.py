@@ -52,7 +52,9 @@ def scalar(value: Any, field: str) -> str | None:
         raise DatasetError(f"field {field} is {kind(value)}, not text or a number")
     text = str(value)
     if len(text) > LONGEST_VALUE or not text.isprintable():
-        raise DatasetError(f"field {field} is {quoted(text)}, not a name of at most {LONGEST_VALUE} printable characters")
+        raise DatasetError(
+            f"field {field} is {quoted(text)}, not a name of at most {LONGEST_VALUE} printable characters"
+        )
     return text
 
 

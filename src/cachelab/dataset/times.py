@@ -29,7 +29,7 @@ class TimeReader:
 
     def __init__(self, unit: TimeUnit = "auto") -> None:
         self._given = unit
-        self._unit = None if unit in ("auto", "none") else unit
+        self._unit: str | None = None if unit in ("auto", "none") else unit
         self._numbers = self._texts = self._without_zone = 0
 
     def ns(self, value: Any, where: str) -> int | None:

@@ -12,7 +12,7 @@ def read_tools(raw: Any, field: str) -> ToolDefinitions:
     """The definitions, with their order and the order of their keys.
 
     Brought into OpenAI's form are its older `functions`, the definitions of its responses API (flat), and Anthropic's
-    (`input_schema`), as vLLM's server does. Raises DatasetError that names the field if a definition is of no known form.
+    (`input_schema`), as vLLM's server does. Raises DatasetError that names the field if a definition has no known form.
     """
     if raw is None:
         return ()
