@@ -466,3 +466,42 @@ def test_every_count_is_documented(repository: Path) -> None:
     text = (repository / "docs/metrics.md").read_text()
     missing = [key for key in COUNTS if f"`dataset/{key}`" not in text]
     assert not missing
+
+
+JUNK = st.sampled_from(
+    [None, 0, -1, 1.5, True, "", "x", "\ud83d", "[1", "{}", [], [1], {}, {"a": 1}, [[]], [None], "x" * 999]
+)
+WHOLE: list[dict[str, Any]] = [
+    {"id": "a", "messages": [S, U, {"role": "assistant", "content": None, "reasoning": "r", "tool_calls": [
+        {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id": "c", "content": [{"type": "text", "text": "t"}]}, A],
+     "tools": TOOLS, "created": 1_718_000_000, "model": "m"},
+    {"request": {"system": [{"type": "text", "text": "s"}], "metadata": {"session_id": "x"}, "cache_salt": "z",
+                 "messages": [{"role": "user", "content": [{"type": "image", "source": {"data": "QUJD"}}]}]},
+     "response": {"status_code": 200, "body": {"choices": [{"message": A}], "usage": {"prompt_tokens": 3}}}},
+    {"messages": [{"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}, U,
+                  {"type": "reasoning", "summary": [{"type": "summary_text", "text": "r"}]}],
+     "response": {"output": [{"type": "message", "role": "assistant", "content": "a"}], "created_at": None}},
+]  # fmt: skip
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Every container of a JSON value, with each of its keys or indices."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place for key, child in inner for place in ((value, key), *places(child))]
+
+
+@given(st.sampled_from(WHOLE), st.lists(st.tuples(st.integers(0, 99), JUNK), min_size=1, max_size=3))
+def test_any_broken_row_is_read_or_refused_in_one_line(row: dict[str, Any], changes: list[tuple[int, Any]]) -> None:
+    row = json.loads(json.dumps(row))
+    for number, junk in changes:
+        at = places(row)
+        container, key = at[number % len(at)]
+        container[key] = json.loads(json.dumps(junk))
+    message = "x: "
+    try:
+        read([row])
+    except DatasetError as error:
+        message = str(error)
+    assert message.startswith("x: ")
+    assert "\n" not in message

@@ -73,6 +73,7 @@ class MessageReader:
         if not (found.content or calls or reasoning):
             self.counts["empty_messages"] += 1
         name = _optional_text(raw, "name", where)
+        name = name and read_text(name, self.counts)
         made = Message(role, found.content, calls, self._tool_call_id(raw, where), name, reasoning or None)
         return [*results, made]
 
@@ -108,7 +109,9 @@ class MessageReader:
         if not isinstance(name, str):
             raise DatasetError(f"{where}: field name is {kind(name)}, not text: a tool call needs the tool's name")
         arguments = next((inner[key] for key in ("arguments", "args", "input") if inner.get(key) is not None), None)
-        return ToolCall(name, json_text(arguments, self.counts), _optional_text(raw, "id", where))
+        return ToolCall(
+            read_text(name, self.counts), json_text(arguments, self.counts), _optional_text(raw, "id", where)
+        )
 
     def _reasoning(self, raw: Mapping[str, Any], where: str) -> str:
         key = next((key for key in _REASONING if raw.get(key)), None)
@@ -135,7 +138,10 @@ class MessageReader:
         if raw["type"] == "function_call_output":
             found = read_content(raw.get("output"), f"{where}.output", self.counts)
             return Message("tool", found.content, tool_call_id=_optional_text(raw, "call_id", where))
-        parts = [*(raw.get("summary") or ()), *(raw.get("content") or ())]
+        lists = [raw.get(key) or [] for key in ("summary", "content")]
+        if not all(isinstance(parts, list) for parts in lists):
+            raise DatasetError(f"{where}: summary and content of a reasoning item must be lists of parts")
+        parts = [part for parts in lists for part in parts]
         texts = read_content(parts, where, self.counts)
         text = "\n".join(texts.reasoning)
         if not text:

@@ -1,9 +1,10 @@
 """Tool definitions of a log, in the form that chat templates take: OpenAI's."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from cachelab.dataset.json_text import kind
+from cachelab.dataset.json_text import is_unicode, kind
 from cachelab.errors import DatasetError
 from cachelab.message import ToolDefinitions
 
@@ -18,6 +19,8 @@ def read_tools(raw: Any, field: str) -> ToolDefinitions:
         return ()
     if not isinstance(raw, list):
         raise DatasetError(f"field {field} is {kind(raw)}, not a list of tool definitions")
+    if not is_unicode(json.dumps(raw, ensure_ascii=False, default=str)):
+        raise DatasetError(f"field {field} holds half of a surrogate pair: write valid Unicode")
     return tuple(_tool(tool, f"field {field}[{index}]") for index, tool in enumerate(raw))
 
 
