@@ -39,10 +39,14 @@ def recognised(rows: Sequence[ChatRow]) -> tuple[Kind, str]:
 
 def _extends(rows: Sequence[ChatRow]) -> ChatRow | None:
     """A row that begins with all messages of an earlier row and goes on."""
-    seen: set[tuple[Message, ...]] = set()
+    nodes: dict[tuple[int, Message], int] = {}  # of the tree of all prefixes
+    ends: set[int] = set()
     for row in rows:
-        if any(row.messages[:end] in seen for end in range(1, len(row.messages))):
-            return row
+        node = 0
+        for message in row.messages:
+            if node in ends:
+                return row
+            node = nodes.setdefault((node, message), len(nodes) + 1)
         if row.messages:
-            seen.add(row.messages)
+            ends.add(node)
     return None
