@@ -21,7 +21,7 @@ from cachelab.dataset.base import Dataset
 from cachelab.dataset.sample import Sample
 from cachelab.dataset.sharegpt import ShareGPT
 from cachelab.engine.sim import SimEngine
-from cachelab.engine.vllm.backends import core as vllm_core
+from cachelab.engine.vllm import core as vllm_core
 from cachelab.filter.thresholds import Thresholds
 from cachelab.order.by_conversation import ByConversation
 from cachelab.order.sessions import Sessions

@@ -68,7 +68,7 @@ def instrument() -> None:
     import cachelab.pipeline
     import cachelab.report.artifacts
     from cachelab.dataset.cached_dataset import CachedDataset
-    from cachelab.engine.vllm.backends import core as vllm_core
+    from cachelab.engine.vllm import core as vllm_core
     from cachelab.tokenizer.cached_tokenizer import CachedTokenizer
     from cachelab.tracking.mlflow.tracking import MlflowTracking
     from cachelab.tracking.offline import FallbackRun

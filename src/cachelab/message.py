@@ -82,7 +82,7 @@ class Isolation:
 
     @property
     def salt(self) -> str | None:
-        """`cache_salt` and `model` as one text, different where either differs; None where both are missing or empty."""
+        """`cache_salt` and `model` as one text; None where both are missing or empty."""
         if not self.cache_salt and not self.model:
             return None
         return json.dumps([self.cache_salt or None, self.model or None])

@@ -90,23 +90,6 @@ def shortened(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 20]}... ({len(text)} characters)"
 
 
-def shown(value: object) -> str:
-    """A number as JSON writes it, shortened; any other value in words."""
-    if type(value) is float and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return shortened(repr(value)) if type(value) in (int, float) else kind(value)
-
-
-def quoted(text: str) -> str:
-    """The text in quotes, in one printable line, shortened."""
-    return shortened(repr(text))
-
-
-def shortened(text: str) -> str:
-    """The text, or its beginning and how long it is."""
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 20]}... ({len(text)} characters)"
-
-
 def is_unicode(text: str) -> bool:
     """Whether the text can be encoded: JSON's escapes can hold half of a surrogate pair, which no tokenizer takes."""
     try:

@@ -11,7 +11,7 @@ from cachelab.engine.base import EngineRun, Progress
 from cachelab.engine.history import SIMULATED, HistoryName, history
 from cachelab.engine.sizes import BlockSize, GiB, ModelLength, Sequences, VllmBlocks, check_batch, check_blocks
 from cachelab.engine.step_cost import StepCost, check_clock
-from cachelab.engine.vllm.backends import core as vllm_core
+from cachelab.engine.vllm import core as vllm_core
 from cachelab.engine.vllm.driver import Driver
 from cachelab.engine.vllm.extra_args import NOT_SIMULATED, SETTINGS, check_extra_args
 from cachelab.engine.vllm.host_tier import check_host_blocks, offloading_args

@@ -17,10 +17,10 @@ from cachelab.sweep.parent_run import begin, jobs_of
 from cachelab.sweep.sync import sync_folder
 from cachelab.tracking.description import RunDescription
 from cachelab.tracking.job_record import records
+from cachelab.tracking.mlflow import errors as mlflow_errors
 from cachelab.tracking.mlflow.errors import StoreAwayError, StoreSilentError, asking
 from cachelab.tracking.mlflow.store import PROCESS, MlflowStore
 from cachelab.tracking.mlflow.tracking import MlflowTracking
-from cachelab.tracking.mlflow.tracking import errors as mlflow_errors
 from cachelab.tracking.offline import FallbackRun
 from jobs import described
 
