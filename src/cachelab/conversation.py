@@ -35,7 +35,8 @@ class TokenizedTurn:
     """One turn in token ids, its prompt stored as the difference to what came before it.
 
     The prompt is `(previous prompt + previous reply)[:kept_tokens] + new_ids`; `alone_ids` is the prompt that the
-    user message makes without history (None where the source holds finished prompts only).
+    user message makes without history (None where the source holds finished prompts only). `think_s` are the seconds
+    between the reply before and this prompt, where the source knows them.
     """
 
     kept_tokens: int
@@ -45,6 +46,7 @@ class TokenizedTurn:
     user: str
     assistant: str
     timestamp_s: float | None = None
+    think_s: float | None = None
 
     @property
     def prompt_tokens(self) -> int:

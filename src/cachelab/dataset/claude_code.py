@@ -1,0 +1,245 @@
+"""Claude Code sessions as block traces: kv-cache-tester's format, one file, a folder or a glob."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import field
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from cachelab.conversation import TokenizedConversation, TokenizedTurn
+from cachelab.dataset.base import LoadedDataset
+from cachelab.dataset.block_numbers import BlockNumbers, Int32s, Int64s
+from cachelab.dataset.block_turn import block_turn
+from cachelab.dataset.claude_code_session import Agent, Call, Scope, Session
+from cachelab.dataset.json_text import decode_json
+from cachelab.dataset.length_only import refuse_length_only
+from cachelab.dataset.source_file import SourceFile
+from cachelab.dataset.source_paths import source_paths
+from cachelab.errors import DatasetError
+from cachelab.part import PART
+
+RULES = "claude-code-1"
+"""Version of the rules that read the format: a digest over it changes when they do."""
+
+SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
+"""The files of a folder that are read."""
+
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+@dataclass(frozen=True, config=PART)
+class ClaudeCode:
+    """Sessions of a coding agent as lists of block ids; a file holds one session, or one session per line.
+
+    Each agent of a session, the main one and every sub-agent, is a conversation. A block belongs to its model, since each
+    model has its own cache, unless `share_models` is on. `hash_id_scope` holds for sessions that name none.
+
+    Sessions with local ids share no block. `shared_prefix` models that they begin with the same tools and system prompt:
+    of each agent's first `tool_tokens` + `system_tokens`, the share that is given (full: all) are the same blocks in every
+    session, for agents of the same kind and model. Ids of one session never become one block.
+    """
+
+    path: Annotated[str, Field(min_length=1)]
+    shared_prefix: Literal["none", "full"] | Share = "none"
+    share_models: bool = False
+    hash_id_scope: Scope | None = None
+    ignore_fields: list[str] = field(default_factory=list)
+    on_bad_session: Literal["error", "skip"] = "error"
+
+    def load(self) -> LoadedDataset:
+        """Read the files. Raises DatasetError naming the file, the session's request and the field."""
+        found = source_paths(self.path, SUFFIXES)
+        reading = _Reading(self)
+        for path in found.paths:
+            reading.take(path)
+        if not reading.conversations:
+            skipped = reading.counts["bad_sessions"]
+            why = f"none of its {skipped} sessions is usable" if skipped else "its sessions have no requests"
+            raise DatasetError(f"{self.path}: {why}: choose other files")
+        counts = _counts(
+            reading.counts | Counter(skipped_files=found.skipped, distinct_blocks=reading.distinct_blocks())
+        )
+        return LoadedDataset("claude_code", self.path, reading.digest.hexdigest(), reading.conversations, counts)
+
+    @property
+    def share(self) -> float:
+        """The share of an agent's tools and system prompt that is the same in all sessions."""
+        return (
+            {"none": 0.0, "full": 1.0}[self.shared_prefix]
+            if isinstance(self.shared_prefix, str)
+            else self.shared_prefix
+        )
+
+
+def _counts(found: Counter[str]) -> dict[str, int]:
+    """Every count of the format, those of nothing too."""
+    names = (
+        "conversations", "turns", "sessions", "subagents", "listed_blocks", "distinct_blocks", "shared_blocks",
+        "reordered_turns", "agents_without_requests", "bad_sessions", "duplicate_ids", "skipped_files",
+    )  # fmt: skip
+    return {name: found[name] for name in names}
+
+
+class _Reading:
+    """What has been read so far."""
+
+    def __init__(self, options: ClaudeCode) -> None:
+        self.options = options
+        self.numbers = BlockNumbers(options.path)
+        self.counts: Counter[str] = Counter()
+        self.conversations: list[TokenizedConversation] = []
+        self.digest = hashlib.sha256(RULES.encode() + b"\0")
+        self.block_size: int | None = None
+        self.listed: list[Int32s] = []
+        self._ids: Counter[str] = Counter()
+
+    def take(self, path: str) -> None:
+        """Read one file."""
+        file = SourceFile.read(path, RULES)
+        self.digest.update(file.digest.encode())
+        for value, where in _documents(file):
+            try:
+                session = Session.of(value, where, self.options.hash_id_scope, self.options.ignore_fields)
+                self._check(session)
+            except DatasetError:
+                if self.options.on_bad_session == "error":
+                    raise
+                self.counts["bad_sessions"] += 1
+                continue
+            self._add(session)
+
+    def distinct_blocks(self) -> int:
+        """How many different blocks the prompts list."""
+        seen = np.zeros(self.numbers.used, np.bool_)
+        for listed in self.listed:
+            seen[listed] = True
+        return int(np.count_nonzero(seen))
+
+    def _check(self, session: Session) -> None:
+        """What sessions have to have in common, and what a shared prefix needs."""
+        if self.block_size not in (None, session.block_size):
+            raise DatasetError(
+                f"{session.where}: block_size is {session.block_size}, in the sessions before it was {self.block_size}: "
+                "one dataset has one block size, so read them one by one"
+            )
+        if not self.options.share:
+            return
+        if session.scope == "global":
+            raise DatasetError(
+                f"{session.where}: its ids are global, so sessions share blocks already: set dataset.shared_prefix=none"
+            )
+        for agent in session.agents:
+            if agent.calls and agent.start_tokens is None:
+                raise DatasetError(
+                    f"{session.where}: {agent.path or 'the session'} has no tool_tokens and system_tokens, so the length "
+                    "of its prefix is not known: set dataset.shared_prefix=none"
+                )
+
+    def _add(self, session: Session) -> None:
+        self.block_size = session.block_size
+        self._ids[session.id] += 1
+        repeated = self._ids[session.id]
+        name = session.id if repeated == 1 else f"{session.id} ({repeated})"
+        numbers, shared = self._numbered(session)
+        self.counts.update(
+            sessions=1,
+            subagents=len(session.agents) - 1,
+            duplicate_ids=repeated > 1,
+            shared_blocks=shared,
+        )
+        for agent in session.agents:
+            turns = tuple(self._turn(call, numbers[id(call)], session.block_size) for call in agent.calls)
+            self.counts.update(
+                turns=len(turns),
+                conversations=bool(turns),
+                agents_without_requests=not turns,
+                listed_blocks=sum(len(call.ids) for call in agent.calls),
+                reordered_turns=agent.reordered,
+            )
+            if turns:
+                self.conversations.append(TokenizedConversation(f"{name}{agent.path}", turns))
+
+    def _turn(self, call: Call, listed: Int32s, block_size: int) -> TokenizedTurn:
+        return block_turn(
+            listed,
+            call.prompt_tokens,
+            call.reply_tokens,
+            block_size,
+            self.numbers.own(),
+            timestamp_s=call.at_s,
+            think_s=call.think_s,
+        )
+
+    def _numbered(self, session: Session) -> tuple[dict[int, Int32s], int]:
+        """The numbers of each request's ids (under the request's id()), and how many ids became shared blocks."""
+        by_model: dict[str | None, list[tuple[Agent, Call]]] = {}
+        for agent in session.agents:
+            for call in agent.calls:
+                by_model.setdefault(None if self.options.share_models else call.model, []).append((agent, call))
+        numbers: dict[int, Int32s] = {}
+        shared = 0
+        for model, pairs in by_model.items():
+            lengths = [len(call.ids) for _, call in pairs]
+            ids, places = np.unique(np.concatenate([call.ids for _, call in pairs]), return_inverse=True)
+            if session.scope == "global":
+                of_ids = self.numbers.of_space(("global", model), ids)
+            else:
+                of_ids = self.numbers.of_closed_space(ids)
+                shared += self._share_starts(session, model, pairs, ids, of_ids)
+            self.listed.append(of_ids[places])
+            parts = np.split(self.listed[-1], np.cumsum(lengths)[:-1])
+            numbers |= {id(call): part for (_, call), part in zip(pairs, parts, strict=True)}
+        return numbers, shared
+
+    def _share_starts(
+        self, session: Session, model: str | None, pairs: list[tuple[Agent, Call]], ids: Int64s, of_ids: Int32s
+    ) -> int:
+        """Give the ids that agents' prompts begin with the numbers that all sessions share. How many got one.
+
+        The ids are those of an agent's first prompt that is long enough. An id keeps the first such number that it gets,
+        and two ids never get the same.
+        """
+        given: dict[int, int] = {}  # place of an id -> its shared number
+        for agent in session.agents:
+            blocks = int(self.options.share * (agent.start_tokens or 0)) // session.block_size
+            first = next((call for of, call in pairs if of is agent and len(call.ids) >= blocks), None)
+            if first is None or not blocks:
+                continue
+            numbers = self.numbers.of_space(("start", agent.kind, model), np.arange(blocks)).tolist()
+            taken = set(given.values())
+            for place, number in zip(np.searchsorted(ids, first.ids[:blocks]).tolist(), numbers, strict=True):
+                if place not in given and number not in taken:
+                    given[place] = number
+                    taken.add(number)
+        of_ids[list(given)] = list(given.values())
+        return len(given)
+
+
+def _documents(file: SourceFile) -> Iterator[tuple[Any, str]]:
+    """Each session of a file and where it stands: the file is one session, an array of them, or has one per line."""
+    refuse_length_only(file.text, file.name)
+    advice = "a file holds one Claude Code session, or one per line"
+    first, _, rest = file.text.partition("\n")
+    if rest.strip() and _is_json(first):
+        for line, text in enumerate(file.text.split("\n"), start=1):
+            if text.strip():
+                yield decode_json(text, file.name, advice, line), f"{file.name}: line {line}"
+        return
+    value = decode_json(file.text, file.name, advice)
+    if isinstance(value, list):
+        yield from ((item, f"{file.name}: item {index}") for index, item in enumerate(value))
+    else:
+        yield value, file.name
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
