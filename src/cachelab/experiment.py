@@ -57,6 +57,8 @@ def prepare(parts: Parts) -> Workload:
     """From the dataset to the schedule. Raises DatasetError, TokenizerError, or ConfigError if nothing is left."""
     dataset = parts.dataset.load()
     log.info("dataset %s: %d conversations from %s", dataset.name, len(dataset.conversations), dataset.source)
+    for note in dataset.notes:
+        log.info("%s", note)
     tokenized = parts.tokenize(dataset)
     filtered = parts.filter.apply(tokenized)
     log.info("filter: %d of %d conversations kept", len(filtered.kept), len(tokenized))

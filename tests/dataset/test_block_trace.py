@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachelab.dataset import block_columns
+from cachelab.dataset import block_columns, source_bytes
 from cachelab.dataset.block_columns import read_block_columns
-from cachelab.dataset.block_row import BlockRow, columns_of
+from cachelab.dataset.block_fields import without_ignored
+from cachelab.dataset.block_row import BlockRow, columns_of, row_object
 from cachelab.dataset.block_trace import BlockTrace
 from cachelab.dataset.block_trace_rows import block_trace_rows
 from cachelab.dataset.trace_writer import write_trace
 from cachelab.engine.replay import ReplayEngine
 from cachelab.engine.sim import SimEngine
-from cachelab.errors import DatasetError
+from cachelab.errors import ConfigError, DatasetError
 from cachelab.order.by_arrival import ByArrival
 from cachelab.request import Request
 from cachelab.trace.multi_turn import MultiTurn
@@ -90,10 +92,12 @@ def test_block_trace_groups_chats(tmp_path: Path) -> None:
         {**GOOD, "chat_id": 13, "parent_chat_id": 10},  # 12 has continued it already
         {**GOOD, "chat_id": 14, "parent_chat_id": 99},  # not in the file
         {**GOOD, "chat_id": 15, "parent_chat_id": 12},
+        GOOD,  # names no chat: that of the others is not forgotten for it
+        {**GOOD, "chat_id": 15},
     ]
     loaded = BlockTrace(path=write(tmp_path / "t.jsonl", *rows), block_size=4).load()
-    assert [len(conversation.turns) for conversation in loaded.conversations] == [3, 1, 1, 1]
-    assert (loaded.counts["branches"], loaded.counts["missing_parents"]) == (1, 1)
+    assert [len(conversation.turns) for conversation in loaded.conversations] == [3, 1, 1, 1, 1, 1]
+    assert (loaded.counts["branches"], loaded.counts["missing_parents"], loaded.counts["duplicate_chats"]) == (1, 1, 1)
     made = MultiTurn().build(loaded.conversations).requests  # type: ignore[arg-type]
     assert made[2].follows == made[1].id
 
@@ -112,12 +116,34 @@ BAD = [
     ({**GOOD, "hash_ids": [1, 2**64, 3]}, r"hash_ids\[1\] is 18446744073709551616"),
     ({**GOOD, "hash_ids": "1 2 3"}, r"hash_ids is text"),
     ({"input_length": 9, "output_length": 2}, r"field hash_ids is missing"),
+    ({**GOOD, "hash_ids": {"a": 1}}, r"hash_ids is an object"),
+    (
+        {**GOOD, "input_length": 10**20},
+        r"input_length is 100000000000000000000, not a whole number from 1 to 2147483647",
+    ),
+    ({**GOOD, "input_length": 10**99}, r"input_length is 10{39}\.\.\. \(100 characters\), not a whole number"),
+    ({**GOOD, "output_length": 1.5}, r"output_length is 1.5, not a whole number"),
     ({**GOOD, "timestamp": "now"}, r"timestamp is text"),
+    ({**GOOD, "timestamp": None}, r"timestamp is null"),
+    (
+        {**GOOD, "timestamp": float("nan")},
+        r"timestamp is NaN, not a number of milliseconds or seconds of at most 2\^53",
+    ),
+    ({**GOOD, "timestamp": float("-inf")}, r"timestamp is -Infinity"),
+    ({**GOOD, "timestamp": 1e300}, r"timestamp is 1e\+300"),
+    ({**GOOD, "timestamp": 1719824400000000000}, r"timestamp is 1719824400000000000"),
+    ({key: value for key, value in GOOD.items() if key != "timestamp"}, r"timestamp is missing, the rows before have"),
+    ({**GOOD, "block_size": 1 << 21}, r"block_size is 2097152, not a whole number from 1 to 1048576"),
+    (json.dumps(GOOD)[:-1] + ', "timestamp": 9}', r"line 3: key 'timestamp' stands twice in one object"),
+    (json.dumps(GOOD)[:-1] + ', "type": {"a": 1, "a": 1}}', r"line 3: key 'a' stands twice in one object"),
+    ("[" * 100_000, r"nested too deeply"),
     ({**GOOD, "block_size": 8}, r"block_size is 8, before it was 4"),
     ({**GOOD, "output_hash_ids": [1, 2, 3]}, r"output_hash_ids has 3"),
-    ({**GOOD, "chat_id": [1]}, r"chat_id"),
+    ({**GOOD, "chat_id": [1]}, r"chat_id is an array"),
+    ({**GOOD, "chat_id": 1, "parent_chat_id": 2.5}, r"parent_chat_id is 2\.5, not a whole number or text"),
     ("[1, 2]", r"is an array, not an object"),
-    ('{"input_length": 9, "outp', r"cut off"),
+    ('{"input_length": 9, "outp', r"line 3 column 21: the JSON is cut off"),
+    ('  {"input_length": 9, "outp', r"line 3 column 23: the JSON is cut off"),
     ("not json", r"not JSON"),
 ]
 
@@ -135,6 +161,123 @@ def test_block_trace_names_the_line_of_a_bad_row(tmp_path: Path, row: Any, what:
 def test_block_trace_skips_and_counts_bad_rows(tmp_path: Path, row: Any, what: str) -> None:
     columns = read_block_columns(write(tmp_path / "t.jsonl", GOOD, row, GOOD), 4, "skip")
     assert (columns.counts["bad_rows"], columns.counts["rows"], len(columns.ids)) == (1, 2, 6)
+
+
+CHAT = {**GOOD, "chat_id": 1}
+BAILIAN = {**CHAT, "parent_chat_id": -1, "type": "text", "turn": 1}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("session_id", "a"), ("delay", 3.5), ("group_id", 4), ("text_input", "hello"), ("model", "m"),
+        ("cache_salt", "s"), ("lora_name", "l"), ("hash_id_scope", "local"), ("hash_id_scope", 1),
+    ],
+)  # fmt: skip
+def test_block_trace_stops_at_a_field_that_may_change_what_a_row_means(tmp_path: Path, field: str, value: Any) -> None:
+    path = write(tmp_path / "t.jsonl", GOOD, {**GOOD, field: value}, {**GOOD, field: value, "timestamp": 1})
+    for on_bad_row in ("error", "skip"):  # it is no bad row: no row of such a file is understood
+        with pytest.raises(DatasetError, match=rf"line 2: field {field} is ") as caught:
+            BlockTrace(path=path, block_size=4, on_bad_row=on_bad_row).load()  # type: ignore[arg-type]
+        assert "\n" not in str(caught.value)
+    loaded = BlockTrace(path=path, block_size=4, ignore_fields=[field]).load()
+    assert (loaded.counts["turns"], loaded.counts["bad_rows"]) == (3, 0)
+    assert (loaded.counts["ignored_fields"], loaded.counts["ignored_values"]) == (1, 2)
+    assert loaded.notes[-1] == f"fields of the dataset that were not read (how often): {field} (2)"
+
+
+def test_block_trace_names_all_fields_to_ignore(tmp_path: Path) -> None:
+    row = {"session_id": "a", "input_length": 9, "output_length": 2, "hash_ids": [1, 2, 3], "delay": 3.5}
+    path = write(tmp_path / "t.jsonl", row)
+    with pytest.raises(
+        DatasetError, match=r"line 1: fields delay, session_id are .*ignore_fields=\[delay,session_id\]"
+    ):
+        read_block_columns(path, 4)
+    assert read_block_columns(path, 4, ignore_fields=["delay", "session_id"]).counts["rows"] == 1
+
+
+def test_block_trace_takes_what_is_harmless(tmp_path: Path) -> None:
+    row = {**GOOD, "type": "text", "turn": 1, "request_id": "r", "hash_id_scope": "global"}
+    columns = read_block_columns(write(tmp_path / "t.jsonl", row), 4)
+    assert (columns.counts["rows"], columns.counts["ignored_fields"]) == (1, 0)
+
+
+def test_block_trace_ignores_a_field_that_it_knows(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.jsonl", CHAT, {**GOOD, "chat_id": 2, "parent_chat_id": 1, "timestamp": 5})
+    loaded = BlockTrace(path=path, block_size=4, ignore_fields=["chat_id", "parent_chat_id"]).load()
+    assert (len(loaded.conversations), loaded.counts["ignored_values"]) == (2, 3)
+    with pytest.raises(ConfigError, match=r"^dataset\.ignore_fields: hash_ids is needed"):
+        BlockTrace(path=path, ignore_fields=["hash_ids"])
+
+
+@pytest.mark.parametrize(
+    ("row", "given", "second"),
+    [
+        (GOOD, None, 0.005), (GOOD, "s", 5.0), (BAILIAN, None, 5.0), (BAILIAN, "ms", 0.005),
+        ({**CHAT, "turn": 1}, None, 5.0), ({**CHAT, "block_size": 4}, None, 0.005), (CHAT, "s", 5.0),
+    ],
+)  # fmt: skip
+def test_block_trace_reads_times_in_the_unit_of_the_format(
+    tmp_path: Path, row: dict[str, Any], given: Any, second: float
+) -> None:
+    path = write(tmp_path / "t.jsonl", {**row, "timestamp": 10}, {**row, "timestamp": 15.0})
+    loaded = BlockTrace(path=path, block_size=4, timestamp_unit=given).load()
+    assert [turn.timestamp_s for one in loaded.conversations for turn in one.turns] == [0.0, second]  # type: ignore[union-attr]
+    assert f" are read in {'s' if second == 5.0 else 'ms'} (" in loaded.notes[0]
+
+
+@pytest.mark.parametrize("other", [CHAT, {**BAILIAN, "block_size": 4}, {**GOOD, "type": "text"}, BAILIAN])
+def test_block_trace_refuses_times_of_unclear_unit(tmp_path: Path, other: dict[str, Any]) -> None:
+    path = write(tmp_path / "t.jsonl", GOOD, {**other, "timestamp": 5}, {**other, "timestamp": 9})
+    with pytest.raises(DatasetError, match=r"line 2: field timestamp: .* set dataset\.timestamp_unit to s or to ms"):
+        read_block_columns(path, 4)
+    assert read_block_columns(path, 4, timestamp_unit="s").timestamps_ms.tolist() == [0, 5000, 9000]
+    same = write(tmp_path / "same.jsonl", GOOD, other)  # times that are all equal mean the same in every unit
+    assert read_block_columns(same, 4).timestamps_ms.tolist() == [0, 0]
+
+
+def test_block_trace_takes_rows_without_times_or_with(tmp_path: Path) -> None:
+    bare = {key: value for key, value in GOOD.items() if key != "timestamp"}
+    assert read_block_columns(write(tmp_path / "t.jsonl", bare, bare), 4).timestamps_ms.tolist() == [0, 0]
+    with pytest.raises(DatasetError, match=r"line 2: field timestamp is there, the rows before have none"):
+        read_block_columns(write(tmp_path / "t.jsonl", bare, GOOD), 4)
+
+
+def test_block_trace_refuses_a_parent_that_comes_later(tmp_path: Path) -> None:
+    late = {**GOOD, "chat_id": 2, "parent_chat_id": 1}
+    for rows, which in (
+        ([GOOD, "", late, CHAT], r"a later row \(line 4\)"),
+        ([CHAT, "", {**late, "parent_chat_id": 2}], "own"),
+    ):
+        with pytest.raises(DatasetError, match=rf"t\.jsonl: line 3: field parent_chat_id names .*{which}"):
+            BlockTrace(path=write(tmp_path / "t.jsonl", *rows), block_size=4).load()
+
+
+def test_block_trace_counts_different_blocks_and_not_the_highest_id(tmp_path: Path) -> None:
+    rows = [{**GOOD, "hash_ids": [1000, 1001, 1002]}, {**GOOD, "hash_ids": [1000, 1001, 1003]}]
+    assert read_block_columns(write(tmp_path / "t.jsonl", *rows), 4).counts["distinct_blocks"] == 4
+
+
+def test_block_trace_counts_different_blocks_of_every_third_row(tmp_path: Path, mooncake: Path) -> None:
+    lines = mooncake.read_text().splitlines(keepends=True)[::3]
+    (tmp_path / "t.jsonl").write_text("".join(lines))
+    different = {block for line in lines for block in json.loads(line)["hash_ids"]}
+    assert read_block_columns(str(tmp_path / "t.jsonl"), 512).counts["distinct_blocks"] == len(different) == 74_671
+
+
+def test_block_trace_reads_many_line_ends_in_bounded_memory(tmp_path: Path) -> None:
+    row = json.dumps(GOOD).encode() + b"\n"
+    odd = json.dumps({**GOOD, "hash_ids": ["a", "b", "c"]}).encode() + b"\n"
+    path = tmp_path / "t.jsonl"
+    path.write_bytes(b"\n" * (30 << 20) + row + b" \n\r\n" * 1000 + odd + b"\n" * (20 << 20))
+    tracemalloc.start()
+    try:
+        columns = read_block_columns(str(path), 4)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert columns.lines.tolist() == [(30 << 20) + 1, (30 << 20) + 2002]
+    assert peak < 200 << 20
 
 
 def test_block_trace_refuses_two_block_sizes(tmp_path: Path) -> None:
@@ -168,7 +311,7 @@ def test_block_trace_of_a_bad_file(tmp_path: Path) -> None:
 
 
 def test_block_trace_refuses_an_endless_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(block_columns, "CHUNK_BYTES", 1 << 10)
+    monkeypatch.setattr(source_bytes, "CHUNK_BYTES", 1 << 10)
     monkeypatch.setattr(block_columns, "MAX_LINE_BYTES", 1 << 20)
     path = tmp_path / "t.jsonl"
     path.write_text(json.dumps(GOOD) + "\n" + json.dumps(GOOD)[:-2] + ", 4" * (1 << 19))
@@ -180,7 +323,7 @@ def test_block_trace_reads_the_same_in_small_chunks(tmp_path: Path, monkeypatch:
     rows = [{**GOOD, "hash_ids": [index, index + 1, index + 2], "timestamp": index} for index in range(50)]
     path = write(tmp_path / "t.jsonl", *rows)
     whole = read_block_columns(path, 4)
-    monkeypatch.setattr(block_columns, "CHUNK_BYTES", 100)
+    monkeypatch.setattr(source_bytes, "CHUNK_BYTES", 100)
     pieces = read_block_columns(path, 4)
     assert pieces.ids.tolist() == whole.ids.tolist()
     assert pieces.timestamps_ms.tolist() == whole.timestamps_ms.tolist()
@@ -249,17 +392,18 @@ def test_block_trace_fast_reader_reads_as_the_careful_one_or_not_at_all(
     if fast is None:
         return
     rows, size = [], None
-    for line in text.split("\n"):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
-            rows.append(BlockRow.of(line.encode(), "a line", 4, size))
+            row = row_object(line.encode(), "a file", number)
+            assert without_ignored(row, (), "a line") == (row, [])
+            rows.append(BlockRow.of(row, "a file", number, 4, size))
             size = rows[-1].block_size
     careful = BlockRow.columns(rows, {})
     assert fast.keys() == careful.keys()
     for name, column in careful.items():
-        same = column == fast[name] if name in ("block_size", "chats") else column.tolist() == fast[name].tolist()
-        assert same or name == "chats", name
-    if careful["chats"] is not None:
-        assert [chat for chat, _ in careful["chats"]] == [chat for chat, _ in fast["chats"]]
+        assert (column.tolist() if isinstance(column, np.ndarray) else column) == (
+            fast[name].tolist() if isinstance(column, np.ndarray) else fast[name]
+        ), name
 
 
 def test_block_trace_fast_reader_takes_what_traces_hold() -> None:
@@ -274,7 +418,7 @@ def test_block_trace_written_and_read_again_is_the_same(tmp_path: Path) -> None:
         {**GOOD, "chat_id": 1, "output_length": 8, "output_hash_ids": [5, 6]},
         {**GOOD, "chat_id": 2, "parent_chat_id": 1, "input_length": 16, "hash_ids": [1, 2, 5, 6], "timestamp": 700},
     ]
-    before = requests(write(tmp_path / "t.jsonl", *rows))
+    before = requests(write(tmp_path / "t.jsonl", *rows), timestamp_unit="ms")
     write_trace(tmp_path / "again.jsonl.gz", block_trace_rows(before))
     after = requests(str(tmp_path / "again.jsonl.gz"), None)
     assert [request.follows for request in after] == [None, after[0].id]

@@ -39,7 +39,13 @@ def test_parse_orders_conversations_and_turns() -> None:
     assert [turn.prompt for turn in parsed.conversations[0].turns] == ["p0", "p1"]
     assert [turn.timestamp_s for turn in parsed.conversations[0].turns] == [7.0, 1.5]
     assert parsed.conversations[0].turns[0].prompt_ids is None
-    assert parsed.counts == {"conversations": 2, "turns": 3, "turns_with_token_ids": 0, "ignored_fields": 0}
+    assert parsed.counts == {
+        "conversations": 2,
+        "turns": 3,
+        "turns_with_token_ids": 0,
+        "ignored_fields": 0,
+        "ignored_values": 0,
+    }
 
 
 def test_parse_rebuilds_prompt_ids_from_the_turn_before() -> None:
@@ -56,7 +62,8 @@ def test_parse_skips_blank_lines_and_counts_unknown_fields() -> None:
     text = "\n" + lines(row("a", 0, note=1, prompt="x\u2028y")) + "\r\n" + lines(row("a", 1, note=2, user=3))
     parsed = parse_trace(text, "t.jsonl")
     assert parsed.counts["turns"] == 2
-    assert parsed.counts["ignored_fields"] == 2
+    assert (parsed.counts["ignored_fields"], parsed.counts["ignored_values"]) == (2, 3)
+    assert parsed.notes == ("fields of the dataset that were not read (how often): note (2), user (1)",)
 
 
 def test_parse_unescaped_line_separator_is_text() -> None:
@@ -73,6 +80,9 @@ def without(field: str, **fields: Any) -> dict[str, Any]:
     ("text", "parts"),
     [
         pytest.param(lines(row()) + '{"prompt": "x', ["line 2 column 12", "truncated"], id="truncated"),
+        pytest.param(lines(row()) + json.dumps(row())[:-1] + ', "turn_index": 1}', ["line 2", "key 'turn_index' stands twice"], id="duplicate_key"),
+        pytest.param(lines(row(timestamp=float("-inf"))), ["field timestamp is -Infinity"], id="timestamp_infinite"),
+        pytest.param(lines(row(timestamp=1e300)), ["field timestamp is 1e+300"], id="timestamp_far"),
         pytest.param("[\n" + lines(row()), ["line 1 column 2", "not JSON Lines"], id="json_array"),
         pytest.param(lines(row()) + "{prompt: 1}", ["line 2 column 2", "not JSON"], id="not_json"),
         pytest.param(lines(row(), [1]), ["line 2 is an array"], id="no_object"),
@@ -89,10 +99,10 @@ def without(field: str, **fields: Any) -> dict[str, Any]:
         pytest.param(lines(row(conversation_id=" ")), ["field conversation_id is blank"], id="blank_id"),
         pytest.param(lines(row(turn_index=-1)), ["field turn_index is -1"], id="turn_negative"),
         pytest.param(lines(row(turn_index=True)), ["field turn_index is true"], id="turn_bool"),
-        pytest.param(lines(row(turn_index=0.0)), ["field turn_index is a number"], id="turn_float"),
+        pytest.param(lines(row(turn_index=0.0)), ["field turn_index is 0.0"], id="turn_float"),
         pytest.param(lines(row(timestamp="1")), ["field timestamp is text"], id="timestamp_text"),
-        pytest.param(lines(row(timestamp=float("nan"))), ["field timestamp is not a finite"], id="timestamp_nan"),
-        pytest.param(lines(row(timestamp=10**400)), ["field timestamp is not a finite"], id="timestamp_huge"),
+        pytest.param(lines(row(timestamp=float("nan"))), ["field timestamp is NaN, not a finite"], id="timestamp_nan"),
+        pytest.param(lines(row(timestamp=10**400)), ["is 1000", "(401 characters), not a finite"], id="timestamp_huge"),
         pytest.param(lines(row(**exact(tokenizer=1))), ["field tokenizer is a number"], id="tokenizer_number"),
         pytest.param(lines(row(**exact(kept=-2))), ["field prompt_kept_tokens is -2"], id="kept_negative"),
         pytest.param(

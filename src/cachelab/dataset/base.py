@@ -12,7 +12,8 @@ class LoadedDataset:
     """Conversations read from a source, and what became of everything else in it.
 
     `counts` are logged as `dataset/<key>`; `digest` is the SHA-256 (hex) of the source's bytes and of the rules that
-    read them; `source` says where it was read from (a path or an address).
+    read them; `source` says where it was read from (a path or an address). `notes` are lines for a person about how
+    the source was read, shown in the log and in the summary.
     """
 
     name: str
@@ -20,6 +21,7 @@ class LoadedDataset:
     digest: str
     conversations: Sequence[AnyConversation]
     counts: Mapping[str, int]
+    notes: Sequence[str] = ()
 
 
 class Dataset(Protocol):

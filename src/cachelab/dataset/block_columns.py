@@ -1,25 +1,27 @@
 """A block trace in columns: read chunk by chunk, so that memory is bounded by the numbers in it, never by its text."""
 
-import gzip
 import hashlib
-import zlib
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from cachelab.dataset.block_row import BlockRow, columns_of
+from cachelab.dataset.block_fields import KNOWN, FormatError, Marks, Unit, unit_of, without_ignored
+from cachelab.dataset.block_row import BlockRow, Chat, columns_of, row_object
+from cachelab.dataset.ignored_fields import IgnoredFields
+from cachelab.dataset.json_lines import numbered_lines
+from cachelab.dataset.source_bytes import opened, path_name, unpacked
 from cachelab.errors import DatasetError
 from cachelab.replay.paths import BlockPaths, Int32s, Int64s
 
-RULES = "block-trace-1"
+RULES = "block-trace-2"
 """Version of the rules that read the format: a digest over it changes when they do."""
 
-CHUNK_BYTES = 8 << 20
+MAX_BYTES = 16 << 30
+"""Default of `dataset.max_bytes`: the text is read in pieces, memory is bounded by the numbers in it."""
+
 MAX_LINE_BYTES = 64 << 20
 """The longest line that is read: eight million block ids of eight digits."""
 
@@ -31,7 +33,8 @@ class BlockColumns:
     """The rows of a block trace, in the file's order.
 
     Row i lists `ids[offsets[i]:offsets[i + 1]]`, numbered from 0 below `num_ids`, and `reply_ids` likewise where the
-    trace knows the blocks of replies. Lengths are tokens; `chats` holds (id, parent's id or None) where rows name them.
+    trace knows the blocks of replies. Lengths are tokens; `chats` holds (id, parent's id), None where a row names none,
+    and is None if no row names any. `lines` are where the rows stand; `notes` are lines for a person about the source.
     """
 
     source: str
@@ -45,8 +48,10 @@ class BlockColumns:
     prompt_tokens: Int64s
     reply_tokens: Int64s
     timestamps_ms: npt.NDArray[np.float64]
-    chats: list[tuple[Any, Any]] | None
+    chats: list[Chat] | None
+    lines: Int64s
     counts: dict[str, int]
+    notes: tuple[str, ...]
 
     def paths(self) -> BlockPaths:
         """What a cache sees of the rows under the rules of traces, in the file's order."""
@@ -65,59 +70,88 @@ class _Reading:
     name: str
     on_bad_row: OnBadRow
     default_size: int | None
+    ignore_fields: frozenset[str]
+    ignored: IgnoredFields = field(default_factory=IgnoredFields)
     block_size: int | None = None
+    timed: bool | None = None
     names: dict[Any, int] = field(default_factory=dict)
     parts: list[dict[str, Any]] = field(default_factory=list)
     bad_rows: int = 0
-    line: int = 0
+    line: int = 1
 
     def take(self, chunk: bytes) -> None:
         """Whole lines. What is as it should be goes in whole; anything else line by line, to name the line."""
-        number = chunk.count(b"\n")
-        columns = columns_of(chunk, self.default_size, self.block_size)
-        if columns is None:
-            columns = self._row_by_row(chunk)
-        self.line += number
-        if columns is not None:
-            self.block_size = columns["block_size"]
-            self.parts.append(columns)
+        if not chunk.isspace():
+            columns = None
+            if self.ignore_fields.isdisjoint(KNOWN):
+                columns = columns_of(chunk, self.default_size, self.block_size, self.timed, self.line)
+            if columns is None:
+                columns = self._row_by_row(chunk)
+            if columns is not None:
+                self.block_size, self.timed = columns["block_size"], columns["timed"]
+                self.parts.append(columns)
+        self.line += chunk.count(b"\n")
 
     def _row_by_row(self, chunk: bytes) -> dict[str, Any] | None:
         rows: list[BlockRow] = []
-        for number, line in enumerate(chunk.split(b"\n"), start=self.line + 1):
-            if not line.strip():
-                continue
+        for number, line in numbered_lines(chunk, self.line):
+            where = f"{self.name}: line {number}"
             try:
-                row = BlockRow.of(line, f"{self.name}: line {number}", self.default_size, self.block_size)
+                document = row_object(line, self.name, number)
+                document, left_out = without_ignored(document, self.ignore_fields, where)
+                row = BlockRow.of(document, self.name, number, self.default_size, self.block_size)
+                self._check_time(row, where)
+            except FormatError:
+                raise
             except DatasetError:
                 if self.on_bad_row == "error":
                     raise
                 self.bad_rows += 1
                 continue
-            self.block_size = row.block_size
+            self.block_size, self.timed = row.block_size, row.timestamp is not None
+            self.ignored.add(left_out)
             rows.append(row)
         return BlockRow.columns(rows, self.names) if rows else None
 
+    def _check_time(self, row: BlockRow, where: str) -> None:
+        """A row without a time among others with one would be put at the beginning of all."""
+        if self.timed is not None and self.timed != (row.timestamp is not None):
+            found = "is missing, the rows before have one" if self.timed else "is there, the rows before have none"
+            raise DatasetError(f"{where}: field timestamp {found}: give every row one, or none")
 
-def read_block_columns(path: str, block_size: int | None = None, on_bad_row: OnBadRow = "error") -> BlockColumns:
-    """Read JSON Lines, plain or gzip; `block_size` holds for rows that bring none.
 
-    Raises DatasetError naming the file and the line, if the file cannot be read or (on_bad_row: error) a row is wrong.
+def read_block_columns(
+    path: str,
+    block_size: int | None = None,
+    on_bad_row: OnBadRow = "error",
+    *,
+    ignore_fields: Collection[str] = (),
+    timestamp_unit: Unit | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> BlockColumns:
+    """Read JSON Lines, plain or gzip; `block_size` holds for rows that bring none, a unit of None is recognised.
+
+    Raises DatasetError naming the file and the line, if the file cannot be read, has fields that are not known, or
+    (on_bad_row: error) a row is wrong.
     """
-    reading = _Reading(path, on_bad_row, block_size)
+    name = path_name(path)
+    reading = _Reading(name, on_bad_row, block_size, frozenset(ignore_fields))
     digest = hashlib.sha256(RULES.encode() + b"\0")
-    for chunk in _whole_lines(path, digest):
+    for chunk in _whole_lines(path, name, digest, max_bytes):
         reading.take(chunk)
     parts = reading.parts
     if not parts:
         found = f"none of its {reading.bad_rows} rows is usable" if reading.bad_rows else "the file is empty"
-        raise DatasetError(f"{path}: {found}: get it again, or choose another file")
-    ids, num_ids, num_listed = _numbered(parts)
-    counts = Counter({"rows": sum(len(part["prompt_tokens"]) for part in parts), "bad_rows": reading.bad_rows})
-    counts["listed_blocks"], counts["distinct_blocks"] = num_listed, num_ids
-    chats = None
-    if all(part["chats"] is not None for part in parts):
-        chats = [chat for part in parts for chat in part["chats"]]
+        raise DatasetError(f"{name}: {found}: get it again, or choose another file")
+    ids, num_ids, num_listed, distinct = _numbered(parts)
+    counts = {
+        "rows": sum(len(part["prompt_tokens"]) for part in parts),
+        "bad_rows": reading.bad_rows,
+        "listed_blocks": num_listed,
+        "distinct_blocks": distinct,
+        **reading.ignored.counts,
+    }
+    timestamps_ms, time_notes = _milliseconds(parts, timestamp_unit, name)
     return BlockColumns(
         source=path,
         digest=digest.hexdigest(),
@@ -129,14 +163,19 @@ def read_block_columns(path: str, block_size: int | None = None, on_bad_row: OnB
         reply_offsets=_offsets(parts, "reply_listed"),
         prompt_tokens=np.concatenate([part["prompt_tokens"] for part in parts]),
         reply_tokens=np.concatenate([part["reply_tokens"] for part in parts]),
-        timestamps_ms=np.concatenate([part["timestamps_ms"] for part in parts]),
-        chats=chats,
-        counts=dict(counts),
+        timestamps_ms=timestamps_ms,
+        chats=_chats(parts),
+        lines=np.concatenate([part["lines"] for part in parts]),
+        counts=counts,
+        notes=(*time_notes, *reading.ignored.notes),
     )
 
 
-def _numbered(parts: list[dict[str, Any]]) -> tuple[Int32s, int, int]:
-    """The ids of prompts, then those of replies, numbered from 0; how many numbers, and how many are of prompts."""
+def _numbered(parts: list[dict[str, Any]]) -> tuple[Int32s, int, int, int]:
+    """The ids of prompts, then those of replies, numbered from 0.
+
+    With it: the end of the numbers, how many of the ids are of prompts, and how many of all are different.
+    """
     raw: list[Int64s] = [part.pop(name) for name in ("ids", "reply_ids") for part in parts]
     num_listed = sum(map(len, raw[: len(parts)]))
     lowest = min((int(ids.min()) for ids in raw if len(ids)), default=0)
@@ -148,11 +187,36 @@ def _numbered(parts: list[dict[str, Any]]) -> tuple[Int32s, int, int]:
             ids = raw.pop()
             numbered[end - len(ids) : end] = ids
             end -= len(ids)
-        return numbered, highest + 1, num_listed
+        used = np.zeros(highest + 1, np.bool_)  # the file's own numbers are kept, and they may have gaps
+        used[numbered] = True
+        return numbered, highest + 1, num_listed, int(np.count_nonzero(used))
     import pandas
 
     numbers, distinct = pandas.factorize(np.concatenate(raw))
-    return numbers.astype(np.int32), len(distinct), num_listed
+    return numbers.astype(np.int32), len(distinct), num_listed, len(distinct)
+
+
+def _milliseconds(
+    parts: list[dict[str, Any]], unit: Unit | None, name: str
+) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:
+    """The rows' times in milliseconds, and a note on how they were read. Times that are all equal need no unit."""
+    times = np.concatenate([part["timestamps"] for part in parts])
+    if unit is None and times.min() == times.max():
+        return times, ()
+    marks: dict[Marks, int] = {}
+    for part in parts:
+        for mark, line in part["marks"].items():
+            marks.setdefault(mark, line)
+    found, why = unit_of(marks, unit, name)
+    return times * (1000 if found == "s" else 1), (f"timestamps of the dataset are read in {found} ({why})",)
+
+
+def _chats(parts: list[dict[str, Any]]) -> list[Chat] | None:
+    """The chats of all rows, (None, None) for rows of a piece that names none; None if no row names any."""
+    if all(part["chats"] is None for part in parts):
+        return None
+    nameless: Chat = (None, None)
+    return [chat for part in parts for chat in part["chats"] or [nameless] * len(part["prompt_tokens"])]
 
 
 def _offsets(parts: list[dict[str, Any]], name: str) -> Int64s:
@@ -160,45 +224,26 @@ def _offsets(parts: list[dict[str, Any]], name: str) -> Int64s:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
 
 
-def _whole_lines(path: str, digest: Any) -> Iterator[bytes]:
-    """The file in pieces that end with a line, its bytes fed to the digest."""
+def _whole_lines(path: str, name: str, digest: Any, max_bytes: int) -> Iterator[bytes]:
+    """The file in pieces that end with a line, its bytes (unpacked) fed to the digest."""
     rest = b""
     line = 1
-    for block in _blocks(path, digest):
-        end = block.rfind(b"\n") + 1
-        if not end:
-            rest += block
-            if len(rest) > MAX_LINE_BYTES:
-                raise DatasetError(
-                    f"{path}: line {line} is longer than {MAX_LINE_BYTES >> 20} MB: a block trace has a request a line"
-                )
-            continue
-        piece = rest + block[:end]
-        rest = block[end:]
-        line += piece.count(b"\n")
-        yield piece
+    with opened(path) as raw:
+        for block in unpacked(raw, name, max_bytes):
+            digest.update(block)
+            end = block.rfind(b"\n") + 1
+            if not end:
+                rest += block
+                if len(rest) > MAX_LINE_BYTES:
+                    longest = f"{MAX_LINE_BYTES >> 20} MB"
+                    raise DatasetError(
+                        f"{name}: line {line} is longer than {longest}: write one request per line, "
+                        "as the block trace format has it"
+                    )
+                continue
+            piece = rest + block[:end]
+            rest = block[end:]
+            line += piece.count(b"\n")
+            yield piece
     if rest.strip():
         yield rest
-
-
-def _blocks(path: str, digest: Any) -> Iterator[bytes]:
-    file = Path(path).expanduser()
-    try:
-        with file.open("rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            stream: IO[bytes] | gzip.GzipFile = gzip.GzipFile(fileobj=raw) if packed else raw
-            while block := stream.read(CHUNK_BYTES):
-                digest.update(block)
-                yield block
-    except EOFError as error:
-        raise DatasetError(f"{path}: the gzip file is truncated: get the file again") from error
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise DatasetError(f"{path}: the gzip file is damaged ({error}): get the file again") from error
-    except FileNotFoundError as error:
-        raise DatasetError(f"{path}: no such file: set dataset.path to an existing file") from error
-    except IsADirectoryError as error:
-        raise DatasetError(f"{path}: is a directory, not a file: set dataset.path to a file in it") from error
-    except OSError as error:
-        reason = error.strerror or error
-        raise DatasetError(f"{path}: cannot be read ({reason}): set dataset.path to a readable file") from error

@@ -1,49 +1,69 @@
 """One line of a block trace, checked; and many lines at once where all of them are as they should be.
 
 A row has `input_length` and `output_length` (tokens) and `hash_ids`, one for each block of the prompt; of a last block
-that is partial it may be left out. It may have `timestamp` (ms), `block_size`, `chat_id`, `parent_chat_id` (-1 or null:
+that is partial it may be left out. It may have `timestamp`, `block_size`, `chat_id`, `parent_chat_id` (-1 or null:
 none) and `output_hash_ids`, one for each block from the prompt's last full one on that the reply completes.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from cachelab.dataset.json_text import decode_json, kind
+from cachelab.dataset.block_fields import NEEDED, Marks, marks_of
+from cachelab.dataset.json_text import decode_json, kind, shown
 from cachelab.errors import DatasetError
 
-FIELDS = ("input_length", "output_length", "hash_ids")
 MAX_TOKENS = 1 << 31
+MAX_BLOCK_SIZE = 1 << 20
+MAX_TIME = 1 << 53
+"""Largest timestamp: up to here a float holds every whole number."""
+
 _INT64_MAX = (1 << 63) - 1
 _USUAL_SIZES = (16, 32, 64, 128, 256, 512, 1024)
+_NO_CHAT = (None, -1, "-1", "")
+
+Chat = tuple[int | str | None, int | str | None]
+"""A row's chat id and its parent's."""
+
+
+def row_object(line: bytes, name: str, number: int) -> dict[str, Any]:
+    """The object that line `number` of the file `name` holds. Raises DatasetError naming both."""
+    where = f"{name}: line {number}"
+    try:
+        text = line.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{where}: not UTF-8 at byte {error.start}: save the file as UTF-8") from error
+    row = decode_json(text, name, f"each line of a block trace is an object with {', '.join(NEEDED)}", number)
+    if not isinstance(row, dict):
+        raise DatasetError(f"{where} is {kind(row)}, not an object with {', '.join(NEEDED)}")
+    return row
 
 
 @dataclass(frozen=True, slots=True)
 class BlockRow:
-    """A checked row."""
+    """A checked row; `timestamp` is None where the row has none."""
 
     prompt_tokens: int
     reply_tokens: int
     ids: list[Any]
     reply_ids: list[Any]
-    timestamp_ms: float
+    timestamp: float | None
     block_size: int
-    chat: tuple[Any, Any] | None
+    chat: Chat
+    marks: Marks
+    line: int
 
     @classmethod
-    def of(cls, line: bytes, where: str, default_size: int | None, known_size: int | None) -> "BlockRow":
-        """The row that a line holds. Raises DatasetError naming `where` and the field.
+    def of(
+        cls, row: dict[str, Any], name: str, line: int, default_size: int | None, known_size: int | None
+    ) -> "BlockRow":
+        """The row that an object holds. Raises DatasetError naming the file, the line and the field.
 
         The block size is the row's own, else that of the rows before, else the default.
         """
-        try:
-            text = line.decode("utf-8").removeprefix("\ufeff")
-        except UnicodeDecodeError as error:
-            raise DatasetError(f"{where}: not UTF-8 at byte {error.start}: save the file as UTF-8") from error
-        row = decode_json(text, where, f"each line of a block trace is an object with {', '.join(FIELDS)}", 1)
-        if not isinstance(row, dict):
-            raise DatasetError(f"{where} is {kind(row)}, not an object with {', '.join(FIELDS)}")
+        where = f"{name}: line {line}"
         size = _size(row, where, default_size, known_size)
         prompt = _number(row, "input_length", where, least=1)
         reply = _number(row, "output_length", where)
@@ -58,11 +78,11 @@ class BlockRow:
             )
         reply_ids = _ids(row, "output_hash_ids", where) if row.get("output_hash_ids") is not None else []
         if len(reply_ids) > -(-(prompt + reply) // size) - prompt // size:
-            raise DatasetError(f"{where}: output_hash_ids has {len(reply_ids)}, more than the reply's blocks")
-        chat = (row["chat_id"], row.get("parent_chat_id")) if row.get("chat_id") is not None else None
-        if chat and not all(part is None or type(part) in (int, str) for part in chat):
-            raise DatasetError(f"{where}: chat_id and parent_chat_id must be whole numbers or text: correct the row")
-        return cls(prompt, reply, ids, reply_ids, _time(row, where), size, chat)
+            raise DatasetError(
+                f"{where}: output_hash_ids has {len(reply_ids)}, more than the reply's blocks: correct the row"
+            )
+        chat = (_chat(row, "chat_id", where), _chat(row, "parent_chat_id", where))
+        return cls(prompt, reply, ids, reply_ids, _time(row, where), size, chat, marks_of(row.keys()), line)
 
     @staticmethod
     def columns(rows: "list[BlockRow]", names: dict[Any, int]) -> dict[str, Any]:
@@ -83,35 +103,55 @@ class BlockRow:
             "listed": np.asarray([len(row.ids) for row in rows], np.int64),
             "reply_ids": numbered([row.reply_ids for row in rows]),
             "reply_listed": np.asarray([len(row.reply_ids) for row in rows], np.int64),
-            "timestamps_ms": np.asarray([row.timestamp_ms for row in rows], np.float64),
+            "timestamps": np.asarray([row.timestamp or 0.0 for row in rows], np.float64),
+            "timed": rows[0].timestamp is not None,
             "block_size": rows[0].block_size,
-            "chats": [row.chat for row in rows] if all(row.chat for row in rows) else None,
+            "chats": [row.chat for row in rows] if any(row.chat != (None, None) for row in rows) else None,
+            "marks": {row.marks: row.line for row in reversed(rows)},
+            "lines": np.asarray([row.line for row in rows], np.int64),
         }
 
 
-def columns_of(chunk: bytes, default_size: int | None, known_size: int | None) -> dict[str, Any] | None:
-    """The columns of whole lines if each of them is a plain good row with numbers for ids; None if any is not."""
-    from cachelab.replay.kernels.rows import ABSENT, KEYS, NUM_NUMBERS, key_table, read_rows
+def columns_of(
+    chunk: bytes, default_size: int | None, known_size: int | None, timed: bool | None = None, first_line: int = 1
+) -> dict[str, Any] | None:
+    """The columns of whole lines if each of them is a plain good row with numbers for ids; None if any is not.
+
+    `timed` says whether the rows before have times; the chunk's first line has the number `first_line`.
+    """
+    from cachelab.replay.kernels.rows import ABSENT, KEYS, LINE, NUM_NUMBERS, SEEN, key_table, read_rows
 
     numbers, ids, listed, reply_ids = read_rows(np.frombuffer(chunk, np.uint8), *key_table())
     if not len(numbers):
         return None
-    column = dict(zip(KEYS[:NUM_NUMBERS], numbers.T.copy(), strict=True))
+    column = dict(zip((*KEYS[:NUM_NUMBERS], SEEN, LINE), numbers.T.copy(), strict=True))
     size = known_size or default_size
     if (own := np.unique(column["block_size"])).tolist() != [ABSENT]:
         if len(own) > 1 or (known_size is not None and own[0] != known_size):
             return None
         size = int(own[0])
     prompt, reply = column["input_length"], column["output_length"]
-    if not size or size < 1 or (prompt < 1).any() or (reply < 0).any() or max(prompt.max(), reply.max()) >= MAX_TOKENS:
+    if not size or not 1 <= size <= MAX_BLOCK_SIZE:
+        return None
+    if (prompt < 1).any() or (reply < 0).any() or max(prompt.max(), reply.max()) >= MAX_TOKENS:
         return None
     fits = (listed[:, 0] == -(-prompt // size)) | (listed[:, 0] == prompt // size)
     if not fits.all() or (listed[:, 1] > -(-(prompt + reply) // size) - prompt // size).any():
         return None
-    times, chat, parent = column["timestamp"], column["chat_id"], column["parent_chat_id"]
+    times = column["timestamp"]
+    has_time = times != ABSENT
+    if has_time.any() != has_time.all() or timed not in (None, bool(has_time[0])) or times.max() > MAX_TIME:
+        return None
+    lines = first_line + column[LINE]
+    masks, rows = np.unique(column[SEEN], return_index=True)
+    marks: dict[Marks, int] = {}
+    for mask, row in sorted(zip(masks.tolist(), rows.tolist(), strict=True), key=lambda one: one[1]):
+        marks.setdefault(marks_of([key for bit, key in enumerate(KEYS) if mask >> bit & 1]), int(lines[row]))
     chats = None
-    if (chat != ABSENT).all():
-        chats = list(zip(chat.tolist(), np.where(parent == ABSENT, -1, parent).tolist(), strict=True))
+    chat, parent = (np.where(column[key] == ABSENT, -1, column[key]) for key in ("chat_id", "parent_chat_id"))
+    if (chat != -1).any() or (parent != -1).any():
+        pairs = zip(chat.tolist(), parent.tolist(), strict=True)
+        chats = [(None if own == -1 else own, None if of == -1 else of) for own, of in pairs]
     return {
         "prompt_tokens": prompt,
         "reply_tokens": reply,
@@ -119,9 +159,12 @@ def columns_of(chunk: bytes, default_size: int | None, known_size: int | None) -
         "listed": listed[:, 0],
         "reply_ids": reply_ids,
         "reply_listed": listed[:, 1],
-        "timestamps_ms": np.where(times == ABSENT, 0, times).astype(np.float64),
+        "timestamps": np.where(has_time, times, 0).astype(np.float64),
+        "timed": bool(has_time[0]),
         "block_size": size,
         "chats": chats,
+        "marks": marks,
+        "lines": lines,
     }
 
 
@@ -131,19 +174,20 @@ def _size(row: dict[str, Any], where: str, default_size: int | None, known_size:
         if size is None:
             raise DatasetError(f"{where}: field block_size is missing: set dataset.block_size to the trace's")
         return size
-    size = _number(row, "block_size", where, least=1)
+    size = _number(row, "block_size", where, 1, MAX_BLOCK_SIZE)
     if known_size is not None and size != known_size:
         raise DatasetError(f"{where}: block_size is {size}, before it was {known_size}: one trace has one block size")
     return size
 
 
-def _number(row: dict[str, Any], field: str, where: str, least: int = 0) -> int:
+def _number(row: dict[str, Any], field: str, where: str, least: int = 0, most: int = MAX_TOKENS - 1) -> int:
     if field not in row:
         raise DatasetError(f"{where}: field {field} is missing: every row of a block trace needs it")
     value = row[field]
-    if type(value) is not int or not least <= value < MAX_TOKENS:
-        shown = value if type(value) in (int, float) else kind(value)
-        raise DatasetError(f"{where}: field {field} is {shown}, not a whole number from {least}: correct the row")
+    if type(value) is not int or not least <= value <= most:
+        raise DatasetError(
+            f"{where}: field {field} is {shown(value)}, not a whole number from {least} to {most}: correct the row"
+        )
     return value
 
 
@@ -152,19 +196,32 @@ def _ids(row: dict[str, Any], field: str, where: str) -> list[Any]:
         raise DatasetError(f"{where}: field {field} is missing: every row of a block trace needs it")
     values = row[field]
     if not isinstance(values, list):
-        raise DatasetError(f"{where}: field {field} is {kind(values)}, not an array of block ids: correct the row")
+        raise DatasetError(f"{where}: field {field} is {shown(values)}, not an array of block ids: correct the row")
     for index, value in enumerate(values):
         if not (type(value) is int and 0 <= value < 1 << 64) and not (isinstance(value, str) and value):
-            shown = value if type(value) in (int, float) else kind(value)
             raise DatasetError(
-                f"{where}: field {field}[{index}] is {shown}, not a block id (a number of 64 bits from 0, or text): "
-                "correct the row"
+                f"{where}: field {field}[{index}] is {shown(value)}, not a block id (a number of 64 bits from 0, or "
+                "text): correct the row"
             )
     return values
 
 
-def _time(row: dict[str, Any], where: str) -> float:
-    value = row.get("timestamp", 0)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e300:
-        raise DatasetError(f"{where}: field timestamp is {kind(value)}, not a number of milliseconds: correct the row")
+def _chat(row: dict[str, Any], field: str, where: str) -> int | str | None:
+    value = row.get(field)
+    if value is not None and type(value) not in (int, str):
+        raise DatasetError(f"{where}: field {field} is {shown(value)}, not a whole number or text: correct the row")
+    return None if value in _NO_CHAT else value
+
+
+def _time(row: dict[str, Any], where: str) -> float | None:
+    if "timestamp" not in row:
+        return None
+    value = row["timestamp"]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise DatasetError(f"{where}: field timestamp is {kind(value)}, not a number: correct the row")
+    if not -MAX_TIME <= value <= MAX_TIME or (isinstance(value, float) and math.isnan(value)):
+        raise DatasetError(
+            f"{where}: field timestamp is {shown(value)}, not a number of milliseconds or seconds of at most 2^53: "
+            "correct the row"
+        )
     return float(value)

@@ -1,6 +1,7 @@
 """A block trace: what a cache sees of production requests, without their text (Mooncake, Qwen-Bailian)."""
 
 from collections.abc import Iterator
+from dataclasses import field
 from typing import Annotated
 
 import numpy as np
@@ -9,11 +10,13 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import TokenizedConversation, TokenizedTurn
 from cachelab.dataset.base import LoadedDataset
-from cachelab.dataset.block_columns import BlockColumns, OnBadRow, read_block_columns
+from cachelab.dataset.block_columns import MAX_BYTES, BlockColumns, OnBadRow, read_block_columns
+from cachelab.dataset.block_fields import Unit, check_ignored
+from cachelab.dataset.block_row import MAX_BLOCK_SIZE
+from cachelab.dataset.source_bytes import path_name
+from cachelab.errors import DatasetError
 from cachelab.part import PART
 from cachelab.tokens import BlockTokens
-
-_NO_PARENT = (None, -1, "-1", "")
 
 
 @dataclass(frozen=True, config=PART)
@@ -26,27 +29,47 @@ class BlockTrace:
     """
 
     path: Annotated[str, Field(min_length=1)]
-    block_size: Annotated[int, Field(gt=0)] | None = None
+    block_size: Annotated[int, Field(gt=0, le=MAX_BLOCK_SIZE)] | None = None
     on_bad_row: OnBadRow = "error"
+    ignore_fields: list[Annotated[str, Field(min_length=1)]] = field(default_factory=list)
+    timestamp_unit: Unit | None = None
+    max_bytes: Annotated[int, Field(gt=0, lt=1 << 63)] = MAX_BYTES
+
+    def __post_init__(self) -> None:
+        check_ignored(self.ignore_fields)
 
     def load(self) -> LoadedDataset:
         """Read the file. Raises DatasetError naming the file, the line and the field."""
-        columns = read_block_columns(self.path, self.block_size, self.on_bad_row)
+        columns = read_block_columns(
+            self.path,
+            self.block_size,
+            self.on_bad_row,
+            ignore_fields=self.ignore_fields,
+            timestamp_unit=self.timestamp_unit,
+            max_bytes=self.max_bytes,
+        )
         conversations, counts = conversations_of(columns)
         counts = {"conversations": len(conversations), "turns": columns.counts["rows"], **counts, **columns.counts}
         counts.pop("rows")
-        return LoadedDataset("block_trace", self.path, columns.digest, conversations, counts)
+        return LoadedDataset("block_trace", self.path, columns.digest, conversations, counts, columns.notes)
 
 
 def conversations_of(columns: BlockColumns) -> tuple[list[TokenizedConversation], dict[str, int]]:
-    """Conversations in order of first appearance, and what was counted."""
+    """Conversations in order of first appearance, and what was counted.
+
+    Raises DatasetError naming the line of a row that continues a chat whose rows all come later.
+    """
     turns: list[list[TokenizedTurn]] = []
     chat_of: dict[object, tuple[int, int]] = {}  # chat id -> its conversation, and how many turns that had then
-    missing_parents = branches = 0
+    first_row = {chat: row for row, (chat, _) in reversed(list(enumerate(columns.chats or ())))}
+    missing_parents = branches = duplicate_chats = 0
     for index, turn in enumerate(_turns(columns)):
         chat, parent = columns.chats[index] if columns.chats else (None, None)
-        found = chat_of.get(parent) if parent not in _NO_PARENT else None
-        missing_parents += parent not in _NO_PARENT and found is None
+        found = chat_of.get(parent) if parent is not None else None
+        if parent is not None and found is None:
+            if parent in first_row:
+                raise _parent_comes_later(columns, index, first_row[parent])
+            missing_parents += 1
         if found is not None and len(turns[found[0]]) > found[1]:
             branches += 1  # another row has continued that chat: this one starts a conversation of its own
             found = None
@@ -55,12 +78,23 @@ def conversations_of(columns: BlockColumns) -> tuple[list[TokenizedConversation]
         place = found[0] if found is not None else len(turns) - 1
         turns[place].append(turn)
         if chat is not None:
+            duplicate_chats += chat in chat_of
             chat_of[chat] = (place, len(turns[place]))
     width = max(5, len(str(len(turns))))
     conversations = [
         TokenizedConversation(f"conversation_{place + 1:0{width}d}", tuple(of)) for place, of in enumerate(turns)
     ]
-    return conversations, {"missing_parents": missing_parents, "branches": branches}
+    counts = {"missing_parents": missing_parents, "branches": branches, "duplicate_chats": duplicate_chats}
+    return conversations, counts
+
+
+def _parent_comes_later(columns: BlockColumns, row: int, parent_row: int) -> DatasetError:
+    line, parent_line = int(columns.lines[row]), int(columns.lines[parent_row])
+    which = "the row's own chat" if row == parent_row else f"the chat of a later row (line {parent_line})"
+    return DatasetError(
+        f"{path_name(columns.source)}: line {line}: field parent_chat_id names {which}: "
+        "sort the rows so that each follows the one that it continues"
+    )
 
 
 def _turns(columns: BlockColumns) -> Iterator[TokenizedTurn]:

@@ -1,35 +1,93 @@
 """JSON text of a source file, and what can be wrong with it."""
 
 import json
+import math
 from typing import Any
 
 from cachelab.errors import DatasetError
 
 _KINDS = {dict: "an object", list: "an array", str: "text", bool: "true or false", int: "a number", float: "a number"}
+_LONGEST = 60
 
 
-def decode_json(text: str, where: str, advice: str, line: int | None = None) -> Any:
-    """The value that the text holds (the whole text is line `line`, if given). Raises DatasetError naming the place."""
+class _DuplicateKey(ValueError):
+    """An object has a key twice; JSON does not say which of the two counts."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise _DuplicateKey(next(key for key in keys if keys.count(key) > 1))
+    return made
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
+
+
+def decode_json(text: str, name: str, advice: str, line: int | None = None) -> Any:
+    """The value that the text holds; the whole text is line `line` of the file, if given.
+
+    Raises DatasetError naming the file (`name`) and the line, or the item of the top-level array.
+    """
+    where = name if line is None else f"{name}: line {line}"
     try:
-        return json.loads(text)
+        return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         cut = error.msg.startswith("Unterminated string") or error.pos >= len(text.rstrip())
         at = f"line {line or error.lineno} column {error.colno}"
         what = "the JSON is cut off" if cut else f"not JSON ({error.msg.lower().removesuffix(' at')})"
         truncated = "the file is truncated, get it again"
         way_out = advice if not cut else truncated if line is None else f"{truncated}, or not JSON Lines: {advice}"
-        raise DatasetError(f"{where}: {what} at {at}: {way_out}") from error
+        raise DatasetError(f"{name}: {at}: {what}: {way_out}") from error
+    except _DuplicateKey as error:
+        item = _item_with_duplicate(text) if line is None else ""
+        raise DatasetError(f"{where}{item}: key {quoted(error.key)} stands twice in one object: remove one") from error
     except RecursionError as error:
-        at = f" at line {line}" if line else ""
-        raise DatasetError(f"{where}: the JSON is nested too deeply{at}: {advice}") from error
+        raise DatasetError(f"{where}: the JSON is nested too deeply: {advice}") from error
     except ValueError as error:  # a number with more digits than Python reads
-        at = f" at line {line}" if line else ""
-        raise DatasetError(f"{where}: not usable JSON{at} ({str(error).split(';')[0]}): {advice}") from error
+        raise DatasetError(f"{where}: not usable JSON ({str(error).split(';')[0]}): {advice}") from error
+
+
+def _item_with_duplicate(text: str) -> str:
+    """Which item of a top-level array holds an object with a key twice, as errors write it; else its line only."""
+    start = len(text) - len(text.lstrip())
+    at = start + 1
+    item = 0
+    while text[start] == "[":
+        while text[at] in " \t\r\n,":
+            at += 1
+        try:
+            _, at = _DECODER.raw_decode(text, at)
+        except _DuplicateKey:
+            return f": item {item} (line {text.count(chr(10), 0, at) + 1})"
+        item += 1
+    return f": the top-level object (line {text.count(chr(10), 0, start) + 1})"
 
 
 def kind(value: object) -> str:
     """What a JSON value is, in words."""
     return "null" if value is None else _KINDS[type(value)]
+
+
+def shown(value: object) -> str:
+    """A number as JSON writes it, shortened; any other value in words."""
+    if type(value) is float and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return shortened(repr(value)) if type(value) in (int, float) else kind(value)
+
+
+def quoted(text: str) -> str:
+    """The text in quotes, in one printable line, shortened."""
+    return shortened(repr(text))
+
+
+def shortened(text: str) -> str:
+    """The text, or its beginning and how long it is."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 20]}... ({len(text)} characters)"
 
 
 def is_unicode(text: str) -> bool:

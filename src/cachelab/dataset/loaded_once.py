@@ -1,5 +1,6 @@
 """A dataset that is read once for all jobs of a process."""
 
+import os
 from collections import OrderedDict
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ class LoadedOnce:
     def _key(self) -> str:
         names: list[str] = [field.name for field in fields(self.dataset)] if is_dataclass(self.dataset) else []
         values = [getattr(self.dataset, name) for name in names]
-        files = [Path(value) for value in values if isinstance(value, str) and Path(value).is_file()]
+        # os.path.isfile is False for what is no path at all, where Path.is_file raises.
+        named = [os.path.expanduser(value) for value in values if isinstance(value, str)]
+        files = [Path(name) for name in named if os.path.isfile(name)]
         stamps = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
         return repr((type(self.dataset).__module__, repr(self.dataset), stamps))

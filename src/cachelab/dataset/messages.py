@@ -8,7 +8,8 @@ In this order, message by message:
 * a gpt message before the first human one is dropped (`dropped_leading_gpt`);
 * a system message before the first human one is the conversation's system text, a later one is dropped
   (`dropped_late_system`);
-* neighbours with the same speaker are then merged, a blank line between them (`merged_human`, `merged_gpt`).
+* neighbours with the same speaker are then merged, a blank line between them (`merged_human`, `merged_gpt`);
+* fields that are not in the schema are not read (`ignored_fields`: how many different ones; `ignored_values`).
 
 So `messages` = those used + the sum of all `dropped_*`, which count messages and nothing else.
 """
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cachelab.conversation import Conversation, Turn
+from cachelab.dataset.ignored_fields import IgnoredFields
 from cachelab.dataset.json_text import decode_json, is_unicode, kind
 from cachelab.errors import DatasetError
 
@@ -30,9 +32,12 @@ COUNTS = (
     "dropped_empty", "dropped_unknown_speaker", "dropped_without_human", "dropped_leading_gpt", "dropped_late_system",
     "merged_human", "merged_gpt", "turns_without_reply", "aliased_speakers", "repaired_texts",
     "duplicate_ids", "missing_ids", "conversations_without_human",
+    "ignored_fields", "ignored_values",
 )  # fmt: skip
 """What is counted, 0 where there is none."""
 
+_ITEM_FIELDS = frozenset(("id", "conversations"))
+_MESSAGE_FIELDS = frozenset(("from", "value"))
 _SPEAKERS = {"human": "human", "gpt": "gpt", "system": "system", "user": "human"}
 _SPEAKERS |= dict.fromkeys(("assistant", "chatgpt", "bing", "bard", "bot"), "gpt")
 _SCHEMA = 'ShareGPT\'s schema is an array of {"id", "conversations": [{"from", "value"}]}'
@@ -40,10 +45,11 @@ _SCHEMA = 'ShareGPT\'s schema is an array of {"id", "conversations": [{"from", "
 
 @dataclass(frozen=True, slots=True)
 class ParsedMessages:
-    """Conversations in the order of the source, and what became of everything in it (the keys are COUNTS)."""
+    """Conversations in the order of the source, what became of everything in it (the keys are COUNTS), and notes."""
 
     conversations: tuple[Conversation, ...]
     counts: Mapping[str, int]
+    notes: tuple[str, ...] = ()
 
 
 def parse_messages(text: str, name: str) -> ParsedMessages:
@@ -58,11 +64,12 @@ def parse_messages(text: str, name: str) -> ParsedMessages:
     if not document:
         raise DatasetError(f"{name}: the array is empty: choose a file that holds conversations")
     counts: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
+    ignored = IgnoredFields()
     ids: set[str] = set()
     conversations: list[Conversation] = []
     for index, item in enumerate(document):
         where = f"{name}: item {index}"
-        spoken = _spoken(item, where, counts)
+        spoken = _spoken(item, where, counts, ignored)
         given_id = _given_id(item, where)
         if not any(speaker == "human" for speaker, _ in spoken):
             counts["conversations_without_human"] += 1
@@ -75,10 +82,10 @@ def parse_messages(text: str, name: str) -> ParsedMessages:
         raise DatasetError(f"{name}: none of {len(document)} conversations has a human message: {_SCHEMA}")
     counts["conversations"] = len(conversations)
     counts["turns"] = sum(len(conversation.turns) for conversation in conversations)
-    return ParsedMessages(tuple(conversations), dict(counts))
+    return ParsedMessages(tuple(conversations), {**counts, **ignored.counts}, ignored.notes)
 
 
-def _spoken(item: Any, where: str, counts: Counter[str]) -> list[tuple[str, str]]:
+def _spoken(item: Any, where: str, counts: Counter[str], ignored: IgnoredFields) -> list[tuple[str, str]]:
     """An item's messages that have a known speaker and a text, as (human | gpt | system, text)."""
     if not isinstance(item, dict):
         raise DatasetError(f"{where} is {kind(item)}, not an object: {_SCHEMA}")
@@ -86,10 +93,12 @@ def _spoken(item: Any, where: str, counts: Counter[str]) -> list[tuple[str, str]
         raise DatasetError(f"{where} has no field conversations: {_SCHEMA}")
     if not isinstance(messages := item["conversations"], list):
         raise DatasetError(f"{where}: field conversations is {kind(messages)}, not an array: {_SCHEMA}")
+    ignored.add(item.keys() - _ITEM_FIELDS)
     spoken: list[tuple[str, str]] = []
     for index, message in enumerate(messages):
         if not isinstance(message, dict):
             raise DatasetError(f"{where}: conversations[{index}] is {kind(message)}, not an object: {_SCHEMA}")
+        ignored.add(message.keys() - _MESSAGE_FIELDS)
         value, speaker = message.get("value"), message.get("from")
         if value is not None and not isinstance(value, str):
             raise DatasetError(f"{where}: conversations[{index}].value is {kind(value)}, not text or null: {_SCHEMA}")

@@ -19,4 +19,4 @@ class Sample:
         data = files("cachelab.dataset").joinpath("sample.json").read_bytes()
         file = SourceFile.of("cachelab/dataset/sample.json", data, RULES)
         parsed = parse_messages(file.text, file.name)
-        return LoadedDataset("sample", file.name, file.digest, parsed.conversations, parsed.counts)
+        return LoadedDataset("sample", file.name, file.digest, parsed.conversations, parsed.counts, parsed.notes)

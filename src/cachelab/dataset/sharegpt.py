@@ -8,7 +8,7 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.dataset.base import LoadedDataset
 from cachelab.dataset.messages import RULES, parse_messages
-from cachelab.dataset.source_file import SourceFile
+from cachelab.dataset.source_file import MAX_BYTES, SourceFile
 from cachelab.errors import DatasetError
 from cachelab.part import PART
 
@@ -25,6 +25,7 @@ class ShareGPT:
     repo_id: Text = "anon8231489123/ShareGPT_Vicuna_unfiltered"
     filename: Text = "ShareGPT_V3_unfiltered_cleaned_split.json"
     revision: Text | None = None
+    max_bytes: Annotated[int, Field(gt=0, lt=1 << 63)] = MAX_BYTES
 
     def load(self) -> LoadedDataset:
         """Read the file. Raises DatasetError naming the file and what is wrong in it, or how to get the file."""
@@ -33,9 +34,9 @@ class ShareGPT:
         else:
             path = hub_file(self.repo_id, self.filename, self.revision)
             source = f"hf://datasets/{self.repo_id}@{self.revision or 'main'}/{self.filename}"
-        file = SourceFile.read(path, RULES)
+        file = SourceFile.read(path, RULES, self.max_bytes)
         parsed = parse_messages(file.text, file.name)
-        return LoadedDataset("sharegpt", source, file.digest, parsed.conversations, parsed.counts)
+        return LoadedDataset("sharegpt", source, file.digest, parsed.conversations, parsed.counts, parsed.notes)
 
 
 def hub_file(repo_id: str, filename: str, revision: str | None) -> str:

@@ -1,14 +1,15 @@
 """A source file: its text, and the digest that tells it from every other."""
 
-import gzip
 import hashlib
-import zlib
+import io
 from dataclasses import dataclass
-from pathlib import Path
+from typing import IO
 
+from cachelab.dataset.source_bytes import opened, path_name, unpacked
 from cachelab.errors import DatasetError
 
-_GZIP_MAGIC = b"\x1f\x8b"
+MAX_BYTES = 2 << 30
+"""Default of `dataset.max_bytes` where the whole text is held in memory: three times the real ShareGPT file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +23,22 @@ class SourceFile:
     @classmethod
     def of(cls, name: str, data: bytes, rules: str) -> "SourceFile":
         """The file with these bytes. Raises DatasetError if they are empty, damaged gzip, or not UTF-8."""
-        digest = hashlib.sha256(rules.encode() + b"\0" + data).hexdigest()
-        if data.startswith(_GZIP_MAGIC):
-            data = _unpacked(name, data)
+        return cls._from(io.BytesIO(data), name, rules, MAX_BYTES)
+
+    @classmethod
+    def read(cls, path: str, rules: str, max_bytes: int = MAX_BYTES) -> "SourceFile":
+        """The file at a path (`-`: standard input).
+
+        Raises DatasetError, naming the path, if it cannot be read, holds more than `max_bytes` bytes of text or none,
+        is damaged gzip, or is not UTF-8.
+        """
+        with opened(path) as raw:
+            return cls._from(raw, path_name(path), rules, max_bytes)
+
+    @classmethod
+    def _from(cls, raw: IO[bytes], name: str, rules: str, max_bytes: int) -> "SourceFile":
+        digest = hashlib.sha256(rules.encode() + b"\0")
+        data = b"".join(unpacked(raw, name, max_bytes, digest))
         try:
             text = data.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -32,31 +46,6 @@ class SourceFile:
                 f"{name}: not UTF-8 at byte {error.start} (0x{data[error.start]:02x}): save the file as UTF-8"
             ) from error
         text = text.removeprefix("\ufeff")
-        if not text.strip():
+        if not text or text.isspace():
             raise DatasetError(f"{name}: the file is empty: get it again, or choose another file")
-        return cls(name, text, digest)
-
-    @classmethod
-    def read(cls, path: str, rules: str) -> "SourceFile":
-        """The file at a path. Raises DatasetError, naming the path, if it cannot be read."""
-        file = Path(path).expanduser()
-        try:
-            data = file.read_bytes()
-        except FileNotFoundError as error:
-            raise DatasetError(f"{path}: no such file: set dataset.path to an existing file") from error
-        except IsADirectoryError as error:
-            raise DatasetError(f"{path}: is a directory, not a file: set dataset.path to a file in it") from error
-        except OSError as error:
-            raise DatasetError(
-                f"{path}: cannot be read ({error.strerror or error}): set dataset.path to a readable file"
-            ) from error
-        return cls.of(path, data, rules)
-
-
-def _unpacked(name: str, data: bytes) -> bytes:
-    try:
-        return gzip.decompress(data)
-    except EOFError as error:
-        raise DatasetError(f"{name}: the gzip file is truncated: get the file again") from error
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise DatasetError(f"{name}: the gzip file is damaged ({error}): get the file again") from error
+        return cls(name, text, digest.hexdigest())

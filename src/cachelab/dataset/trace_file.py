@@ -15,8 +15,10 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import RecordedConversation, RecordedTurn, TokenIds
 from cachelab.dataset.base import LoadedDataset
+from cachelab.dataset.ignored_fields import IgnoredFields
+from cachelab.dataset.json_lines import numbered_lines
 from cachelab.dataset.json_text import decode_json
-from cachelab.dataset.source_file import SourceFile
+from cachelab.dataset.source_file import MAX_BYTES, SourceFile
 from cachelab.dataset.trace_row import EXACT_FIELDS, FIELDS, TraceRow
 from cachelab.errors import DatasetError
 from cachelab.part import PART
@@ -24,36 +26,37 @@ from cachelab.part import PART
 RULES = "trace-1"
 """Version of the rules that read the format: a digest over it changes when they do."""
 
+_KNOWN = frozenset((*FIELDS, *EXACT_FIELDS))
+
 
 @dataclass(frozen=True, config=PART)
 class TraceFile:
     """Recorded requests: the prompts are taken as they are, as the trace artifact of an earlier run has them."""
 
     path: Annotated[str, Field(min_length=1)]
+    max_bytes: Annotated[int, Field(gt=0, lt=1 << 63)] = MAX_BYTES
 
     def load(self) -> LoadedDataset:
         """Read the file. Raises DatasetError naming the file, the line and the field."""
-        file = SourceFile.read(self.path, RULES)
+        file = SourceFile.read(self.path, RULES, self.max_bytes)
         parsed = parse_trace(file.text, file.name)
-        return LoadedDataset("trace", self.path, file.digest, parsed.conversations, parsed.counts)
+        return LoadedDataset("trace", self.path, file.digest, parsed.conversations, parsed.counts, parsed.notes)
 
 
 @plain_dataclass(frozen=True, slots=True)
 class ParsedTrace:
-    """Conversations in order of first appearance, each one's turns by index, and what was counted."""
+    """Conversations in order of first appearance, each one's turns by index, with counts and notes."""
 
     conversations: tuple[RecordedConversation, ...]
     counts: dict[str, int]
+    notes: tuple[str, ...]
 
 
 def parse_trace(text: str, name: str) -> ParsedTrace:
     """Read JSON Lines; `name` is the file's in errors. Raises DatasetError naming the file, the line and the field."""
     rows: dict[str, dict[int, TraceRow]] = {}
-    ignored: set[str] = set()
-    # Not splitlines(): JSON text may hold U+2028 and other characters that it would take for line ends.
-    for line, row_text in enumerate(text.split("\n"), start=1):
-        if not row_text.strip():
-            continue
+    ignored = IgnoredFields()
+    for line, row_text in numbered_lines(text):
         document = decode_json(row_text, name, f"each line of a trace is an object with {', '.join(FIELDS)}", line)
         row = TraceRow.of(document, f"{name}: line {line}", line)
         same = rows.setdefault(row.conversation_id, {})
@@ -63,14 +66,14 @@ def parse_trace(text: str, name: str) -> ParsedTrace:
                 f" in line {earlier.line} already: remove one of them"
             )
         same[row.turn_index] = row
-        ignored |= document.keys() - {*FIELDS, *EXACT_FIELDS}
+        ignored.add(document.keys() - _KNOWN)
     conversations = tuple(
         RecordedConversation(id, tuple(_turns([same[k] for k in sorted(same)], name))) for id, same in rows.items()
     )
     turns = [turn for conversation in conversations for turn in conversation.turns]
     exact = sum(turn.prompt_ids is not None for turn in turns)
     counts = {"conversations": len(conversations), "turns": len(turns), "turns_with_token_ids": exact}
-    return ParsedTrace(conversations, counts | {"ignored_fields": len(ignored)})
+    return ParsedTrace(conversations, counts | ignored.counts, ignored.notes)
 
 
 def _turns(rows: list[TraceRow], name: str) -> Iterator[RecordedTurn]:

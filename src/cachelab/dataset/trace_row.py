@@ -1,20 +1,22 @@
 """One line of a trace file, checked field by field."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from cachelab.conversation import TokenIds
-from cachelab.dataset.json_text import is_unicode, kind
+from cachelab.dataset.json_text import is_unicode, kind, shown
 from cachelab.errors import DatasetError
 
 FIELDS = ("prompt", "response", "conversation_id", "turn_index", "timestamp")
 """What every row has."""
 
 EXACT_FIELDS = ("tokenizer", "prompt_kept_tokens", "prompt_new_token_ids", "response_token_ids")
-"""What a row with exact token ids has besides: all or none."""
+"""What a row with exact token ids has in addition: all or none."""
+
+MAX_SECONDS = 1e13
+"""Largest time: 300,000 years, which nanoseconds and milliseconds hold as floats without an overflow."""
 
 _INT32_MAX = int(np.iinfo(np.int32).max)
 
@@ -93,8 +95,7 @@ def _text(document: dict[str, Any], field: str, where: str) -> str:
 def _count(document: dict[str, Any], field: str, where: str) -> int:
     value = _field(document, field, where)
     if type(value) is not int or value < 0:
-        shown = value if type(value) is int else kind(value)
-        raise DatasetError(f"{where}: field {field} is {shown}, not a whole number from 0: correct the row")
+        raise DatasetError(f"{where}: field {field} is {shown(value)}, not a whole number from 0: correct the row")
     return value
 
 
@@ -102,13 +103,12 @@ def _seconds(document: dict[str, Any], field: str, where: str) -> float:
     value = _field(document, field, where)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DatasetError(f"{where}: field {field} is {kind(value)}, not a number of seconds: correct the row")
-    try:
-        seconds = float(value)
-    except OverflowError:
-        seconds = math.inf
-    if not math.isfinite(seconds):
-        raise DatasetError(f"{where}: field {field} is not a finite number of seconds: correct the row")
-    return seconds
+    if not -MAX_SECONDS <= value <= MAX_SECONDS:  # NaN is not either
+        raise DatasetError(
+            f"{where}: field timestamp is {shown(value)}, not a finite number of seconds of at most {MAX_SECONDS:.0e}: "
+            "correct the row"
+        )
+    return float(value)
 
 
 def _ids(document: dict[str, Any], field: str, where: str) -> TokenIds:
@@ -117,6 +117,8 @@ def _ids(document: dict[str, Any], field: str, where: str) -> TokenIds:
         raise DatasetError(f"{where}: field {field} is {kind(values)}, not an array of token ids: correct the row")
     for index, value in enumerate(values):
         if type(value) is not int or not 0 <= value <= _INT32_MAX:
-            shown = value if type(value) is int else kind(value)
-            raise DatasetError(f"{where}: field {field}[{index}] is {shown}, not a token id from 0: correct the row")
+            raise DatasetError(
+                f"{where}: field {field}[{index}] is {shown(value)}, not a token id from 0 to {_INT32_MAX}: "
+                "correct the row"
+            )
     return np.asarray(values, dtype=np.int32)

@@ -20,6 +20,7 @@ def summary(
         f"**{headline(result)}**",
         context(result),
         *result.run.notes,
+        *map(_escaped, result.workload.dataset.notes),
         *(table(section) for section in sections(result, description, max_turns=_MAX_TURNS)),
         _again(result, description),
         *([_figures(figures)] if figures else []),

@@ -7,6 +7,7 @@ from pydantic.dataclasses import dataclass
 from cachelab.conversation import TokenizedConversation, TokenizedTurn
 from cachelab.part import PART
 from cachelab.request import Request
+from cachelab.tokens import BlockTokens
 from cachelab.trace.base import TraceRequests
 
 
@@ -44,8 +45,10 @@ class MultiTurn:
             "conversations": len(conversations),
             "prompt_tokens": sum(len(request.prompt_ids) for request in requests),
             "reply_tokens": sum(len(request.reply_ids) for request in requests),
-            "prefix_breaks": sum(conversation.prefix_breaks for conversation in conversations),
         }
+        # A block trace does not say which tokens a reply has, so it cannot tell whether the next prompt holds them.
+        if not any(isinstance(request.prompt_ids, BlockTokens) for request in requests):
+            numbers["prefix_breaks"] = sum(conversation.prefix_breaks for conversation in conversations)
         return TraceRequests(requests, numbers)
 
 

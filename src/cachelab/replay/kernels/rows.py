@@ -11,6 +11,9 @@ KEYS = (
 NUM_NUMBERS = 7
 """The first of KEYS hold a number each, then come two lists of numbers, then text that is passed over."""
 
+SEEN, LINE = "seen", "line"
+"""Two further numbers of a row: a bit for each of KEYS that it has, and its line, counted from 0."""
+
 ABSENT = -2
 
 _QUOTE, _COMMA, _COLON, _MINUS, _NEWLINE, _BACKSLASH = 34, 44, 58, 45, 10, 92
@@ -30,25 +33,35 @@ def key_table() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
 def read_rows(data, table, key_lengths):
     """The numbers of whole lines: (numbers a row, ids, ids a row, reply ids, reply ids a row), or no rows at all.
 
-    `numbers[i]` are the values of the first NUM_NUMBERS keys, ABSENT where a row lacks one. One line that is more than
-    keys of KEYS with whole numbers (none below 0 but a -1), lists of them and plain text empties the result.
+    `numbers[i]` are the values of the first NUM_NUMBERS keys, ABSENT where a row lacks one, then SEEN and LINE. One
+    line that is more than keys of KEYS with whole numbers (none below 0 but a -1), lists of them and plain text empties
+    the result.
     """
-    num_lines = np.int64(1)
-    for byte in data:
-        num_lines += byte == _NEWLINE
-    numbers = np.full((num_lines, NUM_NUMBERS), ABSENT, np.int64)
-    listed = np.zeros((num_lines, 2), np.int64)
+    num_rows = np.int64(0)
+    blank = True
+    for byte in data:  # lines that are not blank: a chunk of line ends makes no rows
+        if byte == _NEWLINE:
+            blank = True
+        elif blank and not _blank(byte):
+            blank = False
+            num_rows += 1
+    numbers = np.empty((num_rows, NUM_NUMBERS + 2), np.int64)
+    listed = np.zeros((num_rows, 2), np.int64)
     ids = np.empty(len(data) // 2 + 1, np.int64)
     reply_ids = np.empty(len(data) // 2 + 1 if _has(data, table[8], key_lengths[8]) else 0, np.int64)
     counts = np.zeros(2, np.int64)
     row = 0
+    line = np.int64(0)
     at = np.int64(0)
     end = len(data)
     while True:
         while at < end and (data[at] == _NEWLINE or _blank(data[at])):
+            line += data[at] == _NEWLINE
             at += 1
         if at == end:
             break
+        numbers[row, :NUM_NUMBERS] = ABSENT
+        numbers[row, NUM_NUMBERS + 1] = line
         at = _row(data, at, table, key_lengths, numbers[row], listed[row], ids, reply_ids, counts)
         if at < 0:
             row = 0
@@ -127,6 +140,7 @@ def _row(data, at, table, key_lengths, numbers, listed, ids, reply_ids, counts):
         if data[at] == _CLOSE:
             if not seen & (np.int64(1) << NUM_NUMBERS):
                 return -1  # no hash_ids
+            numbers[NUM_NUMBERS] = seen
             at = _skip(data, at + 1)
             return at if at >= end or data[at] == _NEWLINE else -1
         if data[at] != _COMMA:

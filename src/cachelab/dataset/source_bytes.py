@@ -1,0 +1,123 @@
+"""The bytes of a source: a regular file or standard input, unpacked where it is gzip, and never more than a bound."""
+
+import gzip
+import io
+import stat
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from cachelab.dataset.json_text import quoted
+from cachelab.errors import DatasetError
+
+CHUNK_BYTES = 8 << 20
+MAX_RATIO = 200
+"""Most unpacked bytes per packed byte. JSON text packs 3 to 40 times; a gzip bomb 1,000 times."""
+RATIO_FROM = 64 << 20
+"""Unpacked bytes from which on the ratio is checked: a small file may pack as well as it likes."""
+
+STANDARD_INPUT = ("-", "/dev/stdin")
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def path_name(path: str) -> str:
+    """The path as errors show it: itself, or quoted and shortened if it would not fit in a line."""
+    return path if path.isprintable() and len(path) <= 300 else quoted(path)
+
+
+@contextmanager
+def opened(path: str) -> Iterator[IO[bytes]]:
+    """The source, open for reading; `-` is standard input.
+
+    Raises DatasetError, naming the path, if it is no regular file or cannot be read, also while it is read.
+    """
+    name = path_name(path)
+    try:
+        if path in STANDARD_INPUT:
+            if (stream := getattr(sys.stdin, "buffer", None)) is None:
+                raise DatasetError(f"{name}: standard input is closed: set dataset.path to a file")
+            yield stream
+        else:
+            with _regular_file(path, name).open("rb") as raw:
+                yield raw
+    except FileNotFoundError as error:
+        raise DatasetError(f"{name}: no such file: set dataset.path to an existing file") from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise DatasetError(f"{name}: cannot be read ({reason}): set dataset.path to a readable file") from error
+
+
+def _regular_file(path: str, name: str) -> Path:
+    """The file at a path. A pipe without a writer would be waited for without end, so only a regular file will do."""
+    try:
+        file = Path(path).expanduser()
+        mode = file.stat().st_mode
+    except (RuntimeError, ValueError) as error:  # an unknown ~user; a NUL or half a surrogate pair in the path
+        reason = str(error).rstrip(".")
+        raise DatasetError(f"{name}: is no usable path ({reason}): set dataset.path to a readable file") from error
+    if stat.S_ISDIR(mode):
+        raise DatasetError(f"{name}: is a directory, not a file: set dataset.path to a file in it")
+    if not stat.S_ISREG(mode):
+        what = next((what for is_kind, what in _KINDS if is_kind(mode)), "something else")
+        raise DatasetError(
+            f"{name}: is {what}, not a regular file: set dataset.path to a file, or to - for standard input"
+        )
+    return file
+
+
+def unpacked(raw: IO[bytes], name: str, max_bytes: int, digest: Any = None) -> Iterator[bytes]:
+    """The stream's bytes, piece by piece; `digest` is fed the bytes as they are stored.
+
+    Raises DatasetError, naming `name`, if they are damaged gzip, are more than `max_bytes`, or unpack to more than
+    MAX_RATIO times their stored size.
+    """
+    stored = _Counted(raw, digest)
+    buffered = io.BufferedReader(stored, 1 << 20)
+    packed = buffered.peek(2)[:2] == _GZIP_MAGIC
+    stream: IO[bytes] | gzip.GzipFile = gzip.GzipFile(fileobj=buffered) if packed else buffered
+    total = 0
+    try:
+        while block := stream.read(CHUNK_BYTES):
+            total += len(block)
+            if total > max_bytes:
+                raise DatasetError(
+                    f"{name}: holds more than {max_bytes:,} bytes{' when unpacked' if packed else ''}: "
+                    "choose a smaller file, or set dataset.max_bytes higher"
+                )
+            if packed and total > max(RATIO_FROM, MAX_RATIO * stored.taken):
+                raise DatasetError(
+                    f"{name}: the gzip file unpacks to more than {MAX_RATIO} times its size: "
+                    "if that is right, unpack it yourself and set dataset.path to the result"
+                )
+            yield block
+    except EOFError as error:
+        raise DatasetError(f"{name}: the gzip file is truncated: get the file again") from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise DatasetError(f"{name}: the gzip file is damaged ({error}): get the file again") from error
+
+
+class _Counted(io.RawIOBase):
+    """A stream whose bytes are counted, and fed to a digest if there is one."""
+
+    def __init__(self, stream: Any, digest: Any) -> None:
+        self._stream, self._digest, self.taken = stream, digest, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        number: int = self._stream.readinto(buffer) or 0
+        if self._digest is not None:
+            self._digest.update(memoryview(buffer)[:number])
+        self.taken += number
+        return number
