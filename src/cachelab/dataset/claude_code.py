@@ -13,12 +13,15 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import TokenizedConversation, TokenizedTurn
 from cachelab.dataset.base import LoadedDataset
+from cachelab.dataset.block_fields import FormatError
 from cachelab.dataset.block_numbers import BlockNumbers, Int32s, Int64s
 from cachelab.dataset.block_turn import block_turn
 from cachelab.dataset.claude_code_session import Agent, Call, Scope, Session
+from cachelab.dataset.ignored_fields import IgnoredFields
+from cachelab.dataset.json_lines import numbered_lines
 from cachelab.dataset.json_text import decode_json
 from cachelab.dataset.length_only import refuse_length_only
-from cachelab.dataset.source_file import SourceFile
+from cachelab.dataset.source_file import MAX_BYTES, SourceFile
 from cachelab.dataset.source_paths import source_paths
 from cachelab.errors import DatasetError
 from cachelab.part import PART
@@ -36,12 +39,14 @@ Share = Annotated[float, Field(gt=0, le=1)]
 class ClaudeCode:
     """Sessions of a coding agent as lists of block ids; a file holds one session, or one session per line.
 
-    Each agent of a session, the main one and every sub-agent, is a conversation. A block belongs to its model, since each
-    model has its own cache, unless `share_models` is on. `hash_id_scope` holds for sessions that name none.
+    Each agent of a session, the main one and every sub-agent, is a conversation. A block belongs to its model, since
+    each model has its own cache, unless `share_models` is on. `hash_id_scope` holds for sessions that name none.
 
-    Sessions with local ids share no block. `shared_prefix` models that they begin with the same tools and system prompt:
-    of each agent's first `tool_tokens` + `system_tokens`, the share that is given (full: all) are the same blocks in every
-    session, for agents of the same kind and model. Ids of one session never become one block.
+    Sessions with local ids share no block. `shared_prefix` models that they begin with the same tools and system
+    prompt: of each agent's first `tool_tokens` + `system_tokens`, the share that is given (full: all) are the same
+    blocks in every session, for agents of the same kind and model. Two ids of one session never become one block.
+
+    `max_bytes` holds for each file.
     """
 
     path: Annotated[str, Field(min_length=1)]
@@ -50,6 +55,7 @@ class ClaudeCode:
     hash_id_scope: Scope | None = None
     ignore_fields: list[str] = field(default_factory=list)
     on_bad_session: Literal["error", "skip"] = "error"
+    max_bytes: Annotated[int, Field(gt=0, lt=1 << 63)] = MAX_BYTES
 
     def load(self) -> LoadedDataset:
         """Read the files. Raises DatasetError naming the file, the session's request and the field."""
@@ -64,7 +70,9 @@ class ClaudeCode:
         counts = _counts(
             reading.counts | Counter(skipped_files=found.skipped, distinct_blocks=reading.distinct_blocks())
         )
-        return LoadedDataset("claude_code", self.path, reading.digest.hexdigest(), reading.conversations, counts)
+        counts |= reading.ignored.counts
+        digest = reading.digest.hexdigest()
+        return LoadedDataset("claude_code", self.path, digest, reading.conversations, counts, reading.ignored.notes)
 
     @property
     def share(self) -> float:
@@ -96,16 +104,19 @@ class _Reading:
         self.digest = hashlib.sha256(RULES.encode() + b"\0")
         self.block_size: int | None = None
         self.listed: list[Int32s] = []
+        self.ignored = IgnoredFields()
         self._ids: Counter[str] = Counter()
 
     def take(self, path: str) -> None:
         """Read one file."""
-        file = SourceFile.read(path, RULES)
+        file = SourceFile.read(path, RULES, self.options.max_bytes)
         self.digest.update(file.digest.encode())
         for value, where in _documents(file):
             try:
-                session = Session.of(value, where, self.options.hash_id_scope, self.options.ignore_fields)
+                session = Session.of(value, where, self.options.hash_id_scope, self.options.ignore_fields, self.ignored)
                 self._check(session)
+            except FormatError:
+                raise
             except DatasetError:
                 if self.options.on_bad_session == "error":
                     raise
@@ -124,7 +135,7 @@ class _Reading:
         """What sessions have to have in common, and what a shared prefix needs."""
         if self.block_size not in (None, session.block_size):
             raise DatasetError(
-                f"{session.where}: block_size is {session.block_size}, in the sessions before it was {self.block_size}: "
+                f"{session.where}: block_size is {session.block_size}, before it was {self.block_size}: "
                 "one dataset has one block size, so read them one by one"
             )
         if not self.options.share:
@@ -136,8 +147,8 @@ class _Reading:
         for agent in session.agents:
             if agent.calls and agent.start_tokens is None:
                 raise DatasetError(
-                    f"{session.where}: {agent.path or 'the session'} has no tool_tokens and system_tokens, so the length "
-                    "of its prefix is not known: set dataset.shared_prefix=none"
+                    f"{session.where}: {agent.path or 'the session'} has no tool_tokens and system_tokens, so the "
+                    "length of its prefix is not known: set dataset.shared_prefix=none"
                 )
 
     def _add(self, session: Session) -> None:
@@ -201,8 +212,8 @@ class _Reading:
     ) -> int:
         """Give the ids that agents' prompts begin with the numbers that all sessions share. How many got one.
 
-        The ids are those of an agent's first prompt that is long enough. An id keeps the first such number that it gets,
-        and two ids never get the same.
+        The ids are those of an agent's first prompt that is long enough. An id keeps the first such number that it
+        gets, and two ids never get the same.
         """
         given: dict[int, int] = {}  # place of an id -> its shared number
         for agent in session.agents:
@@ -224,11 +235,10 @@ def _documents(file: SourceFile) -> Iterator[tuple[Any, str]]:
     """Each session of a file and where it stands: the file is one session, an array of them, or has one per line."""
     refuse_length_only(file.text, file.name)
     advice = "a file holds one Claude Code session, or one per line"
-    first, _, rest = file.text.partition("\n")
+    first, _, rest = file.text.lstrip().partition("\n")
     if rest.strip() and _is_json(first):
-        for line, text in enumerate(file.text.split("\n"), start=1):
-            if text.strip():
-                yield decode_json(text, file.name, advice, line), f"{file.name}: line {line}"
+        for line, text in numbered_lines(file.text):
+            yield decode_json(text, file.name, advice, line), f"{file.name}: line {line}"
         return
     value = decode_json(file.text, file.name, advice)
     if isinstance(value, list):

@@ -1,10 +1,10 @@
 """One Claude Code session as kv-cache-tester publishes it: an object with `requests`, each a list of block ids.
 
-A session has `id`, `block_size` (tokens), `hash_id_scope` (local: its ids are its own; global: equal ids are equal blocks
-in every session), `tool_tokens` and `system_tokens` (what its prompts begin with). A request has `t` (seconds from the
-session's start), `model`, `in` and `out` (tokens), `hash_ids` (one for each full block of the prompt; the last, partial
-block may have one) and `think_time` (seconds between the reply before and this request). An entry of type "subagent" has
-`requests` of its own, with times from its own `t` on; its ids are the session's.
+A session has `id`, `block_size` (tokens), `hash_id_scope` (local: its ids are its own; global: equal ids are equal
+blocks in every session), `tool_tokens` and `system_tokens` (what its prompts begin with). A request has `t` (seconds
+from the session's start), `model`, `in` and `out` (tokens), `hash_ids` (one for each full block of the prompt; the last,
+partial block may have one) and `think_time` (seconds between the reply before and this request). An entry of type
+"subagent" has `requests` of its own, with times from its own `t` on; its ids are the session's.
 Source: github.com/callanjfox/kv-cache-tester, docs/trace_replay_tester.md.
 """
 
@@ -15,6 +15,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from cachelab.dataset.ignored_fields import IgnoredFields
+from cachelab.dataset.json_text import quoted
 from cachelab.dataset.record import Record
 from cachelab.errors import DatasetError
 
@@ -71,20 +73,22 @@ class Session:
     agents: tuple[Agent, ...]
 
     @classmethod
-    def of(cls, value: object, where: str, scope: Scope | None, ignored: Collection[str]) -> "Session":
+    def of(
+        cls, value: object, where: str, scope: Scope | None, ignore: Collection[str], ignored: IgnoredFields
+    ) -> "Session":
         """The session that a JSON value is; `scope` holds for one that names none.
 
         Raises DatasetError naming the place and the field.
         """
         record = Record.of(value, where, "a session, an object with block_size and requests")
-        _known(record, SESSION_FIELDS, ignored)
+        record.check_fields(SESSION_FIELDS, ignore, ignored)
         block_size = record.count("block_size", least=1, way_out="a session says how many tokens its blocks have")
         return cls(
             record.text("id", blank=False, way_out="name the session"),
             where,
             block_size,
             _scope(record, scope),
-            tuple(_agents(record, block_size, ignored)),
+            tuple(_agents(record, block_size, ignore, ignored)),
         )
 
 
@@ -101,10 +105,10 @@ def _scope(record: Record, default: Scope | None) -> Scope:
         return "local"
     if value == "global":
         return "global"
-    raise DatasetError(f"{record.where}: field hash_id_scope is {value[:30]!r}, not local or global: correct it")
+    raise DatasetError(f"{record.where}: field hash_id_scope is {quoted(value)}, not local or global: correct it")
 
 
-def _agents(session: Record, block_size: int, ignored: Collection[str]) -> list[Agent]:
+def _agents(session: Record, block_size: int, ignore: Collection[str], ignored: IgnoredFields) -> list[Agent]:
     """The session's agents; sub-agents of sub-agents too."""
     agents: list[Agent] = []
     waiting: list[tuple[Record, str, str, float]] = [(session, "", "main", 0.0)]
@@ -117,19 +121,21 @@ def _agents(session: Record, block_size: int, ignored: Collection[str]) -> list[
             record = Record.of(value, f"{session.where}: {inside}requests[{index}]", "a request, an object")
             entry = record.text("type", way_out='a request has type "n" or "s", a sub-agent "subagent"')
             if entry == "subagent":
-                _known(record, AGENT_FIELDS, ignored)
+                record.check_fields(AGENT_FIELDS, ignore, ignored)
                 name = record.text("agent_id", blank=False, way_out="name the sub-agent")
                 inner = f"{path}/{name}"
                 if inner in names:
-                    raise DatasetError(f"{record.where}: field agent_id: the session has a sub-agent {name!r} already")
+                    raise DatasetError(
+                        f"{record.where}: field agent_id: the session has a sub-agent {quoted(name)} already"
+                    )
                 names.add(inner)
                 inner_kind = record.text("subagent_type") if record.has("subagent_type") else "subagent"
                 waiting.append((record, inner, inner_kind, start_s + record.seconds("t")))
             elif entry in ("n", "s"):
-                calls.append(_call(record, block_size, start_s, ignored))
+                calls.append(_call(record, block_size, start_s, ignore, ignored))
             else:
                 raise DatasetError(
-                    f'{record.where}: field type is {entry[:30]!r}, not "n", "s" or "subagent": correct it'
+                    f'{record.where}: field type is {quoted(entry)}, not "n", "s" or "subagent": correct it'
                 )
         by_time = sorted(calls, key=lambda call: call.at_s)
         reordered = sum(call is not other for call, other in zip(calls, by_time, strict=True))
@@ -137,8 +143,8 @@ def _agents(session: Record, block_size: int, ignored: Collection[str]) -> list[
     return agents
 
 
-def _call(record: Record, block_size: int, start_s: float, ignored: Collection[str]) -> Call:
-    _known(record, REQUEST_FIELDS, ignored)
+def _call(record: Record, block_size: int, start_s: float, ignore: Collection[str], ignored: IgnoredFields) -> Call:
+    record.check_fields(REQUEST_FIELDS, ignore, ignored)
     prompt = record.count("in", least=1)
     ids = _ids(record)
     full = prompt // block_size
@@ -171,12 +177,3 @@ def _start_tokens(record: Record) -> int | None:
     if not record.has("tool_tokens") or not record.has("system_tokens"):
         return None
     return record.count("tool_tokens") + record.count("system_tokens")
-
-
-def _known(record: Record, known: Collection[str], ignored: Collection[str]) -> None:
-    """A field that the reader does not know may change what the request means."""
-    if unknown := record.unknown(known, ignored):
-        raise DatasetError(
-            f"{record.where}: field {unknown[0][:60]!r} is not known: if it changes nothing about the blocks, list it in "
-            "dataset.ignore_fields"
-        )

@@ -33,6 +33,6 @@ def refuse_length_only(text: str, name: str) -> None:
 def length_only(name: str, columns: Collection[str]) -> DatasetError:
     """The error that says why lengths are not enough."""
     return DatasetError(
-        f"{name}: a trace of lengths ({', '.join(columns)}): it holds neither text nor block ids, so what its prompts share "
-        "is unknown: take a trace with messages, prompts or hash_ids"
+        f"{name}: a trace of lengths ({', '.join(columns)}): it holds neither text nor block ids, so what its prompts "
+        "share is unknown: take a trace with messages, prompts or hash_ids"
     )

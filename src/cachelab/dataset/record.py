@@ -5,7 +5,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from cachelab.dataset.json_text import is_unicode, kind
+from cachelab.dataset.block_fields import FormatError
+from cachelab.dataset.ignored_fields import IgnoredFields
+from cachelab.dataset.json_text import is_unicode, kind, quoted, shown
 from cachelab.errors import DatasetError
 
 MAX_TOKENS = 1 << 31
@@ -29,9 +31,18 @@ class Record:
         """Whether the field is there and not null."""
         return self.fields.get(field) is not None
 
-    def unknown(self, known: Collection[str], ignored: Collection[str]) -> list[str]:
-        """The names of fields that are in neither list."""
-        return [field for field in self.fields if field not in known and field not in ignored]
+    def check_fields(self, known: Collection[str], ignore: Collection[str], ignored: IgnoredFields) -> None:
+        """Raise FormatError if a field is neither known nor to be ignored; count those that are ignored.
+
+        A field that the reader does not know may change what the record means.
+        """
+        others = [field for field in self.fields if field not in known]
+        if unknown := [field for field in others if field not in ignore]:
+            raise FormatError(
+                f"{self.where}: field {quoted(unknown[0])} is not known: if the prompts mean the same without it, list it "
+                "in dataset.ignore_fields"
+            )
+        ignored.add(others)
 
     def value(self, field: str, way_out: str = "add it") -> Any:
         """The field's value, of any kind."""
@@ -84,5 +95,4 @@ class Record:
 
     def wrong(self, field: str, value: object, rule: str) -> DatasetError:
         """The error that says what the field is and what it has to be."""
-        shown = str(value)[:30] if type(value) in (int, float) else kind(value)
-        return DatasetError(f"{self.where}: field {field} is {shown}, not {rule}: correct it")
+        return DatasetError(f"{self.where}: field {field} is {shown(value)}, not {rule}: correct it")

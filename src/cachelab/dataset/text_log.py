@@ -1,7 +1,7 @@
 """Logs of finished prompts: LMCache's agent traces, one file, a folder or a glob."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import field
 from typing import Annotated
@@ -11,10 +11,12 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import RecordedConversation, RecordedTurn
 from cachelab.dataset.base import LoadedDataset
+from cachelab.dataset.ignored_fields import IgnoredFields
+from cachelab.dataset.json_lines import numbered_lines
 from cachelab.dataset.json_text import decode_json
 from cachelab.dataset.length_only import refuse_length_only
 from cachelab.dataset.record import Record
-from cachelab.dataset.source_file import SourceFile
+from cachelab.dataset.source_file import MAX_BYTES, SourceFile
 from cachelab.dataset.source_paths import source_paths
 from cachelab.dataset.time_unit import SECONDS, TimeUnit, check_unit
 from cachelab.errors import DatasetError
@@ -35,21 +37,24 @@ class TextLog:
     """Requests with the whole prompt as text, JSON Lines: `timestamp`, `session_id`, `input` and `output`.
 
     The rows of a session are a conversation, in the order of their times; equal times keep the files' order.
+    `max_bytes` holds for each file.
     """
 
     path: Annotated[str, Field(min_length=1)]
     timestamp_unit: TimeUnit = "us"
     ignore_fields: list[str] = field(default_factory=list)
+    max_bytes: Annotated[int, Field(gt=0, lt=1 << 63)] = MAX_BYTES
 
     def load(self) -> LoadedDataset:
         """Read the files. Raises DatasetError naming the file, the line and the field."""
         found = source_paths(self.path, SUFFIXES)
         digest = hashlib.sha256(f"{RULES} {self.timestamp_unit}".encode() + b"\0")
         rows: list[_Row] = []
+        ignored = IgnoredFields()
         for path in found.paths:
-            file = SourceFile.read(path, RULES)
+            file = SourceFile.read(path, RULES, self.max_bytes)
             digest.update(file.digest.encode())
-            rows += _rows(file, self.ignore_fields)
+            rows += _rows(file, self.ignore_fields, ignored)
         first = min(rows, key=lambda row: row.timestamp)
         check_unit(first.timestamp, self.timestamp_unit, first.where, "timestamp")
         sessions: dict[str, list[_Row]] = {}
@@ -71,8 +76,10 @@ class TextLog:
             "reordered_turns": reordered,
             "turns_without_reply": sum(not row.reply for row in rows),
             "skipped_files": found.skipped,
+            **ignored.counts,
         }
-        return LoadedDataset("text_log", self.path, digest.hexdigest(), conversations, counts)
+        notes = (f"timestamps of the dataset are read in {self.timestamp_unit}", *ignored.notes)
+        return LoadedDataset("text_log", self.path, digest.hexdigest(), conversations, counts, notes)
 
 
 @plain_dataclass(frozen=True, slots=True)
@@ -84,23 +91,17 @@ class _Row:
     reply: str
 
 
-def _rows(file: SourceFile, ignored: list[str]) -> Iterator[_Row]:
+def _rows(file: SourceFile, ignore: Collection[str], ignored: IgnoredFields) -> Iterator[_Row]:
     refuse_length_only(file.text, file.name)
     what = f"an object with {', '.join(FIELDS)}"
-    for line, text in enumerate(file.text.split("\n"), start=1):
-        if not text.strip():
-            continue
+    for line, text in numbered_lines(file.text):
         where = f"{file.name}: line {line}"
         record = Record.of(decode_json(text, file.name, f"each line of a text log is {what}", line), where, what)
         if isinstance(record.fields.get("input"), list):
             raise DatasetError(
                 f"{where}: field input is an array, not a finished prompt: read messages with dataset=chat"
             )
-        if unknown := record.unknown(FIELDS, ignored):
-            raise DatasetError(
-                f"{where}: field {unknown[0][:60]!r} is not known: if it changes nothing about the prompt, list it in "
-                "dataset.ignore_fields"
-            )
+        record.check_fields(FIELDS, ignore, ignored)
         yield _Row(
             where,
             record.number("timestamp"),

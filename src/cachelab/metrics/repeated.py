@@ -1,5 +1,7 @@
 """How much of a session's prompts the next request repeats, as published for Claude Code sessions."""
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
@@ -32,7 +34,7 @@ def repeated_shares(observation: Observation) -> Float64s:
     shares: list[float] = []
     for of in turns.values():
         prompts = [paths.blocks[paths.offsets[i] : paths.offsets[i + 1]] for _, i in sorted(of)]
-        pairs = list(zip(prompts, prompts[1:], strict=False))
+        pairs = list(pairwise(prompts))
         if listed := sum(len(after) for _, after in pairs):
             shares.append(sum(_same(before, after) for before, after in pairs) / listed)
     return np.asarray(shares)
