@@ -280,6 +280,19 @@ def test_block_trace_reads_many_line_ends_in_bounded_memory(tmp_path: Path) -> N
     assert peak < 200 << 20
 
 
+def test_block_trace_stops_where_nothing_but_line_ends_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_bytes, "CHUNK_BYTES", 1 << 18)
+    monkeypatch.setattr(block_columns, "MAX_LINE_BYTES", 1 << 20)
+    row = json.dumps(GOOD).encode() + b"\n"
+    (tmp_path / "t.jsonl").write_bytes(row + b"\n" * (3 << 20))
+    with pytest.raises(DatasetError, match=r"t\.jsonl: line \d+: the 1 MB before it are blank"):
+        read_block_columns(str(tmp_path / "t.jsonl"), 4)
+    (tmp_path / "t.jsonl").write_bytes((row + b"\n" * (1 << 19)) * 6)
+    assert read_block_columns(str(tmp_path / "t.jsonl"), 4).counts["rows"] == 6
+
+
 def test_block_trace_refuses_two_block_sizes(tmp_path: Path) -> None:
     path = write(tmp_path / "t.jsonl", {**GOOD, "block_size": 4}, {**GOOD, "block_size": 3})
     with pytest.raises(DatasetError, match=r"line 2: block_size is 3, before it was 4"):

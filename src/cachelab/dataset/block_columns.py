@@ -23,7 +23,7 @@ MAX_BYTES = 16 << 30
 """Default of `dataset.max_bytes`: the text is read in pieces, memory is bounded by the numbers in it."""
 
 MAX_LINE_BYTES = 64 << 20
-"""The longest line that is read: eight million block ids of eight digits."""
+"""The longest line that is read (eight million block ids of eight digits), and the most blank lines in a row."""
 
 OnBadRow = Literal["error", "skip"]
 
@@ -81,10 +81,20 @@ class _Reading:
     parts: list[dict[str, Any]] = field(default_factory=list)
     bad_rows: int = 0
     line: int = 1
+    """The number of the first line that has not been read."""
+    blank_bytes: int = 0
 
     def take(self, chunk: bytes) -> None:
         """Whole lines. What is as it should be goes in whole; anything else line by line, to name the line."""
-        if not chunk.isspace():
+        if chunk.isspace():
+            self.blank_bytes += len(chunk)
+            if self.blank_bytes > MAX_LINE_BYTES:
+                raise DatasetError(
+                    f"{self.name}: line {self.line}: the {MAX_LINE_BYTES >> 20} MB before it are blank: "
+                    "get the file again, or choose another file"
+                )
+        else:
+            self.blank_bytes = 0
             columns = None
             if self.ignore_fields.isdisjoint(KNOWN):
                 columns = columns_of(chunk, self.default_size, self.block_size, self.timed, self.line)
@@ -145,7 +155,7 @@ def read_block_columns(
     name = path_name(path)
     reading = _Reading(name, on_bad_row, block_size, frozenset(ignore_fields))
     digest = hashlib.sha256(RULES.encode() + b"\0")
-    for chunk in _whole_lines(path, name, digest, max_bytes):
+    for chunk in _whole_lines(path, reading, digest, max_bytes):
         reading.take(chunk)
     parts = reading.parts
     if not parts:
@@ -241,12 +251,11 @@ def _offsets(parts: list[dict[str, Any]], name: str) -> Int64s:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
 
 
-def _whole_lines(path: str, name: str, digest: Any, max_bytes: int) -> Iterator[bytes]:
+def _whole_lines(path: str, reading: _Reading, digest: Any, max_bytes: int) -> Iterator[bytes]:
     """The file in pieces that end with a line, its bytes (unpacked) fed to the digest."""
     rest = b""
-    line = 1
     with opened(path) as raw:
-        for block in unpacked(raw, name, max_bytes):
+        for block in unpacked(raw, reading.name, max_bytes):
             digest.update(block)
             end = block.rfind(b"\n") + 1
             if not end:
@@ -254,13 +263,11 @@ def _whole_lines(path: str, name: str, digest: Any, max_bytes: int) -> Iterator[
                 if len(rest) > MAX_LINE_BYTES:
                     longest = f"{MAX_LINE_BYTES >> 20} MB"
                     raise DatasetError(
-                        f"{name}: line {line} is longer than {longest}: write one request per line, "
+                        f"{reading.name}: line {reading.line} is longer than {longest}: write one request per line, "
                         "as the block trace format has it"
                     )
                 continue
-            piece = rest + block[:end]
+            yield rest + block[:end] if rest or end < len(block) else block
             rest = block[end:]
-            line += piece.count(b"\n")
-            yield piece
     if rest.strip():
         yield rest
