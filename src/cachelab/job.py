@@ -40,7 +40,7 @@ def run_job(config: "DictConfig") -> "Score | Scores":
     from cachelab.job_digest import job_digest, versions
     from cachelab.objective import Outcome, bound_of, known_objectives, score, violations
     from cachelab.report.artifacts import write_artifacts
-    from cachelab.report.console import print_job, print_summary
+    from cachelab.report.console import print_job, print_notes, print_summary
     from cachelab.report.progress import doing, progress_bar
     from cachelab.tracking.kept import KeptRun
 
@@ -59,6 +59,8 @@ def run_job(config: "DictConfig") -> "Score | Scores":
         parts = build_parts(root)
         with doing("reading and tokenising the dataset"):
             workload = experiment.prepare(parts)
+        if description.sweep is None:
+            print_notes(workload.dataset.notes)
         known_objectives([*root.objective, *root.objective_constraints], parts.metrics, workload.numbers)
         tracked.log_dataset(workload.dataset)
         digest = job_digest(plain, workload.dataset.digest, versions(description.tags.get("cachelab.vllm_version")))

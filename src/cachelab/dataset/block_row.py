@@ -9,6 +9,7 @@ Where `hash_id_scope` is "local" the row's ids are its session's, or its chat's.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +79,7 @@ class BlockRow:
         ids = _ids(row, "hash_ids", where)
         blocks = -(-prompt // size)
         if len(ids) not in (blocks, prompt // size):
-            fits = [s for s in _USUAL_SIZES if len(ids) in (-(-prompt // s), prompt // s)]
+            fits = usual_sizes([(prompt, ids)])
             advice = f"block_size {fits[0]} would fit: set dataset.block_size={fits[0]}" if fits else "correct the row"
             raise DatasetError(
                 f"{where}: input_length {prompt} makes {blocks} blocks of {size} tokens, "
@@ -150,6 +151,12 @@ class BlockRow:
             "lines": np.asarray([row.line for row in rows], np.int64),
             "steps": [row.step for row in rows] if any(row.step for row in rows) else None,
         }
+
+
+def usual_sizes(rows: Iterable[tuple[int, list[Any]]]) -> list[int]:
+    """The usual block sizes with which prompts of so many tokens make lists of ids this long."""
+    lists = list(rows)
+    return [s for s in _USUAL_SIZES if all(len(ids) in (-(-prompt // s), prompt // s) for prompt, ids in lists)]
 
 
 def columns_of(

@@ -2,9 +2,9 @@
 
 A session has `id`, `block_size` (tokens), `hash_id_scope` (local: its ids are its own; global: equal ids are equal
 blocks in every session), `tool_tokens` and `system_tokens` (what its prompts begin with). A request has `t` (seconds
-from the session's start), `model`, `in` and `out` (tokens), `hash_ids` (one for each full block of the prompt; the last,
-partial block may have one) and `think_time` (seconds between the reply before and this request). An entry of type
-"subagent" has `requests` of its own, with times from its own `t` on; its ids are the session's.
+from the session's start), `model`, `in` and `out` (tokens), `hash_ids` (one for each full block of the prompt; the
+last, partial block may have one) and `think_time` (seconds between the reply before and this request). An entry of
+type "subagent" has `requests` of its own, with times from its own `t` on; its ids are the session's.
 Source: github.com/callanjfox/kv-cache-tester, docs/trace_replay_tester.md.
 """
 

@@ -1,5 +1,6 @@
 """A dataset that is read once for all jobs of a process."""
 
+import glob
 import os
 from collections import OrderedDict
 from dataclasses import dataclass, fields, is_dataclass
@@ -30,8 +31,19 @@ class LoadedOnce:
     def _key(self) -> str:
         names: list[str] = [field.name for field in fields(self.dataset)] if is_dataclass(self.dataset) else []
         values = [getattr(self.dataset, name) for name in names]
-        # os.path.isfile is False for what is no path at all, where Path.is_file raises.
         named = [os.path.expanduser(value) for value in values if isinstance(value, str)]
-        files = [Path(name) for name in named if os.path.isfile(name)]
+        files = [Path(path) for name in named for path in _files(name)]
         stamps = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
         return repr((type(self.dataset).__module__, repr(self.dataset), stamps))
+
+
+def _files(name: str) -> list[str]:
+    """The files that a setting names: a file, the files of a folder, or those that match a glob."""
+    # os.path.isfile is False for what is no path at all, where Path.is_file raises.
+    if os.path.isfile(name):
+        return [name]
+    if os.path.isdir(name):
+        found = [entry.path for entry in os.scandir(name)]
+    else:
+        found = glob.glob(name, recursive=True) if glob.has_magic(name) and "\0" not in name else []
+    return sorted(path for path in found if os.path.isfile(path))

@@ -39,8 +39,8 @@ class Record:
         others = [field for field in self.fields if field not in known]
         if unknown := [field for field in others if field not in ignore]:
             raise FormatError(
-                f"{self.where}: field {quoted(unknown[0])} is not known: if the prompts mean the same without it, list it "
-                "in dataset.ignore_fields"
+                f"{self.where}: field {quoted(unknown[0])} is not known: if the prompts mean the same without it, "
+                "list it in dataset.ignore_fields"
             )
         ignored.add(others)
 

@@ -74,6 +74,7 @@ class TextLog:
             "conversations": len(conversations),
             "turns": len(rows),
             "reordered_turns": reordered,
+            "empty_prompts": sum(not row.prompt for row in rows),
             "turns_without_reply": sum(not row.reply for row in rows),
             "skipped_files": found.skipped,
             **ignored.counts,
