@@ -42,8 +42,8 @@ class ReplayEngine:
     With `rules` trace, blocks are counted as tools for block traces do (see docs/replay.md): `block_size` is then the
     trace's, and no request is rejected for its length. `auto` takes vllm, and trace for a block trace.
 
-    `max_model_len` None rejects only what the cache cannot hold. `kv_model` says how many GiB blocks are worth. `sim_at`
-    are numbers of blocks with which SimEngine runs the same schedule beside; it knows vLLM's rules only.
+    `max_model_len` None rejects only what the cache cannot hold. `kv_model` says how many GiB blocks are worth.
+    `sim_at` are numbers of blocks with which SimEngine runs the same schedule as well; it knows vLLM's rules only.
     """
 
     block_size: Positive = 16
