@@ -280,9 +280,7 @@ def test_block_trace_reads_many_line_ends_in_bounded_memory(tmp_path: Path) -> N
     assert peak < 200 << 20
 
 
-def test_block_trace_stops_where_nothing_but_line_ends_comes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_block_trace_stops_where_nothing_but_line_ends_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source_bytes, "CHUNK_BYTES", 1 << 18)
     monkeypatch.setattr(block_columns, "MAX_LINE_BYTES", 1 << 20)
     row = json.dumps(GOOD).encode() + b"\n"

@@ -106,6 +106,18 @@ def test_parse_ids_become_unique() -> None:
     assert counts["missing_ids"] == 3
 
 
+def test_parse_names_and_counts_fields_that_it_does_not_read() -> None:
+    chat = {"id": "a", "model": "m", "conversations": [{"from": "human", "value": "q", "lang": "en", "a\nb": 1}]}
+    result = parse_messages(json.dumps([chat, {**chat, "id": "b"}]), "chats.json")
+    assert (result.counts["ignored_fields"], result.counts["ignored_values"]) == (3, 6)
+    (note,) = result.notes
+    assert note.startswith("fields of the dataset that were not read (how often): ")
+    assert all(part in note for part in ("model (2)", "lang (2)", r"'a\nb' (2)"))
+    many = parse_messages(json.dumps([chat | {f"f{i}": 1 for i in range(99)}]), "chats.json")
+    assert many.counts["ignored_fields"] == 102
+    assert many.notes[0].endswith(", 82 more")
+
+
 def test_parse_conversation_without_human_is_dropped() -> None:
     dropped = item(("system", "s"), ("gpt", "x"), ("gpt", ""), ("tool", "y"), id="b")
     conversations, counts = parsed(dropped, item(id="c"), item(("human", "q")))
@@ -152,6 +164,12 @@ def test_parse_loses_no_message(chats: list[list[tuple[str | None, str | None]]]
         pytest.param('{"id": 1}\n{"id": 2}', ["line 2 column 1", "dataset=trace"], id="json_lines"),
         pytest.param("[" * 100_000, ["nested too deeply"], id="nested"),
         pytest.param('[{"id": 1' + "0" * 5000 + "}]", ["not usable JSON"], id="huge_number"),
+        pytest.param(
+            '[{"conversations": []},\n {"id": [1, {"b": 1, "b": 2}]}]', ["item 1 (line 2)", "key 'b' stands twice"],
+            id="duplicate_key",
+        ),
+        pytest.param('[{"id": "a", "id": "b"}]', ["item 0 (line 1)", "key 'id'"], id="duplicate_id_key"),
+        pytest.param('\n{"id": "a", "id": "b"}', ["top-level object (line 2)", "key 'id'"], id="duplicate_in_object"),
         pytest.param('{"id": "a"}', ["top level is an object"], id="object"),
         pytest.param("null", ["top level is null"], id="null"),
         pytest.param("[]", ["array is empty"], id="empty_array"),

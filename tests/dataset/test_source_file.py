@@ -2,10 +2,13 @@
 
 import gzip
 import hashlib
+import io
+import os
 from pathlib import Path
 
 import pytest
 
+from cachelab.dataset import source_bytes
 from cachelab.dataset.source_file import SourceFile
 from cachelab.errors import DatasetError
 
@@ -44,6 +47,36 @@ def test_read_missing_file(tmp_path: Path) -> None:
 
 def test_read_directory(tmp_path: Path) -> None:
     assert "is a directory" in message_of(tmp_path)
+
+
+def test_read_standard_input_plain_and_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for data in (b"[1]", gzip.compress(b"[1]")):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(data))))  # type: ignore[arg-type]
+        read = SourceFile.read("-", "r")
+        assert (read.name, read.text, read.digest) == ("-", "[1]", SourceFile.of("a", data, "r").digest)
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(DatasetError, match=r"^-: standard input is closed"):
+        SourceFile.read("-", "r")
+
+
+def test_read_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert "is a pipe, not a regular file" in message_of(tmp_path / "pipe")
+
+
+def test_read_no_more_than_the_bound(tmp_path: Path) -> None:
+    for name, data in (("plain", b"[" + b" " * 999), ("packed", gzip.compress(b"[" + b" " * 999))):
+        (tmp_path / name).write_bytes(data)
+        assert SourceFile.read(str(tmp_path / name), "r", 1000).text.strip() == "["
+        with pytest.raises(DatasetError, match=rf"{name}: holds more than 999 bytes.*dataset\.max_bytes"):
+            SourceFile.read(str(tmp_path / name), "r", 999)
+
+
+def test_read_stops_at_a_bomb_by_its_ratio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source_bytes, "RATIO_FROM", 1 << 20)
+    monkeypatch.setattr(source_bytes, "CHUNK_BYTES", 1 << 18)
+    (tmp_path / "a").write_bytes(gzip.compress(b" " * (4 << 20)))
+    assert "unpacks to more than 200 times its size" in message_of(tmp_path / "a")
 
 
 def test_read_path_below_a_file(tmp_path: Path) -> None:

@@ -80,7 +80,10 @@ def without(field: str, **fields: Any) -> dict[str, Any]:
     ("text", "parts"),
     [
         pytest.param(lines(row()) + '{"prompt": "x', ["line 2 column 12", "truncated"], id="truncated"),
-        pytest.param(lines(row()) + json.dumps(row())[:-1] + ', "turn_index": 1}', ["line 2", "key 'turn_index' stands twice"], id="duplicate_key"),
+        pytest.param(
+            lines(row()) + json.dumps(row())[:-1] + ', "turn_index": 1}',
+            ["line 2", "key 'turn_index' stands twice"], id="duplicate_key",
+        ),
         pytest.param(lines(row(timestamp=float("-inf"))), ["field timestamp is -Infinity"], id="timestamp_infinite"),
         pytest.param(lines(row(timestamp=1e300)), ["field timestamp is 1e+300"], id="timestamp_far"),
         pytest.param("[\n" + lines(row()), ["line 1 column 2", "not JSON Lines"], id="json_array"),

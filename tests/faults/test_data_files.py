@@ -1,0 +1,487 @@
+"""Broken data files, made by rules: each loads with everything accounted for, or is refused in one line.
+
+The oracles below read the same bytes again with plain `json` and count by brute force; a file that loads with other
+numbers, or with a key twice, is lost, and so is any error but a DatasetError in one line that names file and place.
+"""
+
+import gzip
+import json
+import os
+import random
+import re
+import signal
+import socket
+import tracemalloc
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cachelab.dataset.base import Dataset, LoadedDataset
+from cachelab.dataset.block_trace import BlockTrace
+from cachelab.dataset.sharegpt import ShareGPT
+from cachelab.dataset.trace_file import TraceFile
+from cachelab.errors import DatasetError
+
+SECONDS = 20
+PLACE = re.compile(
+    r": line \d+|: item \d+|at byte \d+|: the (gzip )?file is|: the gzip file unpacks|: none of|: the top level is"
+    r"|: the array is|: holds more than|: is (a|no|something)|: no such file|: cannot be read|: the JSON is nested"
+    r"|: not usable JSON|: the top-level object \(line"
+)
+
+VALUES = (
+    "null", "true", "false", "-1", "-2", "0", "1", "1.5", "1e2", "-0", "-0.0", "9007199254740993",
+    "9223372036854775808", "18446744073709551616", "100000000000000000000", "1e20", "1e300", "1e400", "NaN", "Infinity",
+    "-Infinity", "1" * 400, "1" * 5000, "01", "1.", ".5", "0x10", "1_000", "True", "nul", "'a'", '""', '" "', '"text"',
+    '"7"',
+    '"\\ud800"', '"\\udc00\\ud800"', '"\\x"', '"\\u0000"', '"unterminated', '"line\nfeed"', '"\u2028"', "[]", "{}",
+    "[null]", "[1, 2, 3]", "[1, 2.5, 3]", "[1, -1, 3]", '["a", "b", "c"]', '["a", 1, "1"]', '[1, "", 3]', "[[1], 2, 3]",
+    "[9223372036854775807, 9223372036854775808, 18446744073709551615]", '{"a": 1, "a": 2}', "[" * 3000 + "]" * 3000,
+    "[" * 200_000, '{"a":' * 200_000,
+)  # fmt: skip
+"""JSON texts, and what is nearly JSON, that take the place of a field's value."""
+
+FIELDS = (
+    "session_id",
+    "delay",
+    "hash_id_scope",
+    "cache_salt",
+    "note",
+    "",
+    " timestamp",
+    "\u202e",
+    "\ud800",
+    "a\nb",
+    "x" * 500,
+)
+"""Fields that no format has."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A sound small file, how it is read, and what reading any bytes must give."""
+
+    name: str
+    rows: tuple[dict[str, Any], ...]
+    lines: bool
+    dataset: Callable[..., Dataset]
+    check: Callable[[bytes, LoadedDataset], None]
+
+    def text(self, rows: list[str]) -> str:
+        return "".join(row + "\n" for row in rows) if self.lines else "[" + ",\n ".join(rows) + "]\n"
+
+    @property
+    def sound(self) -> bytes:
+        return self.text([json.dumps(row) for row in self.rows]).encode()
+
+
+def plain_json(text: str) -> Any:
+    """The value, read without cachelab; a key twice is an error."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        assert len(dict(pairs)) == len(pairs), "a key stands twice"
+        return dict(pairs)
+
+    return json.loads(text, object_pairs_hook=once)
+
+
+def text_of(data: bytes) -> str:
+    return (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode().removeprefix("\ufeff")
+
+
+def rows_of(data: bytes) -> list[Any]:
+    return [plain_json(line.removeprefix("\ufeff")) for line in text_of(data).split("\n") if line.strip()]
+
+
+def check_ignored(loaded: LoadedDataset, names: list[str]) -> None:
+    assert loaded.counts["ignored_fields"] == len(set(names))
+    assert loaded.counts["ignored_values"] == len(names)
+    assert any("not read" in note for note in loaded.notes) == bool(names), "fields that were not read are not named"
+    assert all("\n" not in note and note.isprintable() for note in loaded.notes)
+
+
+def check_messages(data: bytes, loaded: LoadedDataset) -> None:
+    items = plain_json(text_of(data))
+    counts = loaded.counts
+    messages = [message for item in items for message in item["conversations"]]
+    assert counts["messages"] == len(messages)
+    assert counts["conversations"] + counts["conversations_without_human"] == len(items)
+    used: Counter[str] = Counter()
+    for conversation in loaded.conversations:
+        texts = [
+            conversation.system or "",
+            *(text for turn in conversation.turns for text in (turn.user, turn.assistant)),
+        ]  # type: ignore[union-attr]
+        used.update(piece for text in texts if text for piece in text.split("\n\n"))
+    known = Counter(
+        re.sub("[\ud800-\udfff]", "\ufffd", message["value"]) for message in messages if message.get("value")
+    )
+    assert not used - known, "a text that is not in the file"
+    dropped = sum(number for key, number in counts.items() if key.startswith("dropped_"))
+    assert used.total() + dropped == len(messages)
+    names = [key for item in items for key in item if key not in ("id", "conversations")]
+    check_ignored(loaded, names + [key for message in messages for key in message if key not in ("from", "value")])
+
+
+def check_trace(data: bytes, loaded: LoadedDataset) -> None:
+    rows = rows_of(data)
+    turns = {(one.id, index): turn for one in loaded.conversations for index, turn in enumerate(one.turns)}
+    assert len(turns) == len(rows) == loaded.counts["turns"]
+    assert loaded.counts["conversations"] == len({row["conversation_id"] for row in rows})
+    for row in rows:
+        turn: Any = turns[row["conversation_id"], row["turn_index"]]
+        assert (turn.prompt, turn.response, turn.timestamp_s) == (row["prompt"], row["response"], row["timestamp"])
+        if turn.response_ids is not None:
+            assert turn.response_ids.tolist() == row["response_token_ids"]
+            assert len(turn.prompt_ids) == row["prompt_kept_tokens"] + len(row["prompt_new_token_ids"])
+    exact = ("tokenizer", "prompt_kept_tokens", "prompt_new_token_ids", "response_token_ids")
+    assert loaded.counts["turns_with_token_ids"] == sum("tokenizer" in row for row in rows)
+    known = {"prompt", "response", "conversation_id", "turn_index", "timestamp", *exact}
+    check_ignored(loaded, [key for row in rows for key in row if key not in known])
+
+
+def check_blocks(data: bytes, loaded: LoadedDataset) -> None:
+    rows = rows_of(data)
+    turns: list[Any] = [turn for one in loaded.conversations for turn in one.turns]
+    counts = loaded.counts
+    assert len(turns) == len(rows) == counts["turns"]
+    assert counts["conversations"] == len(loaded.conversations)
+    assert counts["listed_blocks"] == sum(len(row["hash_ids"]) for row in rows)
+    ids = [id for row in rows for id in [*row["hash_ids"], *(row.get("output_hash_ids") or [])]]
+    assert counts["distinct_blocks"] == len(set(ids))
+    sizes = [(row["input_length"], row["output_length"]) for row in rows]
+    assert sorted((turn.prompt_tokens, len(turn.reply_ids)) for turn in turns) == sorted(sizes)
+    meanings = {*BLOCK_ROW, "block_size", "chat_id", "parent_chat_id", "output_hash_ids", "type", "turn", "request_id"}
+    for row in rows:
+        assert row.keys() <= {*meanings, "hash_id_scope"}
+        assert row.get("hash_id_scope") in (None, "global")
+    # Equal ids are equal blocks, over all rows; conversations are in the order of their first rows.
+    if counts["conversations"] == len(rows):
+        number: dict[Any, int] = {}
+        for row, turn in zip(rows, turns, strict=True):
+            for id, block in zip(row["hash_ids"], turn.new_ids.listed.tolist(), strict=True):
+                assert number.setdefault(id, block) == block
+        assert len(set(number.values())) == len(number)
+    check_chats(rows, loaded)
+    times = [row.get("timestamp", 0) for row in rows]
+    assert len({"timestamp" in row for row in rows}) == 1
+    seconds = 1 if "turn" in rows[0] or "type" in rows[0] else 1000
+    found = sorted(turn.timestamp_s for turn in turns)
+    assert found == pytest.approx(sorted((time - min(times)) / seconds for time in times))
+
+
+def check_chats(rows: list[Any], loaded: LoadedDataset) -> None:
+    """A chat that several rows name is looked for by brute force: which row does each continue?"""
+    no_chat = (None, -1, "-1", "")
+    continued: dict[int, int] = {}
+    missing = branches = 0
+    for index, row in enumerate(rows):
+        parent = row.get("parent_chat_id")
+        if parent in no_chat:
+            continue
+        earlier = [at for at in range(index) if rows[at].get("chat_id") == parent]
+        missing += not earlier
+        branches += bool(earlier) and earlier[-1] in continued
+        if earlier:
+            continued.setdefault(earlier[-1], index)
+        else:
+            assert all(later.get("chat_id") != parent for later in rows[index:]), "the parent comes later"
+    chats = [row["chat_id"] for row in rows if row.get("chat_id") not in no_chat]
+    assert loaded.counts["missing_parents"] == missing
+    assert loaded.counts["branches"] == branches
+    assert loaded.counts["duplicate_chats"] == len(chats) - len(set(chats))
+    assert loaded.counts["conversations"] == len(rows) - len(continued)
+
+
+def sharegpt(path: str, **options: Any) -> Dataset:
+    return ShareGPT(path=path, **options)
+
+
+def blocks(path: str, **options: Any) -> Dataset:
+    return BlockTrace(path=path, block_size=4, **options)
+
+
+BLOCK_ROW = {"timestamp": 0, "input_length": 9, "output_length": 2, "hash_ids": [1, 2, 3]}
+BAILIAN = {"chat_id": 1, "parent_chat_id": -1, **BLOCK_ROW, "type": "text", "turn": 1}
+TRACE_ROW = {"prompt": "p", "response": "r", "conversation_id": "a", "turn_index": 0, "timestamp": 1.5}
+EXACT_ROW = {"tokenizer": "t", "prompt_kept_tokens": 0, "prompt_new_token_ids": [1, 2], "response_token_ids": [3]}
+SAID = [{"from": "system", "value": "be kind"}, {"from": "human", "value": "one"}, {"from": "gpt", "value": "two"}]
+SOURCES = (
+    Source(
+        "sharegpt",
+        ({"id": "a", "conversations": SAID}, {"id": "b", "conversations": [*SAID[1:], {**SAID[1], "value": "é"}]}),
+        False, sharegpt, check_messages,
+    ),
+    Source(
+        "trace", ({**TRACE_ROW, **EXACT_ROW}, {**TRACE_ROW, "conversation_id": "b", "timestamp": 7}), True, TraceFile,
+        check_trace,
+    ),
+    Source(
+        "mooncake", (BLOCK_ROW, {**BLOCK_ROW, "timestamp": 50, "hash_ids": [1, 2, 9]}, {**BLOCK_ROW, "timestamp": 99}),
+        True, blocks, check_blocks,
+    ),
+    Source(
+        "bailian",
+        (
+            BAILIAN,
+            {**BAILIAN, "chat_id": 2, "timestamp": 1.5},
+            {**BAILIAN, "chat_id": 3, "parent_chat_id": 1, "timestamp": 3, "turn": 2},
+        ),
+        True, blocks, check_blocks,
+    ),
+    Source(
+        "exported",
+        (
+            {**BLOCK_ROW, "block_size": 4, "chat_id": 0, "parent_chat_id": -1, "output_hash_ids": [7]},
+            {**BLOCK_ROW, "block_size": 4, "chat_id": 1, "parent_chat_id": 0, "timestamp": 9, "output_hash_ids": []},
+        ),
+        True, blocks, check_blocks,
+    ),
+)  # fmt: skip
+
+
+def changed_rows(source: Source) -> Iterator[tuple[str, bytes]]:
+    """Rows with one field replaced, taken out, doubled, renamed or added, and rows in another order."""
+    sound = [json.dumps(row) for row in source.rows]
+    for at, row in enumerate(source.rows):
+        for path in field_paths(row):
+            for value in VALUES if at == 1 else VALUES[::7]:
+                # surrogatepass: a lone surrogate in the text itself makes bytes that are no UTF-8
+                yield (
+                    f"row {at} {path}={value[:20]!r}",
+                    _changed(source, at, path, value).encode("utf-8", "surrogatepass"),
+                )
+        for key in row:
+            left = {name: value for name, value in row.items() if name != key}
+            twice = json.dumps(row)[:-1] + f", {json.dumps(key)}: {json.dumps(row[key])}}}"
+            renamed = json.dumps({**left, key.upper(): row[key]})
+            for what, made in (("without", json.dumps(left)), ("twice", twice), ("renamed", renamed)):
+                yield f"row {at} {what} {key}", source.text([*sound[:at], made, *sound[at + 1 :]]).encode()
+        for field in FIELDS:
+            made = json.dumps({**row, field: 1})
+            yield f"row {at} with {field[:20]!r}", source.text([*sound[:at], made, *sound[at + 1 :]]).encode()
+    yield "rows reversed", source.text(sound[::-1]).encode()
+    yield "a row twice", source.text([*sound, sound[0]]).encode()
+    yield "without the first row", source.text(sound[1:]).encode()
+    for value in VALUES:
+        yield f"a row is {value[:20]!r}", source.text([*sound, value]).encode("utf-8", "surrogatepass")
+        yield f"the file is {value[:20]!r}", value.encode("utf-8", "surrogatepass")
+
+
+def field_paths(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The place of every value in a row."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inner:
+        yield (*before, key)
+        yield from field_paths(one, (*before, key))
+
+
+def _changed(source: Source, at: int, path: tuple[Any, ...], value: str) -> str:
+    rows = json.loads(json.dumps(source.rows))
+    place = rows[at]
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = "PUT HERE"
+    return source.text([json.dumps(row) for row in rows]).replace('"PUT HERE"', value)
+
+
+def changed_bytes(source: Source) -> Iterator[tuple[str, bytes]]:
+    """The file cut, damaged, encoded or packed otherwise."""
+    sound, packed = source.sound, gzip.compress(source.sound, mtime=0)
+    chosen = random.Random(9)
+    yield "sound", sound
+    yield "packed", packed
+    for end in sorted(chosen.sample(range(len(sound)), 25)):
+        yield f"cut at {end}", sound[:end]
+    for end in sorted(chosen.sample(range(len(packed)), 15)):
+        yield f"packed, cut at {end}", packed[:end]
+    for at in sorted(chosen.sample(range(2, len(packed)), 25)):
+        yield f"packed, byte {at} flipped", packed[:at] + bytes([packed[at] ^ 0xFF]) + packed[at + 1 :]
+    for at in chosen.sample(range(len(sound)), 15):
+        for put in (b"\0", b"\xff", b"\xed\xa0\x80", b"\x1f", b"\xc3"):
+            yield f"{put!r} put at {at}", sound[:at] + put + sound[at:]
+    for mark in b'{}[]:,"':
+        at = sound.rindex(bytes([mark])) if bytes([mark]) in sound else 0
+        yield f"{chr(mark)} taken out", sound[:at] + sound[at + 1 :]
+        yield f"{chr(mark)} doubled", sound[:at] + bytes([mark]) + sound[at:]
+    yield "packed, garbage behind", packed + b"garbage"
+    yield "packed, zeros behind", packed + b"\0" * 100
+    yield "packed twice over", gzip.compress(packed)
+    yield "packed in two members", gzip.compress(sound[:20]) + gzip.compress(sound[20:])
+    yield "gzip's first bytes only", b"\x1f\x8b"
+    yield "another packer's bytes", b"PK\x03\x04" + sound
+    yield "empty", b""
+    yield "packed, empty", gzip.compress(b"")
+    for blank in (b" ", b"\n" * 999, b"\xef\xbb\xbf", b"\xef\xbb\xbf\n", b"\0" * 100, b"\r\r"):
+        yield f"only {blank[:4]!r}", blank
+    yield "byte order mark", b"\xef\xbb\xbf" + sound
+    yield "two byte order marks", b"\xef\xbb\xbf" * 2 + sound
+    for encoding in ("utf-16", "utf-16-le", "utf-32", "utf-7"):
+        yield encoding, sound.decode().encode(encoding)
+    yield "carriage returns and line feeds", sound.replace(b"\n", b"\r\n")
+    yield "carriage returns", sound.replace(b"\n", b"\r")
+    yield "mixed line ends", sound.replace(b"\n", b"\r\n", 1) + b"\r\n\n \t\r\n"
+    yield "blank lines", b"\n\n" + sound.replace(b"\n", b"\n \n")
+    yield "twice", sound + sound
+    yield "without line ends", sound.replace(b"\n", b"")
+    yield "zeros behind", sound + b"\0" * 512
+    yield "a comment", b"# comment\n" + sound
+    yield "a trailing comma", sound.rstrip()[:-1] + b"," + sound.rstrip()[-1:]
+
+
+def bombs(source: Source) -> Iterator[tuple[str, bytes]]:
+    """Small gzip files of 100 MB."""
+    size = 100 << 20
+    row = json.dumps(source.rows[0]).encode() + (b"\n" if source.lines else b",\n")
+    for what, one in (("spaces", b" "), ("line ends", b"\n"), ("rows", row)):
+        packer = zlib.compressobj(6, zlib.DEFLATED, 31)
+        piece = one * ((4 << 20) // len(one))
+        start = packer.compress(source.sound if len(one) == 1 else b"" if source.lines else b"[")
+        packed = b"".join(packer.compress(piece) for _ in range(size // len(piece)))
+        yield f"bomb of {what}", start + packed + packer.flush()
+
+
+def bad_paths(folder: Path) -> Iterator[tuple[str, str]]:
+    """What is no file, or no path."""
+    os.mkfifo(folder / "pipe")
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(folder / "socket"))
+    (folder / "loop").symlink_to(folder / "loop")
+    (folder / "dangling").symlink_to(folder / "absent")
+    (folder / "to_pipe").symlink_to(folder / "pipe")
+    (folder / "file").write_text("{}")
+    for name in ("pipe", "socket", "loop", "dangling", "to_pipe", "absent", "file/below", ""):
+        yield name or "a folder", str(folder / name)
+    yield from (
+        (path, path) for path in ("/dev/zero", "/dev/null", "/dev/random", "/proc/self/mem", "~nosuchuser/x", "/")
+    )
+    yield "a NUL", "a\0b"
+    yield "a line feed", "a\nb"
+    yield "a long name", "x" * 300
+    yield "a long path", "x/" * 5000
+
+
+class TooLong(BaseException):
+    """A case took more than SECONDS."""
+
+
+@dataclass
+class Tally:
+    tried: int = 0
+    loaded: int = 0
+    lost: tuple[str, ...] = ()
+
+    def attempt(self, case: str, dataset: Dataset, name: str, check: Callable[[LoadedDataset], None]) -> None:
+        self.tried += 1
+        signal.setitimer(signal.ITIMER_REAL, SECONDS)
+        try:
+            check(dataset.load())
+            self.loaded += 1
+        except DatasetError as error:
+            message = str(error)
+            if not message.startswith(f"{name}: ") and not message.startswith(f"{name} "):
+                self.lost += (f"{case}: the message does not begin with the file: {message[:300]}",)
+            elif not PLACE.search(message) or not message.isprintable() or len(message) > len(name) + 600:
+                self.lost += (f"{case}: the message is not one line with a place: {message[:300]!r}",)
+        except (Exception, TooLong) as error:
+            self.lost += (f"{case}: {type(error).__name__}: {str(error)[:300]}",)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+@pytest.fixture(scope="module")
+def tallies() -> Iterator[list[Tally]]:
+    """The tally of each test; at the end the ledger, if there is one, gets a line with their sum."""
+    counted: list[Tally] = []
+    yield counted
+    if ledger := os.environ.get("CACHELAB_FAULTS_LEDGER"):
+        tried, lost = sum(one.tried for one in counted), sum(len(one.lost) for one in counted)
+        line = {"attack": "broken data files", "tried": tried, "held": tried - lost, "lost": lost}
+        with open(ledger, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+@pytest.fixture
+def tally(tallies: list[Tally]) -> Iterator[Tally]:
+    """Counts the cases of a test, each held to SECONDS."""
+
+    def stop(*_: object) -> None:
+        raise TooLong(f"more than {SECONDS} s")
+
+    tallies.append(Tally())
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        yield tallies[-1]
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def nothing_to_check(loaded: LoadedDataset) -> None:
+    raise AssertionError("it was loaded")
+
+
+def test_broken_files_load_whole_or_are_refused_in_one_line(tmp_path: Path, tally: Tally) -> None:
+    path = tmp_path / "data"
+    for source in SOURCES:
+        for case, data in (*changed_bytes(source), *changed_rows(source)):
+            path.write_bytes(data)
+            dataset = source.dataset(path=str(path))
+            tally.attempt(f"{source.name}: {case}", dataset, str(path), lambda loaded: source.check(data, loaded))  # noqa: B023
+        path.write_bytes(source.sound)
+        small = source.dataset(path=str(path), max_bytes=len(source.sound) - 1)
+        tally.attempt(f"{source.name}: max_bytes", small, str(path), nothing_to_check)
+    refused = tally.tried - tally.loaded - len(tally.lost)
+    print(f"broken data files: tried {tally.tried}, loaded {tally.loaded}, refused {refused}, lost {len(tally.lost)}")
+    assert not tally.lost, "\n".join([f"{len(tally.lost)} of {tally.tried} lost", *tally.lost[:40]])
+    assert tally.tried >= 1000
+    assert tally.loaded >= 200
+    assert refused >= 500
+
+
+def test_skipped_rows_are_counted(tmp_path: Path, tally: Tally) -> None:
+    path = tmp_path / "data"
+    for source in (one for one in SOURCES if one.dataset is blocks):
+        for case, data in changed_rows(source):
+            path.write_bytes(data)
+
+            def all_counted(loaded: LoadedDataset, data: bytes = data) -> None:
+                lines = [line for line in data.split(b"\n") if line.strip()]
+                assert loaded.counts["turns"] + loaded.counts["bad_rows"] == len(lines)
+                assert loaded.counts["turns"] == sum(len(one.turns) for one in loaded.conversations)
+
+            dataset = BlockTrace(path=str(path), block_size=4, on_bad_row="skip")
+            tally.attempt(f"{source.name}, skip: {case}", dataset, str(path), all_counted)
+    assert not tally.lost, "\n".join([f"{len(tally.lost)} of {tally.tried} lost", *tally.lost[:40]])
+    assert tally.loaded >= 200
+
+
+def test_bombs_are_refused_in_little_memory(tmp_path: Path, tally: Tally) -> None:
+    path = tmp_path / "data"
+    for source in SOURCES[:3]:
+        for case, data in bombs(source):
+            assert len(data) < 2 << 20
+            path.write_bytes(data)
+            tracemalloc.start()
+            try:
+                dataset = source.dataset(path=str(path))
+                tally.attempt(f"{source.name}: {case}", dataset, str(path), nothing_to_check)
+                peak = tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+            assert peak < 300 << 20, f"{source.name}: {case}: {peak >> 20} MB"
+    assert not tally.lost, "\n".join(tally.lost)
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path, tally: Tally) -> None:
+    for case, path in bad_paths(tmp_path):
+        quoted = repr(path)
+        name = quoted if len(quoted) <= 60 else f"{quoted[:40]}... ({len(quoted)} characters)"
+        name = path if path.isprintable() and len(path) <= 300 else name
+        for source in SOURCES[:3]:
+            tally.attempt(f"{source.name}: {case}", source.dataset(path=path), name, nothing_to_check)
+    assert not tally.lost, "\n".join(tally.lost)
