@@ -135,7 +135,9 @@ class _Reading:
             return
         if self.timed is not None and self.timed != (row.timestamp is not None):
             found = "is missing, the rows before have one" if self.timed else "is there, the rows before have none"
-            raise DatasetError(f"{where}: field timestamp {found}: give every row one, or none")
+            raise DatasetError(
+                f"{where}: field timestamp {found}: give every row one, or set dataset.ignore_fields=[timestamp]"
+            )
 
 
 def read_block_columns(

@@ -19,7 +19,9 @@ from cachelab.dataset.block_fields import NEEDED, FormatError, Marks, marks_of
 from cachelab.dataset.json_text import decode_json, kind, shown
 from cachelab.errors import DatasetError
 
-MAX_TOKENS = 1 << 31
+MAX_TOKENS = 1 << 24
+"""Tokens that no prompt or reply has: more than any model's context, and an engine may hold them as an array."""
+
 MAX_BLOCK_SIZE = 1 << 20
 MAX_TIME = 1 << 53
 """Largest timestamp: up to here a float holds every whole number."""
