@@ -47,9 +47,8 @@ VALUES = (
 """JSON texts, and what is nearly JSON, that take the place of a field's value."""
 
 FIELDS = (
-    "session_id",
-    "delay",
-    "hash_id_scope",
+    "text_input",
+    "model",
     "cache_salt",
     "note",
     "",

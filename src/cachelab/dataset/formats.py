@@ -69,7 +69,11 @@ def _build_block_trace(path: str, opening: Opening) -> Dataset:
     rows = [record for record in opening.records if record.get("block_size") is None]
     if not rows:
         return BlockTrace(path=path)
-    sizes = usual_sizes((row["input_length"], row["hash_ids"]) for row in rows)
+    lists = [(row["input_length"], row["hash_ids"]) for row in rows]
+    sound = [(length, ids) for length, ids in lists if type(length) is int and isinstance(ids, list)]
+    if not sound:  # the reader refuses the first row, whatever the size, and says why
+        return BlockTrace(path=path, block_size=1)
+    sizes = usual_sizes(sound)
     if len(sizes) != 1:
         found = f"{' and '.join(map(str, sizes))} fit" if sizes else "no usual one fits"
         raise DatasetError(
