@@ -39,3 +39,8 @@ def test_load_reads_again_when_the_file_changes(tmp_path: Path) -> None:
 def test_load_of_other_settings_is_another_dataset(tmp_path: Path) -> None:
     one, two = Counting(str(tmp_path / "b")), Counting(str(tmp_path / "c"))
     assert LoadedOnce(one).load() is not LoadedOnce(two).load()
+
+
+def test_load_leaves_what_is_no_path_to_the_dataset() -> None:
+    for path in ("x" * 5000, "a\0b", "~nosuchuser/x"):
+        assert LoadedOnce(Counting(path)).load().source == path
