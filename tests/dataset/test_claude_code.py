@@ -236,7 +236,7 @@ def test_claude_code_stops_at_a_field_that_it_does_not_know(tmp_path: Path, poli
         ([GOOD, "{"], {}, r"1\.json: line 1 column 2: the JSON is cut off"),
         ([GOOD, "not json"], {}, r"1\.json: line 1 column 1: not JSON"),
         ([GOOD, "[1]"], {}, r"1\.json: item 0 is a number, not a session"),
-        ([GOOD, '"a"'], {}, r"1\.json is text, not a session"),
+        ([GOOD, '"a"'], {}, r"1\.json: the top level is text, not an object"),
         ([GOOD, json.dumps(GOOD) + '\n{"id"'], {}, r"1\.json: line 2 column 6"),
         ([GOOD, ""], {}, r"1\.json: the file is empty"),
         ([GOOD, "TIMESTAMP,ContextTokens,GeneratedTokens\n1,2,3\n"], {}, r"a trace of lengths \(ContextTokens, Gen"),

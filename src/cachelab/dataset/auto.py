@@ -70,7 +70,7 @@ def _seen(opening: Opening, fields: Sequence[str]) -> str:
         "array": "a JSON array", "lines": "JSON Lines", "object": "a JSON object", "table": "a table",
         "parquet": "Parquet", "other": "neither JSON nor a table",
     }[opening.layout]  # fmt: skip
-    names = [name[:40] for name in (opening.columns or fields)[:12] if name.isprintable()]
+    names = [name[:20] for name in (opening.columns or fields)[:8] if name.isprintable()]
     return f"{layout} with the fields {', '.join(names)}" if names else layout
 
 

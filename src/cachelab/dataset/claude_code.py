@@ -19,7 +19,7 @@ from cachelab.dataset.block_turn import block_turn
 from cachelab.dataset.claude_code_session import Agent, Call, Scope, Session
 from cachelab.dataset.ignored_fields import IgnoredFields
 from cachelab.dataset.json_lines import numbered_lines
-from cachelab.dataset.json_text import decode_json
+from cachelab.dataset.json_text import decode_json, kind
 from cachelab.dataset.length_only import refuse_length_only
 from cachelab.dataset.source_file import MAX_BYTES, SourceFile
 from cachelab.dataset.source_paths import source_paths
@@ -243,8 +243,10 @@ def _documents(file: SourceFile) -> Iterator[tuple[Any, str]]:
     value = decode_json(file.text, file.name, advice)
     if isinstance(value, list):
         yield from ((item, f"{file.name}: item {index}") for index, item in enumerate(value))
-    else:
+    elif isinstance(value, dict):
         yield value, file.name
+    else:
+        raise DatasetError(f"{file.name}: the top level is {kind(value)}, not an object: {advice}")
 
 
 def _is_json(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 import codecs
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ MAX_OPENING = 256 << 20
 
 Layout = Literal["array", "lines", "object", "table", "parquet", "other"]
 
+_COLUMN = re.compile(r"[\w .()/#%-]{1,40}")
 _DECODER = json.JSONDecoder()
 _ADVICE = "cachelab reads JSON, JSON Lines and Parquet"
 
@@ -40,7 +42,7 @@ class Opening:
         name = path_name(path)
         if path in STANDARD_INPUT:
             raise DatasetError(f"{name}: standard input can be read once only: name its format, dataset=OPTION")
-        text, decoder = "", codecs.getincrementaldecoder("utf-8-sig")()
+        text, taken, decoder = "", 0, codecs.getincrementaldecoder("utf-8-sig")()
         with opened(path) as raw:
             pieces = unpacked(raw, name, 1 << 62)
             for piece in pieces:
@@ -48,8 +50,15 @@ class Opening:
                     return cls(name, "parquet")
                 try:
                     text = (text + decoder.decode(piece)).lstrip()
-                except UnicodeDecodeError:
-                    return cls(name, "other")
+                except UnicodeDecodeError as error:
+                    text = (text + error.object[: error.start].decode("utf-8", "replace")).lstrip("\ufeff \t\r\n")
+                    if not text.startswith(("[", "{")):
+                        return cls(name, "other")
+                    at = taken + len(piece) - len(error.object) + error.start
+                    raise DatasetError(
+                        f"{name}: not UTF-8 at byte {at} (0x{error.object[error.start]:02x}): save the file as UTF-8"
+                    ) from error
+                taken += len(piece)
                 if text and (found := _opening(name, text)) is not None:
                     return found
                 if len(text) > MAX_OPENING:
@@ -95,11 +104,19 @@ def _records(text: str) -> list[Any]:
             value, at = _DECODER.raw_decode(text, at)
         except (ValueError, RecursionError):
             break
+        if text[0] == "{" and text[at : at + 1] and not text[at : _line_end(text, at)].isspace():
+            break
         records.append(value)
     return records
+
+
+def _line_end(text: str, at: int) -> int:
+    """The place after the line that holds a place."""
+    return text.find("\n", at) + 1 or len(text)
 
 
 def _no_json(name: str, text: str) -> Opening:
     header = text.partition("\n")[0]
     columns = tuple(column.strip().strip('"') for column in header.split(","))
-    return Opening(name, "table", columns=columns) if len(columns) > 1 else Opening(name, "other")
+    table = len(columns) > 1 and all(_COLUMN.fullmatch(column) for column in columns)
+    return Opening(name, "table", columns=columns) if table else Opening(name, "other")
