@@ -190,9 +190,7 @@ def test_block_trace_stops_at_a_field_that_may_change_what_a_row_means(tmp_path:
 def test_block_trace_names_all_fields_to_ignore(tmp_path: Path) -> None:
     row = {"model": "a", "input_length": 9, "output_length": 2, "hash_ids": [1, 2, 3], "lora": 3.5}
     path = write(tmp_path / "t.jsonl", row)
-    with pytest.raises(
-        DatasetError, match=r"line 1: fields lora, model are .*ignore_fields=\[lora,model\]"
-    ):
+    with pytest.raises(DatasetError, match=r"line 1: fields lora, model are .*ignore_fields=\[lora,model\]"):
         read_block_columns(path, 4)
     assert read_block_columns(path, 4, ignore_fields=["lora", "model"]).counts["rows"] == 1
 

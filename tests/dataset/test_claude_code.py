@@ -146,6 +146,13 @@ def test_claude_code_names_sessions_apart_and_counts_empty_ones(tmp_path: Path) 
     loaded = load(path)
     assert [c.id for c in loaded.conversations] == ["trace_1", "trace_1 (2)"]
     assert (loaded.counts["duplicate_ids"], loaded.counts["agents_without_requests"]) == (1, 1)
+    others = (
+        session(call(0, [1]), id="trace_1 (2)"),
+        session(agent(0, call(0, [1]), id="x")),
+        session(call(0, [1]), id="trace_1/x"),
+    )
+    names = [c.id for c in load(write(tmp_path / "t", session(call(0, [1])), *others)).conversations]
+    assert len(set(names)) == len(names) == 4
 
 
 def test_claude_code_reads_lines_arrays_gzip_folders_and_globs(tmp_path: Path) -> None:

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from dataclasses import field
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import TokenizedConversation, TokenizedTurn
 from cachelab.dataset.base import LoadedDataset
 from cachelab.dataset.block_fields import FormatError
-from cachelab.dataset.block_numbers import BlockNumbers, Int32s, Int64s
+from cachelab.dataset.block_numbers import Int32s
 from cachelab.dataset.block_turn import block_turn
-from cachelab.dataset.claude_code_session import Agent, Call, Scope, Session
+from cachelab.dataset.claude_code_blocks import SessionBlocks
+from cachelab.dataset.claude_code_session import Call, Scope, Session
 from cachelab.dataset.ignored_fields import IgnoredFields
 from cachelab.dataset.json_lines import numbered_lines
 from cachelab.dataset.json_text import decode_json, kind
@@ -68,7 +68,7 @@ class ClaudeCode:
             why = f"none of its {skipped} sessions is usable" if skipped else "its sessions have no requests"
             raise DatasetError(f"{self.path}: {why}: choose other files")
         counts = _counts(
-            reading.counts | Counter(skipped_files=found.skipped, distinct_blocks=reading.distinct_blocks())
+            reading.counts | Counter(skipped_files=found.skipped, distinct_blocks=reading.blocks.distinct())
         )
         counts |= reading.ignored.counts
         digest = reading.digest.hexdigest()
@@ -98,14 +98,13 @@ class _Reading:
 
     def __init__(self, options: ClaudeCode) -> None:
         self.options = options
-        self.numbers = BlockNumbers(options.path)
+        self.blocks = SessionBlocks(options.path, options.share, options.share_models)
         self.counts: Counter[str] = Counter()
         self.conversations: list[TokenizedConversation] = []
         self.digest = hashlib.sha256(RULES.encode() + b"\0")
         self.block_size: int | None = None
-        self.listed: list[Int32s] = []
         self.ignored = IgnoredFields()
-        self._ids: Counter[str] = Counter()
+        self._names: set[str] = set()
 
     def take(self, path: str) -> None:
         """Read one file."""
@@ -123,13 +122,6 @@ class _Reading:
                 self.counts["bad_sessions"] += 1
                 continue
             self._add(session)
-
-    def distinct_blocks(self) -> int:
-        """How many different blocks the prompts list."""
-        seen = np.zeros(self.numbers.used, np.bool_)
-        for listed in self.listed:
-            seen[listed] = True
-        return int(np.count_nonzero(seen))
 
     def _check(self, session: Session) -> None:
         """What sessions have to have in common, and what a shared prefix needs."""
@@ -153,10 +145,12 @@ class _Reading:
 
     def _add(self, session: Session) -> None:
         self.block_size = session.block_size
-        self._ids[session.id] += 1
-        repeated = self._ids[session.id]
-        name = session.id if repeated == 1 else f"{session.id} ({repeated})"
-        numbers, shared = self._numbered(session)
+        name, repeated = session.id, 1
+        while not self._names.isdisjoint(f"{name}{agent.path}" for agent in session.agents):
+            repeated += 1
+            name = f"{session.id} ({repeated})"
+        self._names.update(f"{name}{agent.path}" for agent in session.agents)
+        numbers, shared = self.blocks.of(session)
         self.counts.update(
             sessions=1,
             subagents=len(session.agents) - 1,
@@ -181,54 +175,10 @@ class _Reading:
             call.prompt_tokens,
             call.reply_tokens,
             block_size,
-            self.numbers.own(),
+            self.blocks.own(),
             timestamp_s=call.at_s,
             think_s=call.think_s,
         )
-
-    def _numbered(self, session: Session) -> tuple[dict[int, Int32s], int]:
-        """The numbers of each request's ids (under the request's id()), and how many ids became shared blocks."""
-        by_model: dict[str | None, list[tuple[Agent, Call]]] = {}
-        for agent in session.agents:
-            for call in agent.calls:
-                by_model.setdefault(None if self.options.share_models else call.model, []).append((agent, call))
-        numbers: dict[int, Int32s] = {}
-        shared = 0
-        for model, pairs in by_model.items():
-            lengths = [len(call.ids) for _, call in pairs]
-            ids, places = np.unique(np.concatenate([call.ids for _, call in pairs]), return_inverse=True)
-            if session.scope == "global":
-                of_ids = self.numbers.of_space(("global", model), ids)
-            else:
-                of_ids = self.numbers.of_closed_space(ids)
-                shared += self._share_starts(session, model, pairs, ids, of_ids)
-            self.listed.append(of_ids[places])
-            parts = np.split(self.listed[-1], np.cumsum(lengths)[:-1])
-            numbers |= {id(call): part for (_, call), part in zip(pairs, parts, strict=True)}
-        return numbers, shared
-
-    def _share_starts(
-        self, session: Session, model: str | None, pairs: list[tuple[Agent, Call]], ids: Int64s, of_ids: Int32s
-    ) -> int:
-        """Give the ids that agents' prompts begin with the numbers that all sessions share. How many got one.
-
-        The ids are those of an agent's first prompt that is long enough. An id keeps the first such number that it
-        gets, and two ids never get the same.
-        """
-        given: dict[int, int] = {}  # place of an id -> its shared number
-        for agent in session.agents:
-            blocks = int(self.options.share * (agent.start_tokens or 0)) // session.block_size
-            first = next((call for of, call in pairs if of is agent and len(call.ids) >= blocks), None)
-            if first is None or not blocks:
-                continue
-            numbers = self.numbers.of_space(("start", agent.kind, model), np.arange(blocks)).tolist()
-            taken = set(given.values())
-            for place, number in zip(np.searchsorted(ids, first.ids[:blocks]).tolist(), numbers, strict=True):
-                if place not in given and number not in taken:
-                    given[place] = number
-                    taken.add(number)
-        of_ids[list(given)] = list(given.values())
-        return len(given)
 
 
 def _documents(file: SourceFile) -> Iterator[tuple[Any, str]]:
