@@ -53,3 +53,12 @@ def mooncake() -> Path:
     if not path.exists():
         pytest.skip("the shared data is not on this machine")
     return path
+
+
+@pytest.fixture(scope="session")
+def agent_traces() -> Path:
+    """The folder of real agent workloads; skips where it is absent."""
+    path = SHARED / "data" / "agent_traces"
+    if not path.exists():
+        pytest.skip("the shared data is not on this machine")
+    return path

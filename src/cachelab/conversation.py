@@ -70,6 +70,7 @@ class TokenizedTurn:
     prompt and reply that start before `new_spans[0, 0]`, then `new_spans`. `alone_ids` is the prompt without history,
     `alone_spans` its spans (None where the source holds finished prompts only, or where there is no such prompt).
     `turn` holds the texts; None for a turn of a block trace, which has none.
+    `think_s` are the seconds between the reply before and this prompt, where the source knows them.
     """
 
     kept_tokens: int

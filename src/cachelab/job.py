@@ -43,7 +43,7 @@ def run_job(config: "DictConfig") -> "Score | Scores":
     from cachelab.objective import Outcome, bound_of, defined, known_objectives, score, violations
     from cachelab.report.absence import absence_line
     from cachelab.report.artifacts import write_artifacts
-    from cachelab.report.console import print_job, print_summary
+    from cachelab.report.console import print_job, print_notes, print_summary
     from cachelab.report.progress import doing, progress_bar
     from cachelab.tracking.offline import FallbackRun
     from cachelab.used_settings import used_settings
@@ -71,6 +71,8 @@ def run_job(config: "DictConfig") -> "Score | Scores":
                 raise
             tracked.log_dataset(parts.dataset.load())
             return nothing_kept(root, tracked, description, str(nothing), nothing.numbers)
+        if description.sweep is None:
+            print_notes(workload.dataset.notes)
         known_objectives([*root.objective, *root.objective_constraints], parts.metrics, workload.numbers)
         description = description.settled(used_settings(plain, list(workload.schedule)))
         tracked.log_parameters(description.parameters)

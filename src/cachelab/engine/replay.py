@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 from cachelab.engine.base import EngineCounters, EngineRun, Progress, why_rejected
 from cachelab.engine.history import SIMULATED
 from cachelab.engine.sim import SimEngine
-from cachelab.engine.sizes import BlockSize, ModelLength, check_blocks
+from cachelab.engine.sizes import BlockSize, ModelLength, check_blocks, model_length
 from cachelab.engine.step_cost import StepCost, check_clock
 from cachelab.engine.vllm.core import first_line
 from cachelab.errors import ConfigError
@@ -39,12 +39,12 @@ class ReplayEngine:
     With `rules` trace, blocks are counted as tools for block traces do (see docs/replay.md): `block_size` is then the
     trace's, and no request is rejected for its length. `auto` takes vllm, and trace for a block trace.
 
-    `kv_model` says how many GiB blocks are worth. `sim_at` are numbers of blocks with
-    which SimEngine runs the same schedule beside; it knows vLLM's rules only.
+    `max_model_len` None rejects only what the cache cannot hold. `kv_model` says how many GiB blocks are worth.
+    `sim_at` are numbers of blocks with which SimEngine runs the same schedule as well; it knows vLLM's rules only.
     """
 
     block_size: BlockSize = 16
-    max_model_len: ModelLength = 8192
+    max_model_len: ModelLength | None = 8192
     max_num_seqs: Count = 1
     num_blocks: Count = 10_000
     max_num_batched_tokens: Count = 8192
@@ -79,8 +79,11 @@ class ReplayEngine:
 
     def run(self, schedule: Schedule, progress: Progress) -> EngineRun:
         """Run every request. Raises ConfigError if the rules or the number of blocks do not fit the requests."""
+        if self.max_model_len is None:
+            longest = model_length(schedule, self.num_blocks, self.block_size)
+            return replace(self, max_model_len=longest).run(schedule, progress)
         rules, block_size = self._counting(schedule)
-        admitted, records = self._admit(schedule, rules)
+        admitted, records = self._admit(schedule, None if rules == "trace" else self.max_model_len)
         order = [entry.request for entry in admitted]
         prompts = np.asarray([len(request.prompt_ids) for request in order], np.int64)
         wanted = np.asarray([max(1, len(request.reply_ids)) for request in order], np.int64)
@@ -125,17 +128,17 @@ class ReplayEngine:
                     "engine.sim_at: vLLM's scheduler does not count by the rules of traces: set engine.rules=vllm"
                 )
             return rules, listed or self.block_size
-        check_blocks(self.num_blocks, self.block_size, self.max_model_len)
+        check_blocks(self.num_blocks, self.block_size, self.max_model_len or 1)
         return rules, self.block_size
 
-    def _admit(self, schedule: Schedule, rules: CountingRules) -> tuple[list["_Admitted"], dict[str, RequestRecord]]:
+    def _admit(self, schedule: Schedule, longest: int | None) -> tuple[list["_Admitted"], dict[str, RequestRecord]]:
         """The requests that run, in the order in which they do, and the records of those that cannot."""
         rejected: dict[str, RequestRecord] = {}
 
         def next_of(lane: Iterator[Request]) -> Request | None:
             for request in lane:
                 length = len(request.prompt_ids)
-                reason = None if rules == "trace" else why_rejected(length, self.max_model_len)
+                reason = None if longest is None else why_rejected(length, longest)
                 if reason is None:
                     return request
                 record = RequestRecord(request.id, request.conversation_id, request.turn_index, "rejected", length)

@@ -9,7 +9,16 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.engine.base import EngineRun, Progress
 from cachelab.engine.history import SIMULATED, HistoryName, history
-from cachelab.engine.sizes import BlockSize, GiB, ModelLength, Sequences, VllmBlocks, check_batch, check_blocks
+from cachelab.engine.sizes import (
+    BlockSize,
+    GiB,
+    ModelLength,
+    Sequences,
+    VllmBlocks,
+    check_batch,
+    check_blocks,
+    model_length,
+)
 from cachelab.engine.step_cost import StepCost, check_clock
 from cachelab.engine.vllm import core as vllm_core
 from cachelab.engine.vllm.driver import Driver
@@ -30,7 +39,8 @@ if TYPE_CHECKING:
 class SimEngine:
     """The model-free simulator: exact block accounting at any block size, seconds from `cost`.
 
-    `num_blocks` is vLLM's count, its null block included. `decode`: `token` hands a reply out token by token, `jump`
+    `num_blocks` is vLLM's count, its null block included. `max_model_len` None rejects only what the cache cannot hold.
+    `decode`: `token` hands a reply out token by token, `jump`
     in two steps, which is exact with `max_num_seqs=1` and no host tier only (a small host refuses many blocks at once
     that it takes one by one); `auto` jumps there and steps elsewhere. `host_cache_gib` turns on vLLM's KV offloading,
     whose transfers take no simulated time; `kv_model` says how many blocks a GiB holds. `args` are further fields
@@ -38,7 +48,7 @@ class SimEngine:
     """
 
     block_size: BlockSize = 16
-    max_model_len: ModelLength = 8192
+    max_model_len: ModelLength | None = 8192
     max_num_seqs: Sequences = 8
     num_blocks: VllmBlocks = 10_000
     max_num_batched_tokens: Count = 8192
@@ -54,7 +64,7 @@ class SimEngine:
 
     def __post_init__(self) -> None:
         check_extra_args(self.args, SETTINGS, NOT_SIMULATED)
-        check_blocks(self.num_blocks, self.block_size, self.max_model_len)
+        check_blocks(self.num_blocks, self.block_size, self.max_model_len or 1)
         check_batch(self.max_num_batched_tokens, self.max_num_seqs)
         check_host_blocks(self.host_cache_gib, self.kv_model.bytes_per_token * self.block_size)
         if self.decode == "jump" and not self.may_jump:
@@ -79,6 +89,9 @@ class SimEngine:
         """Run the schedule on a fresh engine core. Raises EngineError if vLLM refuses the arguments."""
         from cachelab.engine.vllm.recorded_executor import RecordedExecutor
 
+        if self.max_model_len is None:
+            longest = model_length(schedule, self.num_blocks, self.block_size)
+            return replace(self, max_model_len=longest).run(schedule, progress)
         core = vllm_core.build_core(self.engine_args(), RecordedExecutor.of(self.kv_model))
         try:
             executor: RecordedExecutor = core.model_executor

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from cachelab.errors import ConfigError
+from cachelab.request import Schedule
 
 MOST_BLOCKS = 1 << 24
 """The most blocks of an engine on vLLM, which holds a Python object for each: 3 GB of them."""
@@ -25,6 +26,12 @@ def check_blocks(num_blocks: int, block_size: int, max_model_len: int) -> None:
             f"{max_model_len}: set engine.num_blocks >= {needed} (one is vLLM's null block), "
             f"or engine.max_model_len <= {(num_blocks - 1) * block_size}"
         )
+
+
+def model_length(schedule: Schedule, num_blocks: int, block_size: int) -> int:
+    """The max_model_len that rejects as few as can be: the longest request's tokens, or as many as the cache holds."""
+    longest = max((len(request.prompt_ids) + max(1, len(request.reply_ids)) for request in schedule), default=1)
+    return min(longest, (num_blocks - 1) * block_size)
 
 
 def check_batch(max_num_batched_tokens: int, max_num_seqs: int) -> None:

@@ -35,13 +35,13 @@ def block_trace_rows(requests: Sequence[Request]) -> Iterator[dict[str, Any]]:
     numbers = {request.id: number for number, request in enumerate(requests)}
     for request in requests:
         prompt, reply = request.prompt_ids, request.reply_ids
-        if not isinstance(prompt, BlockTokens) or not isinstance(reply, BlockTokens) or prompt.listed is None:
+        if not isinstance(prompt, BlockTokens) or not isinstance(reply, BlockTokens):
             raise TypeError(f"request {request.id} is not of a block trace")
         row: dict[str, Any] = {
             "timestamp": round(1000 * request.timestamp_s),
             "input_length": len(prompt),
             "output_length": len(reply),
-            "hash_ids": prompt.listed.tolist(),
+            "hash_ids": prompt.prompt_blocks.tolist(),
             "block_size": prompt.block_size,
         }
         if len(reply.blocks) > 1:

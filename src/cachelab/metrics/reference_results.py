@@ -10,16 +10,21 @@ from cachelab.metrics.capacity import lru_curve
 from cachelab.metrics.hits import Int64s
 from cachelab.metrics.ideal import ideal_steady
 from cachelab.metrics.observation import Observation
+from cachelab.metrics.repeated import Float64s, is_claude_code, repeated_shares
 from cachelab.prefix_cache.hit_rate_curve import opt_hit_blocks, rates
 
 _TENTH = 0.001  # a published rate has one decimal: a tenth of a point off is the same number
+_POINT = 0.01  # one without a decimal: a point off is the same number
 _MOONCAKE = (12_031, 288_500)
 """Requests and listed blocks of Mooncake's conversation trace (kvcache-ai/Mooncake, FAST'25 release)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReferenceResult:
-    """A number as it was published (None: not published, shown beside another) and the function that makes it anew."""
+    """A number as it was published (None: not published, shown beside another) and the function that makes it anew.
+
+    `source` says whether a run is of the published data (None: of Mooncake's trace, or under vLLM's rules).
+    """
 
     name: str
     unit: str
@@ -27,6 +32,7 @@ class ReferenceResult:
     published: float | None
     tolerance: float
     compute: Callable[[Observation], float | None]
+    source: Callable[[Observation], bool] | None = None
 
     @property
     def metric(self) -> Metric:
@@ -34,13 +40,18 @@ class ReferenceResult:
 
     def holds(self, observation: Observation, value: float) -> bool | None:
         """Whether the value is the published one; None where this is another trace, or nothing was published."""
-        if self.published is None or not (_is_mooncake(observation) or observation.counters.rules == "vllm"):
+        is_source = self.source or _is_mooncake_or_chats
+        if self.published is None or not is_source(observation):
             return None
         return abs(value - self.published) <= self.tolerance + 1e-12
 
 
 def _is_mooncake(observation: Observation) -> bool:
     return (len(observation.requests), len(observation.accesses.blocks)) == _MOONCAKE
+
+
+def _is_mooncake_or_chats(observation: Observation) -> bool:
+    return _is_mooncake(observation) or observation.counters.rules == "vllm"
 
 
 def _of_trace(compute: Callable[[Observation], float | None]) -> Callable[[Observation], float | None]:
@@ -121,6 +132,25 @@ def _by_policy(size: int, *percents: float) -> tuple[ReferenceResult, ...]:
     )
 
 
+def _repeated(name: str, words: str, percent: float, of_shares: Callable[[Float64s], float]) -> ReferenceResult:
+    def compute(observation: Observation) -> float | None:
+        return of_shares(repeated_shares(observation)) if is_claude_code(observation) else None
+
+    what = f"Claude Code sessions, share of blocks that the next request repeats, {words}"
+    return ReferenceResult(
+        f"claude_code_repeated_{name}", "ratio", what, percent / 100, _POINT, compute, is_claude_code
+    )
+
+
+_CLAUDE_CODE = (
+    _repeated("min", "minimum", 61, lambda shares: float(shares.min())),
+    _repeated("p25", "first quartile", 92, lambda shares: float(np.percentile(shares, 25))),
+    _repeated("p50", "median", 96, lambda shares: float(np.percentile(shares, 50))),
+    _repeated("p75", "third quartile", 97, lambda shares: float(np.percentile(shares, 75))),
+    _repeated("max", "maximum", 100, lambda shares: float(shares.max())),
+    _repeated("mean", "mean", 93, lambda shares: float(shares.mean())),
+)
+
 REFERENCE_RESULTS: tuple[ReferenceResult, ...] = (
     ReferenceResult("requests", "requests", "Requests", 12_031, 0, _of_trace(lambda run: float(len(run.requests)))),
     ReferenceResult(
@@ -147,6 +177,7 @@ REFERENCE_RESULTS: tuple[ReferenceResult, ...] = (
     ReferenceResult(
         "sharegpt_multi_turn", "ratio", "ShareGPT conversations of two turns and more", 0.73, 0.03, _multi_turn
     ),
+    *_CLAUDE_CODE,
 )
 
 
