@@ -15,8 +15,8 @@ class Request:
 
     `messages` are the prompt's, oldest first (one user message where the source holds a finished prompt, none in a
     block trace), and `spans` says which of them each token comes from. The prompt shares its first `kept_tokens` tokens
-    with the prompt and reply of the conversation's turn before. `follows` is the id of the request whose reply is part of
-    this prompt's history: this one cannot be sent before that one has ended (None: it can be sent at any time).
+    with the prompt and reply of the conversation's turn before. `follows` is the id of the request whose reply is part
+    of this prompt's history: this one cannot be sent before that one has ended (None: it can be sent at any time).
     `isolation` is part of the identity of its blocks; `usage` is what the log says about it.
     Shapes: prompt_ids (prompt_tokens,), reply_ids (reply_tokens,), spans (num_spans, 2).
     """
