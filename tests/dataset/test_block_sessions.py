@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cachelab.export.block_trace_rows import block_trace_rows
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +15,7 @@ from cachelab.dataset.block_trace import BlockTrace
 from cachelab.engine.replay import ReplayEngine
 from cachelab.engine.sim import SimEngine
 from cachelab.errors import ConfigError, DatasetError
-from cachelab.export.trace_writer import write_trace
+from cachelab.export.trace_writer import block_trace_rows, write_trace
 from cachelab.metrics.observation import Observation
 from cachelab.order.by_arrival import ByArrival
 from cachelab.prefix_cache.block_ids import seen_tokens

@@ -10,8 +10,21 @@ from typing import Any
 import numpy as np
 from pydantic.dataclasses import dataclass
 
-from cachelab.conversation import TokenIds, TokenizedTurn, Turn
+from cachelab.conversation import (
+    NO_SPANS,
+    TEMPLATE,
+    Conversation,
+    Spans,
+    TokenIds,
+    TokenizedTurn,
+    common_prefix,
+    messages_alone,
+    new_spans,
+    of_turn,
+    with_reply,
+)
 from cachelab.errors import TokenizerError
+from cachelab.message import Message
 from cachelab.strict_config import STRICT
 
 VOCABULARY = "tekken_240718.json"
@@ -38,23 +51,54 @@ class Mistral:
         ids: list[int] = _instruct().tokenizer.encode(text, bos=False, eos=False)
         return ids
 
-    def encode_chat(self, system: str | None, turns: Sequence[Turn]) -> list[TokenizedTurn]:
-        """One TokenizedTurn a turn; each message is encoded once (with a system text, a later user message twice)."""
-        start = _instruct().start()
+    def encode_chat(self, conversation: Conversation) -> list[TokenizedTurn]:
+        """One TokenizedTurn per turn; each message is encoded once.
+
+        Raises TokenizerError if a message is not text of the system, the user or the assistant.
+        """
         tokenized: list[TokenizedTurn] = []
-        context_tokens = 0
-        for turn in turns:
-            alone_ids = _ids(start + _user_ids(system, turn.user))
-            if not tokenized:
-                new_ids = alone_ids
-            elif system:
-                new_ids = _ids(_user_ids(None, turn.user))
-            else:
-                new_ids = alone_ids[len(start) :]
-            reply_ids = _ids(_reply_ids(turn.assistant))
-            tokenized.append(TokenizedTurn(context_tokens, new_ids, reply_ids, alone_ids, turn.user, turn.assistant))
-            context_tokens += len(new_ids) + len(reply_ids)
+        known: dict[tuple[str, str, str | None], list[int]] = {}
+        context, context_spans = _ids([]), NO_SPANS
+        for turn, messages in zip(conversation.turns, conversation.prompt_messages(), strict=True):
+            prompt, spans = _prompt(messages, known)
+            reply = _ids(_message_ids(turn.reply, None, known) if turn.reply else [])
+            kept = common_prefix(context, prompt)
+            places = messages_alone(messages)
+            alone, alone_spans = (None, NO_SPANS) if places is None else _prompt([messages[i] for i in places], known)
+            tokenized.append(
+                TokenizedTurn(
+                    kept, prompt[kept:], reply, alone, new_spans(context_spans, spans), alone_spans, **of_turn(turn)
+                )
+            )
+            context = np.concatenate([prompt, reply])
+            context_spans = with_reply(spans, len(prompt), len(messages))
         return tokenized
+
+
+def _prompt(messages: Sequence[Message], known: dict[tuple[str, str, str | None], list[int]]) -> tuple[TokenIds, Spans]:
+    """The ids of a prompt and its spans; the system text is a part of the first user message."""
+    ids: list[int] = list(_instruct().start())
+    spans = [(0, TEMPLATE)]
+    system: str | None = None
+    for index, message in enumerate(messages):
+        if message.role == "system":
+            system = message.text if system is None else f"{system}\n\n{message.text}"
+            continue
+        spans.append((len(ids), index))
+        ids += _message_ids(message, system if message.role == "user" else None, known)
+        system = None if message.role == "user" else system
+    return _ids(ids), np.asarray(spans, np.int32)
+
+
+def _message_ids(
+    message: Message, system: str | None, known: dict[tuple[str, str, str | None], list[int]]
+) -> list[int]:
+    if message.role not in ("user", "assistant") or message.tool_calls or not isinstance(message.content, str):
+        raise TokenizerError("tokenizer mistral: messages must be text of the system, the user or the assistant")
+    key = (message.role, message.content, system)
+    if key not in known:
+        known[key] = _user_ids(system, message.content) if message.role == "user" else _reply_ids(message.content)
+    return known[key]
 
 
 def _user_ids(system: str | None, text: str) -> list[int]:
