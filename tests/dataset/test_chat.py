@@ -105,7 +105,7 @@ def test_fields_of_other_names(load: Load) -> None:
     ]
     dataset = load(
         rows, messages_field="a.b", tools_field="t", response_field="r", conversation_field="who", time_field="at",
-        time_unit="s",
+        timestamp_unit="s",
     )  # fmt: skip
     assert exchanges(dataset) == [TALKED]
     (conversation,) = dataset.conversations
@@ -315,7 +315,7 @@ def test_standard_input_and_a_folder_of_files(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     dataset = Chat(path=str(tmp_path)).load()
     assert exchanges(dataset) == [TALKED, [((message(U),), message(B))]]
-    assert dataset.counts["other_files"] == 1
+    assert dataset.counts["skipped_files"] == 1
 
 
 GOOD = {"messages": TALK}

@@ -240,20 +240,20 @@ def test_claude_code_stops_at_a_field_that_it_does_not_know(tmp_path: Path, poli
 @pytest.mark.parametrize(
     ("files", "options", "what"),
     [
-        ([GOOD, "{"], {}, r"1\.json: line 1 column 2: the JSON is cut off"),
+        ([GOOD, "{"], {}, r"1\.json: line 1: the JSON is cut off at line 1 column 2"),
         ([GOOD, "not json"], {}, r"1\.json: line 1 column 1: not JSON"),
-        ([GOOD, "[1]"], {}, r"1\.json: item 0 is a number, not a session"),
-        ([GOOD, '"a"'], {}, r"1\.json: the top level is text, not an object"),
+        ([GOOD, "[1]"], {}, r"1\.json: item 0 is a number, not an object"),
+        ([GOOD, '"a"'], {}, r"1\.json: line 1 is not an object"),
         ([GOOD, json.dumps(GOOD) + '\n{"id"'], {}, r"1\.json: line 2 column 6"),
         ([GOOD, ""], {}, r"1\.json: the file is empty"),
         ([GOOD, "TIMESTAMP,ContextTokens,GeneratedTokens\n1,2,3\n"], {}, r"a trace of lengths \(ContextTokens, Gen"),
-        ([GOOD, session(block_size=8)], {}, r"1\.json: block_size is 8, before it was 4"),
+        ([GOOD, session(block_size=8)], {}, r"1\.json: line 1: block_size is 8, before it was 4"),
         ([{k: v for k, v in GOOD.items() if k != "hash_id_scope"}], {}, r"hash_id_scope is missing.*dataset\.hash_id"),
         ([session(call(0, [1]), hash_id_scope="global")], {"shared_prefix": "full"}, r"its ids are global"),
         ([session(call(0, [1]), tool_tokens=None)], {"shared_prefix": "full"}, r"no tool_tokens and system_tokens"),
         ([session()], {}, r"its sessions have no requests"),
         (["{}"], {"on_bad_session": "skip"}, r"none of its 1 sessions is usable"),
-        ([], {}, r"the folder holds no \*\.json"),
+        ([], {}, r"the folder holds no file that ends in \.json"),
     ],
 )  # fmt: skip
 def test_claude_code_refuses_bad_files(tmp_path: Path, files: list[Any], options: Any, what: str) -> None:

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from cachelab.dataset.hub_records import hub_records
-from cachelab.dataset.record_files import MAX_BYTES, file_records, record_files
+from cachelab.dataset.record_files import MAX_BYTES, file_records
+from cachelab.dataset.source_paths import source_paths
 from cachelab.errors import DatasetError
 
 ROWS = [{"messages": [{"role": "user", "content": f"text {index}"}], "n": index} for index in range(600)]
@@ -44,19 +45,19 @@ def test_a_folder_gives_its_known_files_in_order_and_counts_the_others(tmp_path:
     for name in ("b.jsonl", "a.json", "sub/c.parquet", "README.md", "x.csv", ".git/d.json", ".hidden.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    files, others = record_files(str(tmp_path))
-    assert [os.path.relpath(file, tmp_path) for file in files] == ["a.json", "b.jsonl", "sub/c.parquet"]
-    assert others == 2
+    found = source_paths(str(tmp_path))
+    assert [os.path.relpath(file, tmp_path) for file in found.paths] == ["a.json", "b.jsonl", "sub/c.parquet"]
+    assert found.skipped == 2
 
 
 def test_a_pattern_gives_its_files_in_order(tmp_path: Path) -> None:
     for name in ("b.log", "a.log", "sub/c.log", "d.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert record_files(f"{tmp_path}/*.log")[0] == [f"{tmp_path}/a.log", f"{tmp_path}/b.log"]
-    assert len(record_files(f"{tmp_path}/**/*.log")[0]) == 3
+    assert list(source_paths(f"{tmp_path}/*.log").paths) == [f"{tmp_path}/a.log", f"{tmp_path}/b.log"]
+    assert len(source_paths(f"{tmp_path}/**/*.log").paths) == 3
     (tmp_path / "[x].json").touch()
-    assert record_files(f"{tmp_path}/[x].json")[0] == [f"{tmp_path}/[x].json"]
+    assert list(source_paths(f"{tmp_path}/[x].json").paths) == [f"{tmp_path}/[x].json"]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path, name: str, message: str
 
 
 def read_all(path: str) -> None:
-    for file in record_files(path)[0]:
+    for file in source_paths(path).paths:
         read(file, 1000)
 
 

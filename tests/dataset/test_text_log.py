@@ -66,15 +66,31 @@ def test_text_log_reads_times_in_a_given_unit(tmp_path: Path, unit: Any, seconds
     path = write(tmp_path / "t.jsonl", {**GOOD, "timestamp": 5}, {**GOOD, "timestamp": 7})
     (only,) = conversations(path, timestamp_unit=unit)
     assert [turn.timestamp_s for turn in only.turns] == pytest.approx([0, seconds])
-    assert TextLog(path=path, timestamp_unit=unit).load().notes == (f"timestamps of the dataset are read in {unit}",)
-
-
-@pytest.mark.parametrize(("time", "unit"), [(1_760_995_776, "s"), (1_760_995_776_640, "ms")])
-def test_text_log_refuses_dates_of_another_unit(tmp_path: Path, time: int, unit: Any) -> None:
-    path = write(tmp_path / "t.jsonl", {**GOOD, "timestamp": time})
-    with pytest.raises(DatasetError, match=rf"line 1: field timestamp is {time}.*dataset\.timestamp_unit={unit}"):
+    assert "as dataset.timestamp_unit says" in TextLog(path=path, timestamp_unit=unit).load().notes[0]
+    with pytest.raises(DatasetError, match=r"line 1: field timestamp is 5, .*set dataset\.timestamp_unit to the unit"):
         TextLog(path=path).load()
-    assert len(conversations(path, timestamp_unit=unit)) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "note"),
+    [
+        (1_760_995_776, 1_760_995_778, "numbers are seconds (recognised"),
+        (1_760_995_776_640, 1_760_995_778_640, "numbers are milliseconds (recognised"),
+        (1_760_995_776_640_783, 1_760_995_778_640_783, "numbers are microseconds (recognised"),
+        ("2025-10-20T21:29:36Z", "2025-10-20T21:29:38Z", "times: 2 dates"),
+    ],
+)
+def test_text_log_recognises_the_unit_and_names_it(tmp_path: Path, first: Any, second: Any, note: str) -> None:
+    path = write(tmp_path / "t.jsonl", {**GOOD, "timestamp": second}, {**GOOD, "timestamp": first})
+    loaded = TextLog(path=path).load()
+    assert [turn.timestamp_s for turn in loaded.conversations[0].turns] == [0, 2]  # type: ignore[union-attr]
+    assert note in loaded.notes[0]
+
+
+def test_text_log_without_times_keeps_the_order_of_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.jsonl", row(3, prompt="first"), row(1, prompt="second"))
+    (only,) = conversations(path, timestamp_unit="none")
+    assert [(turn.prompt, turn.timestamp_s) for turn in only.turns] == [("first", None), ("second", None)]
 
 
 BAD = [
@@ -88,13 +104,13 @@ BAD = [
     ({**GOOD, "session_id": ""}, r"field session_id is blank"),
     ({**GOOD, "session_id": None}, r"field session_id is null"),
     ({**GOOD, "session_id": 4}, r"field session_id is 4"),
-    ({**GOOD, "timestamp": "now"}, r"field timestamp is text"),
+    ({**GOOD, "timestamp": "now"}, r"field timestamp is 'now', not a time"),
     ({**GOOD, "timestamp": True}, r"field timestamp is true or false"),
     ({**GOOD, "timestamp": None}, r"field timestamp is null"),
     ('{"timestamp": NaN, "session_id": "a", "input": "", "output": ""}', r"field timestamp is NaN"),
     ({**GOOD, "input": "\ud800"}, r"field input holds half of a surrogate pair"),
     ({**GOOD, "cache_salt": "x"}, r"field 'cache_salt' is not known.*dataset\.ignore_fields"),
-    ("[1]", r"is an array, not an object with timestamp"),
+    ("[1]", r"is an array, not an object"),
     ('{"timestamp": 1, "inp', r"cut off"),
     ("not json", r"not JSON"),
     ('{"timestamp": 1, "timestamp": 2}', r"stands twice"),

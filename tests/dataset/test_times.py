@@ -44,7 +44,7 @@ def test_relative_times_need_their_unit() -> None:
     assert TimeReader("s").ns(12.5, "x") == 12_500_000_000
     assert TimeReader("ms").ns(0, "x") == 0
     assert TimeReader("none").ns(12.5, "x") is TimeReader().ns(None, "x") is None
-    with pytest.raises(DatasetError, match=r"f: line 3: field t is 12\.5, which is no date .*set dataset\.time_unit"):
+    with pytest.raises(DatasetError, match=r"f: line 3: field t is 12\.5, .*no date .*dataset\.timestamp_unit"):
         TimeReader().ns(12.5, "f: line 3: field t")
 
 
@@ -60,7 +60,7 @@ def test_one_source_has_one_unit() -> None:
 )
 def test_what_is_no_time_is_refused_in_one_line(value: Any) -> None:
     for unit in ("auto", "s"):
-        with pytest.raises(DatasetError, match=r"^f: line 1: field t is .*dataset\.time_unit") as caught:
+        with pytest.raises(DatasetError, match=r"^f: line 1: field t is .*dataset\.timestamp_unit") as caught:
             TimeReader(unit).ns(value, "f: line 1: field t")
         assert "\n" not in str(caught.value)
         assert len(str(caught.value)) < 300

@@ -3,9 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated
 
-from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import AnyConversation, RecordedConversation, TokenizedConversation
@@ -17,20 +15,17 @@ from cachelab.dataset.sample import Sample
 from cachelab.dataset.source_bytes import path_name
 from cachelab.dataset.source_paths import source_paths
 from cachelab.errors import DatasetError
-from cachelab.strict_config import STRICT
+from cachelab.strict_config import STRICT, FilePath
 from cachelab.tokens import BlockTokens
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz", ".traj", ".parquet", ".csv")
-"""The files of a folder that are looked at; the first one tells the format of all."""
-
 
 @dataclass(frozen=True, config=STRICT)
 class Auto:
-    """The dataset that a file, a folder or a glob holds, by its first records."""
+    """Any dataset with a path: its format is recognised from the first records of its (first) file."""
 
-    path: Annotated[str, Field(min_length=1)] | None = None
+    path: FilePath | None = None
 
     def load(self) -> LoadedDataset:
         """Read the source. Raises DatasetError that lists the formats if it is none of them."""
@@ -45,7 +40,7 @@ class Auto:
 
 def recognised(path: str) -> tuple[Format, str, Dataset]:
     """The format of a path, the reason, and the dataset that reads it. Raises DatasetError if there is none."""
-    found = source_paths(path, SUFFIXES)
+    found = source_paths(path)
     opening = Opening.of(found.paths[0])
     for format in FORMATS:
         if (reason := format.matches(opening)) is not None:
@@ -55,7 +50,7 @@ def recognised(path: str) -> tuple[Format, str, Dataset]:
                     "from one file: set dataset.path to a file"
                 )
             return format, reason, format.build(path, opening)
-    fields = list(dict.fromkeys(field for record in opening.records if isinstance(record, dict) for field in record))
+    fields = list(dict.fromkeys(field for record in opening.records for field in record))
     if lengths := length_columns(opening.columns or fields):
         raise length_only(opening.name, lengths)
     known = "; ".join(f"{format.option}: {format.what}" for format in FORMATS)

@@ -1,12 +1,12 @@
 """A dataset that is read once for all jobs of a process."""
 
-import glob
 import os
 from collections import OrderedDict
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 
 from cachelab.dataset.base import Dataset, LoadedDataset
+from cachelab.dataset.source_paths import named_files
 
 MEMO_SIZE = 2  # datasets held in memory: a sweep seldom goes over more than two at a time
 
@@ -32,17 +32,7 @@ class CachedDataset:
         names: list[str] = [field.name for field in fields(self.dataset)] if is_dataclass(self.dataset) else []
         values = [getattr(self.dataset, name) for name in names]
         named = [value for value in values if isinstance(value, str)]
-        files = [Path(file) for value in named for file in _files(value)]
+        paths = [os.path.expanduser(file) for value in named for file in named_files(value)]
+        files = [Path(path) for path in paths if os.path.isfile(path)]  # False for what is no path, where Path raises
         stamps = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
         return repr((type(self.dataset).__module__, repr(self.dataset), stamps))
-
-
-def _files(value: str) -> list[str]:
-    """The files that a setting names: one, those of a folder, or those of a pattern."""
-    path = os.path.expanduser(value)
-    # os.path.isdir and isfile are False for what is no path at all, where glob and Path raise.
-    if os.path.isdir(path):
-        return sorted(os.path.join(top, file) for top, _, files in os.walk(path) for file in files)
-    if glob.has_magic(path) and "\0" not in path and not os.path.lexists(path):
-        return sorted(file for file in glob.glob(path, recursive=True) if os.path.isfile(file))
-    return [path] if os.path.isfile(path) else []

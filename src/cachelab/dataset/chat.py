@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, islice
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -16,17 +16,19 @@ from cachelab.dataset.chat_conversation import ConversationRows
 from cachelab.dataset.chat_row import ChatRow, RowReader, RowSettings
 from cachelab.dataset.hub_records import hub_records
 from cachelab.dataset.ignored_fields import IgnoredFields
-from cachelab.dataset.record_files import MAX_BYTES, file_records, record_files
+from cachelab.dataset.record_files import MAX_BYTES, file_records
 from cachelab.dataset.rows_kind import SAMPLE, recognised
+from cachelab.dataset.source_bytes import MaxBytes
+from cachelab.dataset.source_paths import source_paths
 from cachelab.dataset.times import TimeReader, TimeUnit
 from cachelab.errors import DatasetError
-from cachelab.strict_config import STRICT
+from cachelab.strict_config import STRICT, FilePath, Text
 
 FORMAT_VERSION = "chat-1"
 """Version of the rules that read the formats: a digest over it changes when they do."""
 
 COUNTS = (
-    "conversations", "turns", "messages", "rows", "bad_rows", "empty_rows", "failed_calls", "other_files",
+    "conversations", "turns", "messages", "rows", "bad_rows", "empty_rows", "failed_calls", "skipped_files",
     "dropped_unknown_role", "dropped_after_last_reply", "dropped_choices", "dropped_video_parts", "dropped_file_parts",
     "dropped_other_parts", "dropped_redacted_reasoning", "dropped_tool_call_ids",
     "empty_messages", "aliased_roles", "repaired_texts", "system_fields",
@@ -37,7 +39,6 @@ COUNTS = (
 )  # fmt: skip
 """What is counted, 0 where there is none."""
 
-Text = Annotated[str, Field(min_length=1)]
 Rows = Iterator[tuple[str, Any]]
 
 
@@ -48,7 +49,7 @@ class Chat:
     The other settings are explained in conf/dataset/chat.yaml and docs/datasets.md.
     """
 
-    path: Text | None = None
+    path: FilePath | None = None
     hub: Text | None = None
     split: Text = "train"
     subset: Text | None = None
@@ -59,11 +60,11 @@ class Chat:
     response_field: Text | None = None
     conversation_field: Text | None = None
     time_field: Text | None = None
-    time_unit: TimeUnit = "auto"
+    timestamp_unit: TimeUnit = "auto"
     isolation: Text | None = None
     fields: list[Text] = Field(default_factory=list)
     on_bad_row: Literal["error", "skip"] = "error"
-    max_bytes: Annotated[int, Field(gt=0, lt=1 << 63)] = MAX_BYTES
+    max_bytes: MaxBytes = MAX_BYTES
 
     def load(self) -> LoadedDataset:
         """Read the source. Raises DatasetError naming the file, the line, item or row, the field, and the way out."""
@@ -82,13 +83,14 @@ class Chat:
     def _records(self, counts: Counter[str], digest: Any) -> Rows:
         if self.hub is not None:
             return hub_records(self.hub, self.split, self.subset, self.revision, digest)
-        files, counts["other_files"] = record_files(str(self.path))
-        return chain.from_iterable(file_records(file, self.max_bytes, digest) for file in files)
+        found = source_paths(str(self.path))
+        counts["skipped_files"] = found.skipped
+        return chain.from_iterable(file_records(file, self.max_bytes, digest) for file in found.paths)
 
     def _reading(self) -> list[object]:
         """The settings on which the conversations depend, apart from the source."""
         names = [self.messages_field, self.tools_field, self.response_field, self.conversation_field, self.time_field]
-        return [self.rows, *names, self.time_unit, self.isolation, self.fields, self.on_bad_row]
+        return [self.rows, *names, self.timestamp_unit, self.isolation, self.fields, self.on_bad_row]
 
 
 class ChatLog:
@@ -96,7 +98,7 @@ class ChatLog:
 
     def __init__(self, settings: Chat, counts: Counter[str]) -> None:
         self._settings, self._counts = settings, counts
-        self._ignored, self._times = IgnoredFields(), TimeReader(settings.time_unit)
+        self._ignored, self._times = IgnoredFields(), TimeReader(settings.timestamp_unit)
         names = RowSettings(
             settings.messages_field, settings.tools_field, settings.response_field, settings.conversation_field,
             settings.time_field, settings.isolation, tuple(settings.fields),

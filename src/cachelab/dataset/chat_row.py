@@ -8,10 +8,10 @@ from typing import Any, Literal
 from cachelab.dataset.chat_message import MessageReader
 from cachelab.dataset.chat_parts import read_content
 from cachelab.dataset.chat_response import Response, read_response
+from cachelab.dataset.field_path import Row, first_scalar, first_value, names_of, scalar, value_at
 from cachelab.dataset.ignored_fields import IgnoredFields
 from cachelab.dataset.json_text import kind
 from cachelab.dataset.logged_usage import read_usage
-from cachelab.dataset.row_fields import Row, first_scalar, first_value, names_of, scalar, value_at
 from cachelab.dataset.times import TimeReader
 from cachelab.dataset.tool_definitions import read_tools
 from cachelab.errors import DatasetError
@@ -73,6 +73,19 @@ class ChatRow:
     fields: Mapping[str, str] = field(default_factory=dict)
     times_ns: Mapping[int, int] = field(default_factory=dict)
     usages: Mapping[int, LoggedUsage] = field(default_factory=dict)
+
+
+def messages_path(row: Row) -> str | None:
+    """Where a row holds a list of messages, objects with a role; None if it holds none under a known name."""
+    for path in MESSAGES:
+        found = value_at(row, path)
+        if isinstance(found, list) and found and all(map(_is_message, found)):
+            return path
+    return None
+
+
+def _is_message(item: object) -> bool:
+    return isinstance(item, dict) and not item.keys().isdisjoint(("role", "from", "type"))
 
 
 class RowReader:

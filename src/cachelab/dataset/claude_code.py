@@ -1,11 +1,9 @@
 """Claude Code sessions as block traces: kv-cache-tester's format, one file, a folder or a glob."""
 
 import hashlib
-import json
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -18,19 +16,14 @@ from cachelab.dataset.block_turn import block_turn
 from cachelab.dataset.claude_code_blocks import SessionBlocks
 from cachelab.dataset.claude_code_session import Call, Scope, Session
 from cachelab.dataset.ignored_fields import IgnoredFields
-from cachelab.dataset.json_lines import numbered_lines
-from cachelab.dataset.json_text import decode_json, kind
-from cachelab.dataset.length_only import refuse_length_only
-from cachelab.dataset.source_file import MAX_BYTES, SourceFile
+from cachelab.dataset.record_files import MAX_BYTES, file_records
+from cachelab.dataset.source_bytes import MaxBytes
 from cachelab.dataset.source_paths import source_paths
 from cachelab.errors import DatasetError
-from cachelab.strict_config import STRICT
+from cachelab.strict_config import STRICT, FilePath, Text
 
 FORMAT_VERSION = "claude-code-1"
 """Version of the rules that read the format: a digest over it changes when they do."""
-
-SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
-"""The files of a folder that are read."""
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -49,17 +42,17 @@ class ClaudeCode:
     `max_bytes` holds for each file.
     """
 
-    path: Annotated[str, Field(min_length=1)]
+    path: FilePath
     shared_prefix: Literal["none", "full"] | Share = "none"
     share_models: bool = False
     hash_id_scope: Scope | None = None
-    ignore_fields: list[str] = field(default_factory=list)
+    ignore_fields: list[Text] = field(default_factory=list)
     on_bad_session: Literal["error", "skip"] = "error"
-    max_bytes: Annotated[int, Field(gt=0, lt=1 << 63)] = MAX_BYTES
+    max_bytes: MaxBytes = MAX_BYTES
 
     def load(self) -> LoadedDataset:
         """Read the files. Raises DatasetError naming the file, the session's request and the field."""
-        found = source_paths(self.path, SUFFIXES)
+        found = source_paths(self.path)
         reading = _Reading(self)
         for path in found.paths:
             reading.take(path)
@@ -108,9 +101,7 @@ class _Reading:
 
     def take(self, path: str) -> None:
         """Read one file."""
-        file = SourceFile.read(path, FORMAT_VERSION, self.options.max_bytes)
-        self.digest.update(file.digest.encode())
-        for value, where in _documents(file):
+        for where, value in file_records(path, self.options.max_bytes, self.digest):
             try:
                 session = Session.of(value, where, self.options.hash_id_scope, self.options.ignore_fields, self.ignored)
                 self._check(session)
@@ -179,29 +170,3 @@ class _Reading:
             timestamp_s=call.at_s,
             think_s=call.think_s,
         )
-
-
-def _documents(file: SourceFile) -> Iterator[tuple[Any, str]]:
-    """Each session of a file and where it stands: the file is one session, an array of them, or has one per line."""
-    refuse_length_only(file.text, file.name)
-    advice = "a file holds one Claude Code session, or one per line"
-    first, _, rest = file.text.lstrip().partition("\n")
-    if rest.strip() and _is_json(first):
-        for line, text in numbered_lines(file.text):
-            yield decode_json(text, file.name, advice, line), f"{file.name}: line {line}"
-        return
-    value = decode_json(file.text, file.name, advice)
-    if isinstance(value, list):
-        yield from ((item, f"{file.name}: item {index}") for index, item in enumerate(value))
-    elif isinstance(value, dict):
-        yield value, file.name
-    else:
-        raise DatasetError(f"{file.name}: the top level is {kind(value)}, not an object: {advice}")
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True

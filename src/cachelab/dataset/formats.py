@@ -7,6 +7,8 @@ from typing import Any
 from cachelab.dataset.base import Dataset
 from cachelab.dataset.block_row import usual_sizes
 from cachelab.dataset.block_trace import BlockTrace
+from cachelab.dataset.chat import Chat
+from cachelab.dataset.chat_row import MESSAGES, messages_path
 from cachelab.dataset.claude_code import ClaudeCode
 from cachelab.dataset.opening import Opening
 from cachelab.dataset.sharegpt import ShareGPT
@@ -33,10 +35,8 @@ class Format:
 
 
 def _objects(opening: Opening, *layouts: str) -> list[dict[str, Any]]:
-    """The first records if all of them are objects in one of these layouts."""
-    if opening.layout not in layouts or not all(isinstance(record, dict) for record in opening.records):
-        return []
-    return list(opening.records)
+    """The first records if they are in one of these layouts."""
+    return list(opening.records) if opening.layout in layouts else []
 
 
 def _have(records: Iterable[dict[str, Any]], *fields: str) -> bool:
@@ -110,6 +110,11 @@ def _is_sharegpt(record: dict[str, Any]) -> bool:
     return all(isinstance(message, dict) and "from" in message and "value" in message for message in messages)
 
 
+def _chat(opening: Opening) -> str | None:
+    path = next((path for record in opening.records if (path := messages_path(record))), None)
+    return None if path is None else f"rows with messages in the field {path}"
+
+
 FORMATS: tuple[Format, ...] = (
     Format(
         "claude_code",
@@ -142,6 +147,13 @@ FORMATS: tuple[Format, ...] = (
         "ShareGPT's chats (an array with conversations of from and value)",
         _sharegpt,
         lambda path, opening: ShareGPT(path=path),
+    ),
+    Format(
+        "chat",
+        f"chat logs with tools, one conversation or API call per row (messages in {', '.join(MESSAGES)})",
+        _chat,
+        lambda path, opening: Chat(path=path),
+        folders=True,
     ),
 )
 """Each format in the order in which it is tried: the first that matches is taken."""

@@ -10,6 +10,7 @@ from json import JSONDecodeError
 from typing import Any
 
 from cachelab.dataset.json_text import decode_json, decode_value, kind
+from cachelab.dataset.length_only import refuse_length_only
 from cachelab.errors import DatasetError
 
 _SPACE = " \t\r\n"
@@ -32,6 +33,7 @@ def json_records(pieces: Iterator[bytes], name: str) -> Iterator[tuple[str, Any]
     if first == "[":
         yield from _items(text, name)
     elif first != "{":
+        refuse_length_only(text.line_text(take=False), name)
         decode_json(text.line_text(), name, ADVICE, text.line)
         raise DatasetError(f"{name}: line {text.line} is not an object: {ADVICE}")
     elif text.first_line_is_complete():
@@ -100,11 +102,11 @@ class _Window:
     def take(self, character: str) -> None:
         self._at += len(character)
 
-    def line_text(self) -> str:
-        """The rest of the line, without its end; the line is taken."""
+    def line_text(self, take: bool = True) -> str:
+        """The rest of the line, without its end; `take`: the next character is then the one after it."""
         end = self._line_end()
         text = self._buffer[self._at : end]
-        self._at = end
+        self._at = end if take else self._at
         return text
 
     def first_line_is_complete(self) -> bool:

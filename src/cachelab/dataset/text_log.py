@@ -1,32 +1,26 @@
-"""Logs of finished prompts: LMCache's agent traces, one file, a folder or a glob."""
+"""Logs of finished prompts, such as LMCache's agent traces: one file, a folder or a pattern."""
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import field
-from typing import Annotated
+from itertools import chain
 
-from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import RecordedConversation, RecordedTurn
 from cachelab.dataset.base import LoadedDataset
 from cachelab.dataset.ignored_fields import IgnoredFields
-from cachelab.dataset.json_lines import numbered_lines
-from cachelab.dataset.json_text import decode_json
-from cachelab.dataset.length_only import refuse_length_only
 from cachelab.dataset.record import Record
-from cachelab.dataset.source_file import MAX_BYTES, SourceFile
+from cachelab.dataset.record_files import MAX_BYTES, file_records
+from cachelab.dataset.source_bytes import MaxBytes
 from cachelab.dataset.source_paths import source_paths
-from cachelab.dataset.time_unit import SECONDS, TimeUnit, check_unit
+from cachelab.dataset.times import TimeReader, TimeUnit
 from cachelab.errors import DatasetError
-from cachelab.strict_config import STRICT
+from cachelab.strict_config import STRICT, FilePath, Text
 
 FORMAT_VERSION = "text-log-1"
 """Version of the rules that read the format: a digest over it changes when they do."""
-
-SUFFIXES = (".jsonl", ".jsonl.gz")
-"""The files of a folder that are read."""
 
 FIELDS = ("timestamp", "session_id", "input", "output")
 """What every row has."""
@@ -34,42 +28,34 @@ FIELDS = ("timestamp", "session_id", "input", "output")
 
 @dataclass(frozen=True, config=STRICT)
 class TextLog:
-    """Requests with the whole prompt as text, JSON Lines: `timestamp`, `session_id`, `input` and `output`.
+    """Requests with the whole prompt as text: rows with `timestamp`, `session_id`, `input` and `output`.
 
-    The rows of a session are a conversation, in the order of their times; equal times keep the files' order.
-    `max_bytes` holds for each file.
+    The rows of a session are one conversation, in the order of their times. Rows with equal times, and all rows if
+    `timestamp_unit` is none, keep the order of the files. `max_bytes` is the limit of each file.
     """
 
-    path: Annotated[str, Field(min_length=1)]
-    timestamp_unit: TimeUnit = "us"
-    ignore_fields: list[str] = field(default_factory=list)
-    max_bytes: Annotated[int, Field(gt=0, lt=1 << 63)] = MAX_BYTES
+    path: FilePath
+    timestamp_unit: TimeUnit = "auto"
+    ignore_fields: list[Text] = field(default_factory=list)
+    max_bytes: MaxBytes = MAX_BYTES
 
     def load(self) -> LoadedDataset:
-        """Read the files. Raises DatasetError naming the file, the line and the field."""
-        found = source_paths(self.path, SUFFIXES)
+        """Read the files. Raises DatasetError naming the file, the line or item, and the field."""
+        found = source_paths(self.path)
         digest = hashlib.sha256(f"{FORMAT_VERSION} {self.timestamp_unit}".encode() + b"\0")
-        rows: list[_Row] = []
-        ignored = IgnoredFields()
-        for path in found.paths:
-            file = SourceFile.read(path, FORMAT_VERSION, self.max_bytes)
-            digest.update(file.digest.encode())
-            rows += _rows(file, self.ignore_fields, ignored)
-        first = min(rows, key=lambda row: row.timestamp)
-        check_unit(first.timestamp, self.timestamp_unit, first.where, "timestamp")
+        ignored, times = IgnoredFields(), TimeReader(self.timestamp_unit)
+        records = chain.from_iterable(file_records(path, self.max_bytes, digest) for path in found.paths)
+        rows = [_row(value, where, self.ignore_fields, ignored, times) for where, value in records]
         sessions: dict[str, list[_Row]] = {}
         for row in rows:
             sessions.setdefault(row.session, []).append(row)
-        reordered = 0
+        start_ns = min((row.time_ns for row in rows if row.time_ns is not None), default=0)
         conversations: list[RecordedConversation] = []
+        reordered = 0
         for id, logged in sessions.items():
-            by_time = sorted(logged, key=lambda row: row.timestamp)
+            by_time = sorted(logged, key=lambda row: row.time_ns or 0)
             reordered += sum(row is not other for row, other in zip(logged, by_time, strict=True))
-            turns = (
-                RecordedTurn(row.prompt, row.reply, (row.timestamp - first.timestamp) * SECONDS[self.timestamp_unit])
-                for row in by_time
-            )
-            conversations.append(RecordedConversation(id, tuple(turns)))
+            conversations.append(RecordedConversation(id, tuple(row.turn(start_ns) for row in by_time)))
         counts = {
             "conversations": len(conversations),
             "turns": len(rows),
@@ -79,34 +65,35 @@ class TextLog:
             "skipped_files": found.skipped,
             **ignored.counts,
         }
-        notes = (f"timestamps of the dataset are read in {self.timestamp_unit}", *ignored.notes)
+        notes = (*times.notes, *ignored.notes)
         return LoadedDataset("text_log", self.path, digest.hexdigest(), conversations, counts, notes)
 
 
 @plain_dataclass(frozen=True, slots=True)
 class _Row:
-    where: str
-    timestamp: float
+    """One request; `time_ns` is None where dataset.timestamp_unit=none."""
+
+    time_ns: int | None
     session: str
     prompt: str
     reply: str
 
+    def turn(self, start_ns: int) -> RecordedTurn:
+        """The row as a turn, its time in seconds from the first request of all."""
+        return RecordedTurn(self.prompt, self.reply, None if self.time_ns is None else (self.time_ns - start_ns) / 1e9)
 
-def _rows(file: SourceFile, ignore: Collection[str], ignored: IgnoredFields) -> Iterator[_Row]:
-    refuse_length_only(file.text, file.name)
-    what = f"an object with {', '.join(FIELDS)}"
-    for line, text in numbered_lines(file.text):
-        where = f"{file.name}: line {line}"
-        record = Record.of(decode_json(text, file.name, f"each line of a text log is {what}", line), where, what)
-        if isinstance(record.fields.get("input"), list):
-            raise DatasetError(
-                f"{where}: field input is an array, not a finished prompt: read messages with dataset=chat"
-            )
-        record.check_fields(FIELDS, ignore, ignored)
-        yield _Row(
-            where,
-            record.number("timestamp"),
-            record.text("session_id", blank=False),
-            record.text("input"),
-            record.text("output"),
-        )
+
+def _row(value: object, where: str, ignore: Collection[str], ignored: IgnoredFields, times: TimeReader) -> _Row:
+    record = Record.of(value, where, f"an object with {', '.join(FIELDS)}")
+    if isinstance(record.fields.get("input"), list):
+        raise DatasetError(f"{where}: field input is an array, not a finished prompt: read messages with dataset=chat")
+    record.check_fields(FIELDS, ignore, ignored)
+    timestamp = record.value("timestamp")
+    if timestamp is None:
+        raise record.wrong("timestamp", timestamp, "a time")
+    return _Row(
+        times.ns(timestamp, f"{where}: field timestamp"),
+        record.text("session_id", blank=False),
+        record.text("input"),
+        record.text("output"),
+    )

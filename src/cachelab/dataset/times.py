@@ -24,7 +24,7 @@ class TimeReader:
 
     A number's unit is recognised where the number, in exactly one unit, is a date between 1973 and 2286. Smaller
     numbers, such as those that count from the start of a trace, could be of any unit: they are refused until
-    `dataset.time_unit` says it.
+    `dataset.timestamp_unit` says it.
     """
 
     def __init__(self, unit: TimeUnit = "auto") -> None:
@@ -57,7 +57,7 @@ class TimeReader:
         """Lines that say how the times were read."""
         notes = []
         if self._numbers and self._unit:
-            how = "as dataset.time_unit says" if self._given != "auto" else "recognised by their size"
+            how = "as dataset.timestamp_unit says" if self._given != "auto" else "recognised by their size"
             notes.append(f"times: numbers are {_NAMES[self._unit]} ({how})")
         if self._texts:
             zone = f", {self._without_zone:,} of them without a time zone, read as UTC" if self._without_zone else ""
@@ -70,13 +70,13 @@ class TimeReader:
             unit = next((unit for unit, ns in _NS.items() if _FIRST <= value * ns / _NS["s"] < _END), None)
             if unit is None:
                 raise DatasetError(
-                    f"{where} is {shown}, which is no date in s, ms, us or ns: set dataset.time_unit to the unit, "
+                    f"{where} is {shown}, which is no date in s, ms, us or ns: set dataset.timestamp_unit to the unit, "
                     "or to none to leave times out"
                 )
             if self._unit not in (None, unit):
                 raise DatasetError(
                     f"{where} is {shown}, {_NAMES[unit]} by its size, but the times before are {_NAMES[self._unit]}: "
-                    "set dataset.time_unit to the unit of all, or to none to leave times out"
+                    "set dataset.timestamp_unit to the unit of all, or to none to leave times out"
                 )
             self._unit = unit
         self._numbers += 1
@@ -93,7 +93,9 @@ class TimeReader:
         return (value - _EPOCH) // timedelta(microseconds=1) * 1000
 
 
-_WAY_OUT = "write seconds, milliseconds, microseconds or ISO 8601, or set dataset.time_unit=none to leave times out"
+_WAY_OUT = (
+    "write seconds, milliseconds, microseconds or ISO 8601, or set dataset.timestamp_unit=none to leave times out"
+)
 
 
 def _parsed(text: str, where: str) -> datetime:
