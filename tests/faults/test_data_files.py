@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from cachelab.dataset.auto import Auto
 from cachelab.dataset.base import Dataset, LoadedDataset
@@ -29,6 +30,7 @@ from cachelab.dataset.sharegpt import ShareGPT
 from cachelab.dataset.text_log import TextLog
 from cachelab.dataset.trace_file import TraceFile
 from cachelab.errors import DatasetError
+from workloads import reply_text, system_text, user_text
 
 SECONDS = 20
 PLACE = re.compile(
@@ -117,8 +119,8 @@ def check_messages(data: bytes, loaded: LoadedDataset) -> None:
     used: Counter[str] = Counter()
     for conversation in loaded.conversations:
         texts = [
-            conversation.system or "",
-            *(text for turn in conversation.turns for text in (turn.user, turn.assistant)),
+            system_text(conversation) or "",
+            *(text for turn in conversation.turns for text in (user_text(turn), reply_text(turn))),
         ]  # type: ignore[union-attr]
         used.update(piece for text in texts if text for piece in text.split("\n\n"))
     known = Counter(
@@ -586,5 +588,11 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path, tally: Tally) -> Non
         name = quoted if len(quoted) <= 60 else f"{quoted[:40]}... ({len(quoted)} characters)"
         name = path if path.isprintable() and len(path) <= 300 else name
         for source in SOURCES[:3]:
-            tally.attempt(f"{source.name}: {case}", source.dataset(path=path), name, nothing_to_check)
+            try:
+                dataset = source.dataset(path=path)
+            except ValidationError as error:  # refused before it is looked for: build.py makes one line of it
+                if [one["loc"] for one in error.errors()] != [("path",)]:
+                    tally.lost += (f"{source.name}: {case}: {error}",)
+                continue
+            tally.attempt(f"{source.name}: {case}", dataset, name, nothing_to_check)
     assert not tally.lost, "\n".join(tally.lost)

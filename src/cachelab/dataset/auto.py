@@ -55,8 +55,8 @@ def recognised(path: str) -> tuple[Format, str, Dataset]:
         raise length_only(opening.name, lengths)
     known = "; ".join(f"{format.option}: {format.what}" for format in FORMATS)
     raise DatasetError(
-        f"{opening.name}: its format is not recognised ({_seen(opening, fields)}): choose one with dataset=OPTION, or "
-        f"convert the file ({known})"
+        f"{opening.name}: its format is not recognised ({_seen(opening, fields)}): set dataset=OPTION, or convert the "
+        f"file to one of: {known}"
     )
 
 
