@@ -275,16 +275,20 @@ def agents_of(session: dict[str, Any]) -> list[list[Any]]:
 
 
 def documents_of(data: bytes) -> list[Any]:
-    """Sessions of a file: one object, an array of them, or one per line."""
-    try:
-        value = plain_json(text_of(data))
-    except json.JSONDecodeError:
-        return rows_of(data)
-    return value if isinstance(value, list) else [value]
+    """Objects of a file: those of an array, or one after another, with or without line ends between them."""
+    text = text_of(data).strip()
+    if text.startswith("["):
+        return list(plain_json(text))
+    found, at = [], 0
+    while at < len(text):
+        _, end = json.JSONDecoder().raw_decode(text, at)
+        found.append(plain_json(text[at:end]))
+        at = end + len(text[end:]) - len(text[end:].lstrip())
+    return found
 
 
 def check_text_log(data: bytes, loaded: LoadedDataset) -> None:
-    rows = rows_of(data)
+    rows = documents_of(data)
     found = [(one.id, turn.prompt, turn.response) for one in loaded.conversations for turn in one.turns]  # type: ignore[union-attr]
     assert sorted(found) == sorted((row["session_id"], row["input"], row["output"]) for row in rows)
     assert loaded.counts["turns"] == len(rows)
