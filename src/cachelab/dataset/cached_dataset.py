@@ -8,14 +8,14 @@ from pathlib import Path
 from cachelab.dataset.base import Dataset, LoadedDataset
 from cachelab.dataset.source_paths import named_files
 
-MEMO_SIZE = 2  # datasets held in memory: a sweep seldom goes over more than two at a time
+MEMO_SIZE = 2  # datasets in memory: sweeps rarely use more than two at a time
 
 _memo: OrderedDict[str, LoadedDataset] = OrderedDict()
 
 
 @dataclass(frozen=True)
 class CachedDataset:
-    """The dataset behind a memo: read again when its settings, or the size or time of a file among them, change."""
+    """Reads a dataset once; reads it again if its settings change, or the size or time of one of its files."""
 
     dataset: Dataset
 

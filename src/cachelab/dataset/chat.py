@@ -44,7 +44,7 @@ Rows = Iterator[tuple[str, Any]]
 
 @dataclass(frozen=True, config=STRICT)
 class Chat:
-    """Chat logs. `path` is a file, a folder or a pattern; `hub` a data set's id or a folder laid out like one.
+    """Chat logs. `path` is a file, a folder or a pattern; `hub` is the id of a hub data set, or a local copy of one.
 
     The other settings are explained in conf/dataset/chat.yaml and docs/datasets.md.
     """
@@ -181,7 +181,7 @@ class _Ids:
         self._number = 0
 
     def unique(self, id: str | None) -> str:
-        """The id, or a number where there is none, with the first free of #2, #3, ... behind it if it is taken."""
+        """The id, or a number if there is none; if it is taken, with the first free suffix #2, #3, ..."""
         self._number += 1
         given = id or f"conversation_{self._number:05d}"
         unique, copy = given, 1
