@@ -1,18 +1,18 @@
 """Mistral's v3 Tekken vocabulary and chat template, as mistral-common bundles them."""
 
 import hashlib
-from collections.abc import Sequence
+import logging
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import (
     NO_SPANS,
-    TEMPLATE,
     Conversation,
     Spans,
     TokenIds,
@@ -24,8 +24,10 @@ from cachelab.conversation import (
     with_reply,
 )
 from cachelab.errors import TokenizerError
-from cachelab.message import Message
 from cachelab.strict_config import STRICT
+from cachelab.tokenizer.mistral_messages import MistralEncoder
+
+log = logging.getLogger(__name__)
 
 VOCABULARY = "tekken_240718.json"
 
@@ -34,17 +36,24 @@ VOCABULARY = "tekken_240718.json"
 class Mistral:
     """mistral-common's v3 Tekken tokenizer; needs no network.
 
-    The system text stands before the FIRST user message. mistral-common's v3 puts it before the LAST one, where it
-    would move with every turn, so that no prompt would be a prefix of the next; this is the only difference to it.
-    `alone_ids` keeps the system text, so that prompts with and without history differ by the history alone. An empty
-    reply, which mistral-common refuses, is the end-of-sequence token alone. Special-token text in a
-    message ("[INST]", "</s>") is plain text, as in mistral-common.
+    The system text and the tool definitions stand before the FIRST user message. mistral-common's v3 puts them before
+    the LAST one, where they would move with every turn, so that no prompt would be a prefix of the next. In two more
+    cases mistral-common refuses what logs hold: a reply with content and tool calls is the content, then the calls (as
+    its v7 does it), and an empty reply is the end-of-sequence token alone. The rest is mistral-common's: neighbours of
+    one role are one message, special-token text ("[INST]", "</s>") is plain text. As in vLLM, a call's id is its last
+    nine characters. Developer messages are system messages; reasoning has no place in v3 and is left out.
+
+    `alone_ids` keeps the system text, so that prompts with and without history differ by the history alone.
+    `image_tokens` is how many tokens an image or audio part of a user message takes.
     """
+
+    image_tokens: Annotated[int, Field(gt=0)] | None = None
 
     @property
     def name(self) -> str:
         """The vocabulary file's digest and the place of the system text; does not load the vocabulary."""
-        return f"mistral-common:v3-tekken:system-first:{_vocabulary_digest()[:12]}"
+        images = f":images-{self.image_tokens}" if self.image_tokens is not None else ""
+        return f"mistral-common:v3-tekken:system-first:{_vocabulary_digest()[:12]}{images}"
 
     def encode_text(self, text: str) -> list[int]:
         """Token ids of plain text; no special token is added."""
@@ -52,76 +61,43 @@ class Mistral:
         return ids
 
     def encode_chat(self, conversation: Conversation) -> list[TokenizedTurn]:
-        """One TokenizedTurn per turn; each message is encoded once.
-
-        Raises TokenizerError if a message is not text of the system, the user or the assistant.
-        """
+        """One TokenizedTurn per turn; each message is encoded once. Raises TokenizerError for a prompt of no message."""
+        encoder = MistralEncoder(_instruct(), self.image_tokens)
+        alone: dict[tuple[int, ...], tuple[TokenIds, Spans]] = {}
         tokenized: list[TokenizedTurn] = []
-        known: dict[tuple[str, str, str | None], list[int]] = {}
-        context, context_spans = _ids([]), NO_SPANS
-        for turn, messages in zip(conversation.turns, conversation.prompt_messages(), strict=True):
-            prompt, spans = _prompt(messages, known)
-            reply = _ids(_message_ids(turn.reply, None, known) if turn.reply else [])
-            kept = common_prefix(context, prompt)
+        context, context_spans = np.empty(0, np.int32), NO_SPANS
+        for index, (turn, messages) in enumerate(
+            zip(conversation.turns, conversation.prompt_messages(), strict=True)
+        ):
+            if not messages:
+                raise TokenizerError(f"turn {index} has no message before its reply: leave it out of the log")
+            prompt, spans = encoder.prompt(messages, turn.tools)
             places = messages_alone(messages)
-            alone, alone_spans = (None, NO_SPANS) if places is None else _prompt([messages[i] for i in places], known)
+            key = (id(turn.tools), *(id(messages[place]) for place in places or ()))
+            if places and key not in alone:
+                alone[key] = encoder.prompt([messages[place] for place in places], turn.tools)
+            reply = np.empty(0, np.int32) if turn.reply is None else encoder.reply(turn.reply)
+            kept = common_prefix(context, prompt)
             tokenized.append(
                 TokenizedTurn(
-                    kept, prompt[kept:], reply, alone, new_spans(context_spans, spans), alone_spans, **of_turn(turn)
+                    kept_tokens=kept,
+                    new_ids=prompt[kept:],
+                    reply_ids=reply,
+                    alone_ids=alone[key][0] if places else None,
+                    new_spans=new_spans(context_spans, spans),
+                    alone_spans=alone[key][1] if places else NO_SPANS,
+                    **of_turn(turn),
                 )
             )
             context = np.concatenate([prompt, reply])
             context_spans = with_reply(spans, len(prompt), len(messages))
+        if encoder.reasoning:
+            log.warning(
+                "tokenizer mistral: conversation %s: reasoning of %d messages left out, its template has no place for it",
+                conversation.id,
+                len(encoder.reasoning),
+            )
         return tokenized
-
-
-def _prompt(messages: Sequence[Message], known: dict[tuple[str, str, str | None], list[int]]) -> tuple[TokenIds, Spans]:
-    """The ids of a prompt and its spans; the system text is a part of the first user message."""
-    ids: list[int] = list(_instruct().start())
-    spans = [(0, TEMPLATE)]
-    system: str | None = None
-    for index, message in enumerate(messages):
-        if message.role == "system":
-            system = message.text if system is None else f"{system}\n\n{message.text}"
-            continue
-        spans.append((len(ids), index))
-        ids += _message_ids(message, system if message.role == "user" else None, known)
-        system = None if message.role == "user" else system
-    return _ids(ids), np.asarray(spans, np.int32)
-
-
-def _message_ids(
-    message: Message, system: str | None, known: dict[tuple[str, str, str | None], list[int]]
-) -> list[int]:
-    if message.role not in ("user", "assistant") or message.tool_calls or not isinstance(message.content, str):
-        raise TokenizerError("tokenizer mistral: messages must be text of the system, the user or the assistant")
-    key = (message.role, message.content, system)
-    if key not in known:
-        known[key] = _user_ids(system, message.content) if message.role == "user" else _reply_ids(message.content)
-    return known[key]
-
-
-def _user_ids(system: str | None, text: str) -> list[int]:
-    from mistral_common.protocol.instruct.messages import UserMessage
-
-    # is_last is what makes v3 put the system text here.
-    ids: list[int] = _instruct().encode_user_message(
-        UserMessage(content=text), available_tools=None, is_last=True, is_first=True, system_prompt=system or None
-    )[0]
-    return ids
-
-
-def _reply_ids(text: str) -> list[int]:
-    from mistral_common.protocol.instruct.messages import AssistantMessage
-
-    if not text:  # mistral-common refuses it; a model that ends at once makes this token
-        return [_instruct().tokenizer.eos_id]
-    ids: list[int] = _instruct().encode_assistant_message(AssistantMessage(content=text), False)
-    return ids
-
-
-def _ids(ids: list[int]) -> TokenIds:
-    return np.asarray(ids, dtype=np.int32)
 
 
 def _vocabulary() -> Path:
