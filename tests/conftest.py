@@ -87,3 +87,12 @@ def own_store(own_tracking: "MlflowTracking") -> "Iterator[MlflowStore]":
     """The same store, opened."""
     with own_tracking.open() as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def agent_traces() -> Path:
+    """The folder of real agent workloads; skips where it is absent."""
+    path = SHARED / "data" / "agent_traces"
+    if not path.exists():
+        pytest.skip("the shared data is not on this machine")
+    return path

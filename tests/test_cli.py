@@ -426,6 +426,25 @@ def test_cli_bad_block_trace_is_one_line(cachelab: Cachelab, tmp_path: Path) -> 
     assert f"{path}: line 2: field output_length is missing" in line
 
 
+def test_cli_recognises_a_file_and_says_what_it_took_it_for(cachelab: Cachelab, tmp_path: Path) -> None:
+    path = tmp_path / "s.jsonl"
+    rows = [
+        '{"session_id": "a", "input_length": 1300, "output_length": 300, "hash_ids": [1, 2, 3], "timestamp": 0}',
+        '{"session_id": "a", "input_length": 40, "output_length": 5, "hash_ids": [4], "delay": 20.5}',
+    ]
+    path.write_text("\n".join(rows))
+    done = cachelab("engine=replay", "engine.block_size=512", f"dataset.path={path}", "tracking=none")
+    assert done.returncode == 0, done.stderr
+    first = done.stdout.splitlines()[0]
+    assert first.startswith(
+        f"{path}: read as dataset=block_trace (rows with hash_ids and session_id, AIPerf's sessions)"
+    )
+    assert "(3 of 5 full prompt blocks)" in done.stdout  # 2 + 3 full blocks; the first leaves 1,599 tokens, 3 blocks
+    assert "2 of 2 requests completed" in done.stdout
+    path.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n1,2,3\n")
+    assert "it holds neither text nor block ids" in one_line(cachelab(f"dataset.path={path}", "tracking=none"))
+
+
 def test_cli_sweep_of_orders_lays_its_curves_over_one_another(cachelab: Cachelab, tmp_path: Path) -> None:
     done = cachelab(
         "--multirun", "experiment=capacity", "order=by_arrival,by_turn", "tracking=none", "filter.max_conversations=20"

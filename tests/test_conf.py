@@ -17,6 +17,9 @@ GROUPS = ("dataset", "tokenizer", "filter", "trace", "order", "engine", "trackin
 MUST_BE_GIVEN = {
     "dataset=trace": ["dataset.path=x.jsonl"],
     "dataset=block_trace": ["dataset.path=x.jsonl"],
+    "dataset=chat": ["dataset.path=x.jsonl"],
+    "dataset=claude_code": ["dataset.path=x.json"],
+    "dataset=text_log": ["dataset.path=x.jsonl"],
     "export=block_trace": ["export.path=x.jsonl.gz"],
     "experiment=reproduce": ["dataset.path=x.jsonl"],
     "tokenizer=huggingface": ["tokenizer.model=x"],

@@ -70,6 +70,7 @@ def test_numbers_of_a_block_trace(
         "distinct_blocks": len({id for row in rows for id in row["hash_ids"] + row.get("output_hash_ids", [])}),
         "missing_parents": continued.count(None),
         "branches": len(found) - len(set(found)),
+        "sessions": 0,
         "duplicate_chats": sum(last_row_of(chat, at) is not None for at, chat in enumerate_chats(rows)),
         "ignored_fields": len(set(left_out)),
         "ignored_values": len(left_out),

@@ -5,7 +5,26 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cachelab.conversation import Conversation, Turn
+from cachelab.message import Message
 from cachelab.request import Request, Schedule
+
+
+def user_text(turn: Turn) -> str:
+    """The text of the turn's last message, the user's."""
+    return turn.new_messages[-1].text
+
+
+def reply_text(turn: Turn) -> str:
+    """The text of the turn's reply."""
+    assert turn.reply is not None
+    return turn.reply.text
+
+
+def system_text(conversation: Conversation) -> str | None:
+    """The conversation's system text, None where there is none."""
+    first = conversation.turns[0].new_messages[0]
+    return first.text if first.role == "system" else None
 
 
 def request(
@@ -25,8 +44,8 @@ def request(
         turn_index=turn,
         prompt_ids=np.asarray(prompt, dtype=np.int32),
         reply_ids=np.asarray(reply, dtype=np.int32),
-        messages=(f"message {turn}",),
-        response=f"reply {turn}",
+        messages=(Message("user", f"message {turn}"),),
+        reply=Message("assistant", f"reply {turn}"),
         timestamp_s=0.0,
         kept_tokens=kept_tokens,
         follows=f"{conversation}/{turn - 1}" if follows else None,

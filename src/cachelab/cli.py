@@ -110,6 +110,7 @@ def task(config: "DictConfig") -> "Score | Scores | None":
 
     from cachelab.job import leave_record, run_job, sync
     from cachelab.job_context import JobContext
+    from cachelab.report.console import print_notes
     from cachelab.trust import refuse_what_a_file_decides
 
     logging.captureWarnings(True)  # warnings of libraries go to the log
@@ -130,7 +131,7 @@ def task(config: "DictConfig") -> "Score | Scores | None":
             sync(plain)
             return None
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-        job = run_job(plain, context)
+        job = run_job(plain, context, print_notes)
         print_job_end(job)
     except Exception as error:
         if alone:

@@ -1,21 +1,49 @@
 """The nouns that travel from a dataset to a trace."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
+from cachelab.message import Isolation, LoggedUsage, Message, ToolDefinitions
 from cachelab.tokens import AnyTokens
 from cachelab.tokens import TokenIds as TokenIds
+
+TEMPLATE = -1
+"""Source of tokens that the chat template adds."""
+
+TOOLS = -2
+"""Source of tokens of the tool definitions."""
+
+Spans = npt.NDArray[np.int32]
+"""Where the tokens of a prompt come from. Shape: (num_spans, 2), rows (first token, source), first tokens rising.
+
+A span ends where the next one starts. A source from 0 is the index of a prompt message; TEMPLATE and TOOLS are below 0.
+"""
+
+NO_SPANS: Spans = np.empty((0, 2), np.int32)
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One user message and the reply that was recorded for it ("" when there is none)."""
+    """One request and its reply, the prompt's messages stored as the difference to the turn before.
 
-    user: str
-    assistant: str
+    They are `(messages + reply of the turn before)[:kept_messages] + new_messages`. `reply` is None where the log holds
+    none. `timestamp_s` counts from the source's first request, `think_s` from the end of the reply before. `fields` are
+    fields of the source's row by which requests may be grouped.
+    """
+
+    kept_messages: int
+    new_messages: tuple[Message, ...]
+    reply: Message | None
+    tools: ToolDefinitions = ()
+    timestamp_s: float | None = None
+    think_s: float | None = None
+    usage: LoggedUsage | None = None
+    isolation: Isolation | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,27 +52,39 @@ class RecordedTurn:
 
     prompt: str
     response: str
-    timestamp_s: float
+    timestamp_s: float | None
     prompt_ids: TokenIds | None = None
     response_ids: TokenIds | None = None
     tokenizer: str | None = None
+    think_s: float | None = None
+    usage: LoggedUsage | None = None
+    isolation: Isolation | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenizedTurn:
     """One turn in token ids, its prompt stored as the difference to what came before it.
 
-    The prompt is `(previous prompt + previous reply)[:kept_tokens] + new_ids`; `alone_ids` is the prompt that the
-    user message makes without history (None where the source holds finished prompts only).
+    The prompt is `(previous prompt + previous reply)[:kept_tokens] + new_ids`. Its spans are those of the previous
+    prompt and reply that start before `new_spans[0, 0]`, then `new_spans`. `alone_ids` is the prompt without history,
+    `alone_spans` its spans (None where the source holds finished prompts only, or where there is no such prompt).
+    `turn` holds the texts; None for a turn of a block trace, which has none.
+    `think_s` are the seconds between the reply before and this prompt, where the source knows them.
     """
 
     kept_tokens: int
     new_ids: AnyTokens
     reply_ids: AnyTokens
-    alone_ids: TokenIds | None
-    user: str
-    assistant: str
+    alone_ids: TokenIds | None = None
+    new_spans: Spans = field(default_factory=lambda: NO_SPANS)
+    alone_spans: Spans = field(default_factory=lambda: NO_SPANS)
+    turn: Turn | RecordedTurn | None = None
     timestamp_s: float | None = None
+    think_s: float | None = None
+    usage: LoggedUsage | None = None
+    isolation: Isolation | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def prompt_tokens(self) -> int:
@@ -57,7 +97,6 @@ class TokenizedConversation:
 
     id: str
     turns: tuple[TokenizedTurn, ...]
-    system: str | None = None
 
     @property
     def prompt_tokens(self) -> int:
@@ -81,6 +120,24 @@ class TokenizedConversation:
             prompts.append(np.concatenate([context, turn.new_ids]).astype(np.int32, copy=False))
         return prompts
 
+    def spans(self) -> list[Spans]:
+        """The spans of every turn's prompt; none of a turn whose source holds no messages."""
+        spans: list[Spans] = []
+        context = NO_SPANS
+        for turn, messages in zip(self.turns, self.prompt_messages(), strict=True):
+            new = turn.new_spans
+            kept = int(np.searchsorted(context[:, 0], new[0, 0])) if len(new) else 0
+            spans.append(np.concatenate([context[:kept], new]) if kept else new)
+            context = with_reply(spans[-1], turn.prompt_tokens, len(messages))
+        return spans
+
+    def prompt_messages(self) -> list[tuple[Message, ...]]:
+        """The messages of every turn's prompt, oldest first. A finished prompt is one user message."""
+        if all(isinstance(turn.turn, Turn) for turn in self.turns):
+            return _prompt_messages([turn.turn for turn in self.turns if isinstance(turn.turn, Turn)])
+        recorded = (turn.turn for turn in self.turns)
+        return [(Message("user", turn.prompt),) if isinstance(turn, RecordedTurn) else () for turn in recorded]
+
 
 class Encoder(Protocol):
     """What a conversation needs of a tokenizer."""
@@ -90,20 +147,34 @@ class Encoder(Protocol):
 
     def encode_text(self, text: str) -> list[int]: ...
 
-    def encode_chat(self, system: str | None, turns: Sequence[Turn]) -> list[TokenizedTurn]: ...
+    def encode_chat(self, conversation: "Conversation") -> list[TokenizedTurn]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A chat: its turns in order and, where the source has one, its system text."""
+    """A chat: its requests in order, in messages."""
 
     id: str
     turns: tuple[Turn, ...]
-    system: str | None = None
+
+    @classmethod
+    def of_texts(cls, id: str, exchanges: Sequence[tuple[str, str]], system: str | None = None) -> "Conversation":
+        """The conversation of plain texts: (user, assistant) for each turn, after a system text if there is one."""
+        head = (Message("system", system),) if system else ()
+        turns: list[Turn] = []
+        for index, (user, assistant) in enumerate(exchanges):
+            new = (Message("user", user),)
+            kept = len(head) + 2 * index if index else 0
+            turns.append(Turn(kept, new if index else head + new, Message("assistant", assistant)))
+        return cls(id, tuple(turns))
+
+    def prompt_messages(self) -> list[tuple[Message, ...]]:
+        """The messages of every turn's prompt, oldest first."""
+        return _prompt_messages(self.turns)
 
     def tokenized(self, encoder: Encoder) -> TokenizedConversation:
         """The conversation under the encoder's chat template."""
-        return TokenizedConversation(self.id, tuple(encoder.encode_chat(self.system, self.turns)), self.system)
+        return TokenizedConversation(self.id, tuple(encoder.encode_chat(self)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +195,62 @@ class RecordedConversation:
                 prompt = np.asarray(encoder.encode_text(turn.prompt), dtype=np.int32)
                 reply = np.asarray(encoder.encode_text(turn.response), dtype=np.int32)
             kept = common_prefix(context, prompt)
-            turns.append(TokenizedTurn(kept, prompt[kept:], reply, None, turn.prompt, turn.response, turn.timestamp_s))
+            turns.append(TokenizedTurn(kept, prompt[kept:], reply, new_spans=ONE_MESSAGE, **of_turn(turn)))
             context = np.concatenate([prompt, reply])
         return TokenizedConversation(self.id, tuple(turns))
 
 
 AnyConversation = Conversation | RecordedConversation | TokenizedConversation
 """What a dataset may give; what is in token ids already is taken as it is."""
+
+ONE_MESSAGE: Spans = np.zeros((1, 2), np.int32)
+"""The spans of a prompt that is one message."""
+
+
+def of_turn(turn: Turn | RecordedTurn) -> dict[str, Any]:
+    """The fields of a TokenizedTurn that do not depend on a tokenizer."""
+    return {
+        "turn": turn,
+        "timestamp_s": turn.timestamp_s,
+        "think_s": turn.think_s,
+        "usage": turn.usage,
+        "isolation": turn.isolation,
+        "fields": turn.fields,
+    }
+
+
+def with_reply(spans: Spans, prompt_tokens: int, messages: int) -> Spans:
+    """The spans of a prompt of so many messages and of the reply after it, whose source is the next index."""
+    return np.concatenate([spans, np.asarray([(prompt_tokens, messages)], np.int32)])
+
+
+def new_spans(context: Spans, spans: Spans) -> Spans:
+    """What has to be stored of a prompt's spans, given those of the prompt and reply before it."""
+    n = min(len(context), len(spans))
+    differs = np.nonzero((context[:n] != spans[:n]).any(axis=1))[0]
+    same = int(differs[0]) if len(differs) else n
+    return spans[same:] if same < len(spans) else spans[-1:]
+
+
+def messages_alone(messages: Sequence[Message]) -> tuple[int, ...] | None:
+    """The places of the messages that make a prompt without history; None where there is no user message.
+
+    They are the leading system and developer messages and the last user message.
+    """
+    last = next((place for place in reversed(range(len(messages))) if messages[place].role == "user"), None)
+    if last is None:
+        return None
+    leading = next(place for place in range(last + 1) if messages[place].role not in ("system", "developer"))
+    return (*range(leading), last)
+
+
+def _prompt_messages(turns: Sequence[Turn]) -> list[tuple[Message, ...]]:
+    prompts: list[tuple[Message, ...]] = []
+    context: tuple[Message, ...] = ()
+    for turn in turns:
+        prompts.append(context[: turn.kept_messages] + turn.new_messages)
+        context = prompts[-1] if turn.reply is None else (*prompts[-1], turn.reply)
+    return prompts
 
 
 def common_prefix(a: TokenIds, b: TokenIds) -> int:

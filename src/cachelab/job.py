@@ -1,7 +1,7 @@
 """One job, from its composed config to its objectives."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,8 +45,13 @@ def leave_record(config: Config, context: JobContext, error: Exception) -> None:
         failed_record(describe_job(config, context), error).write(context.output_dir)
 
 
-def run_job(config: Config, context: JobContext) -> EndedJob:
-    """Run, measure and track one job. Raises CachelabError."""
+def run_job(
+    config: Config, context: JobContext, on_notes: Callable[[Sequence[str]], None] = lambda notes: None
+) -> EndedJob:
+    """Run, measure and track one job; `on_notes` gets the notes of the dataset before the engine runs.
+
+    Raises CachelabError.
+    """
     from cachelab import pipeline
     from cachelab.build import build_job, build_part, build_root
     from cachelab.errors import NothingKept
@@ -79,6 +84,8 @@ def run_job(config: Config, context: JobContext) -> EndedJob:
                 raise
             tracked.log_dataset(parts.dataset.load())
             return EndedJob(nothing_kept(root, tracked, str(nothing), nothing.numbers), description)
+        if description.sweep is None:
+            on_notes(workload.dataset.notes)
         known_objectives([*root.objective, *root.objective_constraints], parts.metrics, workload.numbers)
         description = description.settled(used_settings(config, list(workload.schedule)))
         tracked.log_parameters(description.parameters)

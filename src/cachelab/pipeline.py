@@ -68,7 +68,10 @@ def prepare(parts: Parts) -> Workload:
         raise ConfigError(f"dataset: {dataset.source} holds no conversation: there is nothing to run")
     if not filtered.kept:
         why = ", ".join(f"{k} {v:g}" for k, v in filtered.numbers.items() if k.startswith("dropped_") and v)
-        raise NothingKept(f"filter: keeps none of {len(tokenized)} conversations ({why}): loosen filter.*", numbers)
+        raise NothingKept(
+            f"filter: keeps none of {len(tokenized)} conversations ({why}): raise that limit, or set filter=none",
+            numbers,
+        )
     trace = parts.trace.build(filtered.kept)
     schedule = parts.order.arrange(trace.requests)
     if sorted(request.id for request in schedule) != sorted(request.id for request in trace.requests):

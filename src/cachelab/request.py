@@ -1,9 +1,11 @@
 """The nouns that travel from a trace to the metrics."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
+from cachelab.conversation import NO_SPANS, Spans
+from cachelab.message import Isolation, LoggedUsage, Message, ToolDefinitions
 from cachelab.tokens import AnyTokens
 
 
@@ -11,10 +13,12 @@ from cachelab.tokens import AnyTokens
 class Request:
     """One prompt to be prefilled and the reply that was recorded for it.
 
-    `messages` are the texts that the prompt was made of, oldest first; the prompt shares its first `kept_tokens` tokens
+    `messages` are the prompt's, oldest first (one user message where the source holds a finished prompt, none in a
+    block trace), and `spans` says which of them each token comes from. The prompt shares its first `kept_tokens` tokens
     with the prompt and reply of the conversation's turn before. `follows` is the id of the request whose reply is part
     of this prompt's history: this one cannot be sent before that one has ended (None: it can be sent at any time).
-    Shapes: prompt_ids (prompt_tokens,), reply_ids (reply_tokens,).
+    `isolation` is part of the identity of its blocks; `usage` is what the log says about it.
+    Shapes: prompt_ids (prompt_tokens,), reply_ids (reply_tokens,), spans (num_spans, 2).
     """
 
     id: str
@@ -22,16 +26,27 @@ class Request:
     turn_index: int
     prompt_ids: AnyTokens
     reply_ids: AnyTokens
-    messages: tuple[str, ...]
-    response: str
+    messages: tuple[Message, ...]
+    reply: Message | None
     timestamp_s: float
     kept_tokens: int = 0
     follows: str | None = None
+    spans: Spans = field(default_factory=lambda: NO_SPANS)
+    tools: ToolDefinitions = ()
+    think_s: float | None = None
+    usage: LoggedUsage | None = None
+    isolation: Isolation | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def prompt(self) -> str:
         """The prompt as text: its messages, a blank line between them."""
-        return "\n\n".join(self.messages)
+        return "\n\n".join(message.full_text for message in self.messages)
+
+    @property
+    def response(self) -> str:
+        """The reply as text, "" where there is none."""
+        return self.reply.full_text if self.reply else ""
 
 
 Lane = tuple[Request, ...]

@@ -54,6 +54,30 @@ class BlockTokens:
         end = self.skip + length
         return np.repeat(self.first_blocks(-(-end // self.block_size)), self.block_size)[self.skip : end]
 
+    @property
+    def prompt_blocks(self) -> TokenIds:
+        """The blocks that a prompt asks for, a partial last one too: those listed, else its own."""
+        return self.first_blocks(-(-self.length // self.block_size)) if self.listed is None else self.listed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JoinedTokens(BlockTokens):
+    """Sequences one after another, whose ends need not be ends of blocks.
+
+    The tokens are those of `pieces`. `blocks` number the blocks of the whole, from the one on in which the first token
+    stands as its token number `skip`: equal numbers are equal tokens.
+    """
+
+    pieces: tuple[BlockTokens, ...] = ()
+
+    def expanded(self, length: int) -> TokenIds:
+        """The first `length` tokens."""
+        parts: list[TokenIds] = [np.empty(0, np.int32)]
+        for piece in self.pieces:
+            parts.append(piece.expanded(min(length, len(piece))))
+            length -= len(parts[-1])
+        return np.concatenate(parts)
+
 
 AnyTokens = TokenIds | BlockTokens
 """Token ids: an array, or something that becomes one."""

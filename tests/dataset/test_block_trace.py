@@ -170,14 +170,14 @@ BAILIAN = {**CHAT, "parent_chat_id": -1, "type": "text", "turn": 1}
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("session_id", "a"), ("delay", 3.5), ("group_id", 4), ("text_input", "hello"), ("model", "m"),
-        ("cache_salt", "s"), ("lora_name", "l"), ("hash_id_scope", "local"), ("hash_id_scope", 1),
+        ("text_input", "hello"), ("model", "m"), ("cache_salt", "s"), ("lora_name", "l"), ("delay", 3.5),
+        ("hash_id_scope", "local"), ("hash_id_scope", 1),
     ],
 )  # fmt: skip
 def test_block_trace_stops_at_a_field_that_may_change_what_a_row_means(tmp_path: Path, field: str, value: Any) -> None:
     path = write(tmp_path / "t.jsonl", GOOD, {**GOOD, field: value}, {**GOOD, field: value, "timestamp": 1})
     for on_bad_row in ("error", "skip"):  # it is no bad row: no row of such a file is understood
-        with pytest.raises(DatasetError, match=rf"line 2: field {field} is ") as caught:
+        with pytest.raises(DatasetError, match=rf"line 2: field {field} is") as caught:
             BlockTrace(path=path, block_size=4, on_bad_row=on_bad_row).load()  # type: ignore[arg-type]
         assert "\n" not in str(caught.value)
     loaded = BlockTrace(path=path, block_size=4, ignore_fields=[field]).load()
@@ -187,13 +187,11 @@ def test_block_trace_stops_at_a_field_that_may_change_what_a_row_means(tmp_path:
 
 
 def test_block_trace_names_all_fields_to_ignore(tmp_path: Path) -> None:
-    row = {"session_id": "a", "input_length": 9, "output_length": 2, "hash_ids": [1, 2, 3], "delay": 3.5}
+    row = {"model": "a", "input_length": 9, "output_length": 2, "hash_ids": [1, 2, 3], "lora": 3.5}
     path = write(tmp_path / "t.jsonl", row)
-    with pytest.raises(
-        DatasetError, match=r"line 1: fields delay, session_id are .*ignore_fields=\[delay,session_id\]"
-    ):
+    with pytest.raises(DatasetError, match=r"line 1: fields lora, model are .*ignore_fields=\[lora,model\]"):
         read_block_columns(path, 4)
-    assert read_block_columns(path, 4, ignore_fields=["delay", "session_id"]).counts["rows"] == 1
+    assert read_block_columns(path, 4, ignore_fields=["lora", "model"]).counts["rows"] == 1
 
 
 def test_block_trace_takes_what_is_harmless(tmp_path: Path) -> None:

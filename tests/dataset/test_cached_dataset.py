@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from cachelab.dataset.base import LoadedDataset
 from cachelab.dataset.cached_dataset import CachedDataset
 
@@ -44,3 +46,15 @@ def test_load_of_other_settings_is_another_dataset(tmp_path: Path) -> None:
 def test_load_leaves_what_is_no_path_to_the_dataset() -> None:
     for path in ("x" * 5000, "a\0b", "~nosuchuser/x"):
         assert CachedDataset(Counting(path)).load().source == path
+
+
+@pytest.mark.parametrize("pattern", ["", "/*.json"])
+def test_load_reads_again_when_a_file_of_a_folder_or_a_pattern_comes(tmp_path: Path, pattern: str) -> None:
+    (tmp_path / "a.json").write_text("x")
+    dataset = Counting(f"{tmp_path}{pattern}")
+    CachedDataset(dataset).load()
+    CachedDataset(dataset).load()
+    assert len(dataset.loads) == 1
+    (tmp_path / "b.json").write_text("x")
+    CachedDataset(dataset).load()
+    assert len(dataset.loads) == 2

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachelab.conversation import Conversation, Turn
+from cachelab.conversation import Conversation
 from cachelab.dataset.messages import COUNTS, parse_messages
 from cachelab.errors import DatasetError
+from workloads import reply_text, system_text, user_text
 
 REAL = Path(__file__).resolve().parents[2] / "../shared/data/sharegpt_v3_sample_700.json"
 
@@ -28,7 +29,7 @@ def parsed(*items: dict[str, Any]) -> tuple[tuple[Conversation, ...], dict[str, 
 
 def test_parse_clean_conversation() -> None:
     conversations, counts = parsed(item(("human", "Hi"), ("gpt", "Hello"), ("human", "Bye"), ("gpt", "Goodbye")))
-    assert conversations == (Conversation("a", (Turn("Hi", "Hello"), Turn("Bye", "Goodbye"))),)
+    assert conversations == (Conversation.of_texts("a", [("Hi", "Hello"), ("Bye", "Goodbye")]),)
     assert counts == {"conversations": 1, "turns": 2, "messages": 4}
 
 
@@ -84,14 +85,14 @@ def test_parse_mess_is_decided_and_counted(
     messages: list[tuple[Any, Any]], turns: list[tuple[str, str]], system: str | None, counted: dict[str, int]
 ) -> None:
     conversations, counts = parsed(item(*messages))
-    assert conversations == (Conversation("a", tuple(Turn(*turn) for turn in turns), system),)
+    assert conversations == (Conversation.of_texts("a", turns, system),)
     assert counts == {"conversations": 1, "turns": len(turns), "messages": len(messages)} | counted
 
 
 def test_parse_missing_value_and_speaker_keys() -> None:
     broken = {"id": "a", "conversations": [{"from": "human"}, {"value": "x"}, {"from": "human", "value": "q"}]}
     conversations, counts = parsed(broken)
-    assert conversations[0].turns == (Turn("q", ""),)
+    assert conversations[0] == Conversation.of_texts("a", [("q", "")])
     assert (counts["dropped_empty"], counts["dropped_unknown_speaker"], counts["messages"]) == (1, 1, 3)
 
 
@@ -140,8 +141,8 @@ def test_parse_loses_no_message(chats: list[list[tuple[str | None, str | None]]]
         for i, chat in enumerate(all_chats)
     ]
     result = parse_messages(json.dumps([item(*chat, id=i) for i, chat in enumerate(numbered)]), "chats.json")
-    texts = [text for c in result.conversations for turn in c.turns for text in (turn.user, turn.assistant)]
-    texts += [c.system for c in result.conversations if c.system]
+    texts = [text for c in result.conversations for turn in c.turns for text in (user_text(turn), reply_text(turn))]
+    texts += [text for c in result.conversations if (text := system_text(c))]
     pieces = [piece for text in texts if text for piece in text.split("\n\n")]
     counts = result.counts
     assert len(pieces) == len(set(pieces))
@@ -152,7 +153,7 @@ def test_parse_loses_no_message(chats: list[list[tuple[str | None, str | None]]]
     sides = 2 * counts["turns"] - counts["turns_without_reply"]
     assert len(pieces) == counts["system_messages"] + sides + counts["merged_human"] + counts["merged_gpt"]
     assert counts["conversations"] + counts["conversations_without_human"] == len(numbered)
-    assert all(turn.assistant for c in result.conversations for turn in c.turns[:-1])
+    assert all(reply_text(turn) for c in result.conversations for turn in c.turns[:-1])
 
 
 @pytest.mark.parametrize(

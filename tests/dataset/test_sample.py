@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cachelab.conversation import Conversation
 from cachelab.dataset.sample import Sample
+from workloads import reply_text, system_text, user_text
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,14 +41,14 @@ def test_sample_is_shaped_like_the_real_file() -> None:
     # Of 694 real ones: 28.5 % with one turn; median lengths 77 (user; 105 the first) and 1,119 characters (reply).
     turns = [turn for chat in chats() for turn in chat.turns]
     assert sum(len(chat.turns) == 1 for chat in chats()) == 28
-    assert 50 <= statistics.median(len(turn.user) for turn in turns) <= 100
-    assert 70 <= statistics.median(len(chat.turns[0].user) for chat in chats()) <= 140
-    assert 900 <= statistics.median(len(turn.assistant) for turn in turns) <= 1400
+    assert 50 <= statistics.median(len(user_text(turn)) for turn in turns) <= 100
+    assert 70 <= statistics.median(len(user_text(chat.turns[0])) for chat in chats()) <= 140
+    assert 900 <= statistics.median(len(reply_text(turn)) for turn in turns) <= 1400
 
 
 def test_sample_has_no_open_slot_and_no_equal_openings_in_bulk() -> None:
-    firsts = [chat.turns[0].user for chat in chats()]
-    texts = [text for chat in chats() for turn in chat.turns for text in (turn.user, turn.assistant)]
+    firsts = [user_text(chat.turns[0]) for chat in chats()]
+    texts = [text for chat in chats() for turn in chat.turns for text in (user_text(turn), reply_text(turn))]
     assert not [text for text in texts if "{thing" in text or "{do" in text or "{noun" in text or "{stuff" in text]
     openings = [" ".join(text.split()[:6]) for text in firsts]
     assert 90 <= len(set(openings)) < 99
@@ -64,12 +65,12 @@ def test_sample_guide_filter_keeps_about_what_the_guide_kept() -> None:
     tekken = MistralTokenizer.v3(is_tekken=True).instruct_tokenizer.tokenizer
     kept_turns = []
     for chat in chats():
-        prompts, context = [], 1 + len(tekken.encode(chat.system or "", bos=False, eos=False))
+        prompts, context = [], 1 + len(tekken.encode(system_text(chat) or "", bos=False, eos=False))
         for turn in chat.turns:
             # [INST] and [/INST] around the user's message, </s> behind the reply.
-            context += 2 + len(tekken.encode(turn.user, bos=False, eos=False))
+            context += 2 + len(tekken.encode(user_text(turn), bos=False, eos=False))
             prompts.append(context)
-            context += 1 + len(tekken.encode(turn.assistant, bos=False, eos=False))
+            context += 1 + len(tekken.encode(reply_text(turn), bos=False, eos=False))
         if len(prompts) >= 2 and max(prompts) <= 800:
             kept_turns.append(len(prompts))
     assert 20 <= len(kept_turns) <= 35

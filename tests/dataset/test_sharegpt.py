@@ -10,7 +10,7 @@ import huggingface_hub
 import pytest
 from pydantic import ValidationError
 
-from cachelab.conversation import Conversation, Turn
+from cachelab.conversation import Conversation
 from cachelab.dataset.sharegpt import ShareGPT
 from cachelab.errors import DatasetError
 
@@ -35,7 +35,7 @@ def test_load_local_file(tmp_path: Path, name: str) -> None:
     path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
     loaded = ShareGPT(path=str(path), repo_id="owner/chats", filename="chats.json", revision=None).load()
     assert (loaded.name, loaded.source) == ("sharegpt", str(path))
-    assert loaded.conversations == (Conversation("a", (Turn("Hi", "Hello"),)),)
+    assert loaded.conversations == (Conversation.of_texts("a", [("Hi", "Hello")]),)
     assert loaded.counts["dropped_empty"] == 0
 
 

@@ -14,6 +14,7 @@ from cachelab.conversation import RecordedConversation
 from cachelab.dataset.trace_file import TraceFile, parse_trace
 from cachelab.errors import DatasetError
 from cachelab.export.trace_writer import trace_rows, write_trace
+from cachelab.message import Message
 from cachelab.request import Request
 
 
@@ -159,13 +160,14 @@ def requests_of(spec: list[list[tuple[int, list[int], list[int], str]]]) -> list
     requests = []
     for n, turns in enumerate(spec):
         context = np.empty(0, dtype=np.int32)
-        messages: tuple[str, ...] = ()
+        messages: tuple[Message, ...] = ()
         for k, (kept, new, reply, text) in enumerate(turns):
             kept = min(kept, len(context))
             prompt = np.concatenate([context[:kept], np.asarray(new, dtype=np.int32)])
             reply_ids = np.asarray(reply, dtype=np.int32)
-            messages = (*messages, text)
-            requests.append(Request(f"c{n}/{k}", f"c{n}", k, prompt, reply_ids, messages, text, k / 3, kept))
+            messages = (*messages, Message("user", text))
+            said = Message("assistant", text)
+            requests.append(Request(f"c{n}/{k}", f"c{n}", k, prompt, reply_ids, messages, said, k / 3, kept))
             context = np.concatenate([prompt, reply_ids])
     return requests
 

@@ -23,17 +23,22 @@ import pytest
 from pydantic import ValidationError
 
 from cachelab.build import explain
+from cachelab.dataset.auto import Auto
 from cachelab.dataset.base import Dataset, LoadedDataset
 from cachelab.dataset.block_trace import BlockTrace
+from cachelab.dataset.claude_code import ClaudeCode
 from cachelab.dataset.sharegpt import ShareGPT
+from cachelab.dataset.text_log import TextLog
 from cachelab.dataset.trace_file import TraceFile
 from cachelab.errors import DatasetError
+from workloads import reply_text, system_text, user_text
 
 SECONDS = 20
 PLACE = re.compile(
     r": line \d+|: item \d+|at byte \d+|: the (gzip )?file is|: the gzip file unpacks|: none of|: the top level is"
     r"|: the array is|: holds more than|: is (a|no|something)|: no such file|: cannot be read|: the JSON is nested"
-    r"|: not usable JSON|: the top-level object \(line"
+    r"|: not usable JSON|: the top-level object \(line|: its format is not recognised|: a trace of lengths"
+    r"|: read as block_trace, but the rows do not tell|: its sessions have no|: field \w+ "
 )
 
 VALUES = (
@@ -49,9 +54,8 @@ VALUES = (
 """JSON texts, and what is nearly JSON, that take the place of a field's value."""
 
 FIELDS = (
-    "session_id",
-    "delay",
-    "hash_id_scope",
+    "text_input",
+    "model",
     "cache_salt",
     "note",
     "",
@@ -116,8 +120,8 @@ def check_messages(data: bytes, loaded: LoadedDataset) -> None:
     used: Counter[str] = Counter()
     for conversation in loaded.conversations:
         texts = [
-            conversation.system or "",
-            *(text for turn in conversation.turns for text in (turn.user, turn.assistant)),
+            system_text(conversation) or "",
+            *(text for turn in conversation.turns for text in (user_text(turn), reply_text(turn))),
         ]  # type: ignore[union-attr]
         used.update(piece for text in texts if text for piece in text.split("\n\n"))
     known = Counter(
@@ -243,6 +247,95 @@ SOURCES = (
             {**BLOCK_ROW, "block_size": 4, "chat_id": 1, "parent_chat_id": 0, "timestamp": 9, "output_hash_ids": []},
         ),
         True, blocks, check_blocks,
+    ),
+)  # fmt: skip
+
+
+def check_claude_code(data: bytes, loaded: LoadedDataset) -> None:
+    sessions = documents_of(data)
+    agents = [agent for one in sessions for agent in (one, *(c for c in one["requests"] if c["type"] == "subagent"))]
+    calls = [call for agent in agents for call in agent["requests"] if call["type"] != "subagent"]
+    counts = loaded.counts
+    assert counts["sessions"] == len(sessions)
+    assert counts["subagents"] == len(agents) - len(sessions)
+    turns: list[Any] = [turn for one in loaded.conversations for turn in one.turns]
+    assert len(turns) == len(calls) == counts["turns"]
+    assert counts["listed_blocks"] == sum(len(call["hash_ids"]) for call in calls)
+    sizes = sorted((call["in"], call["out"]) for call in calls)
+    assert sorted((turn.prompt_tokens, len(turn.reply_ids)) for turn in turns) == sizes
+    if all(one["hash_id_scope"] == "local" for one in sessions):
+        assert counts["distinct_blocks"] == sum(
+            len({(call["model"], id) for agent in agents_of(one) for call in agent for id in call["hash_ids"]})
+            for one in sessions
+        )
+
+
+def agents_of(session: dict[str, Any]) -> list[list[Any]]:
+    subagents = [one["requests"] for one in session["requests"] if one["type"] == "subagent"]
+    return [[one for one in session["requests"] if one["type"] != "subagent"], *subagents]
+
+
+def documents_of(data: bytes) -> list[Any]:
+    """Objects of a file: those of an array, or one after another, with or without line ends between them."""
+    text = text_of(data).strip()
+    if text.startswith("["):
+        return list(plain_json(text))
+    found, at = [], 0
+    while at < len(text):
+        _, end = json.JSONDecoder().raw_decode(text, at)
+        found.append(plain_json(text[at:end]))
+        at = end + len(text[end:]) - len(text[end:].lstrip())
+    return found
+
+
+def check_text_log(data: bytes, loaded: LoadedDataset) -> None:
+    rows = documents_of(data)
+    found = [(one.id, turn.prompt, turn.response) for one in loaded.conversations for turn in one.turns]  # type: ignore[union-attr]
+    assert sorted(found) == sorted((row["session_id"], row["input"], row["output"]) for row in rows)
+    assert loaded.counts["turns"] == len(rows)
+    first = min(row["timestamp"] for row in rows)
+    times = sorted(turn.timestamp_s for one in loaded.conversations for turn in one.turns)  # type: ignore[union-attr]
+    assert times == pytest.approx(sorted((row["timestamp"] - first) / 1e6 for row in rows))
+
+
+def check_aiperf(data: bytes, loaded: LoadedDataset) -> None:
+    so_far: Counter[Any] = Counter()
+    expected = []
+    for row in rows_of(data):
+        assert row.get("hash_id_scope") in (None, "global", "local")
+        if row.get("session_id") is None:
+            expected.append(row["input_length"])
+            continue
+        so_far[row["session_id"]] += row["input_length"]
+        expected.append(so_far[row["session_id"]])
+        so_far[row["session_id"]] += row["output_length"]
+    found = [turn for one in loaded.conversations for turn in one.turns]
+    assert sorted(turn.prompt_tokens for turn in found) == sorted(expected)  # type: ignore[union-attr]
+    assert all(len(turn.new_ids.tolist()) == turn.prompt_tokens for turn in found)  # type: ignore[union-attr]
+    assert all(turn.timestamp_s >= 0 for turn in found)  # type: ignore[union-attr, operator]
+
+
+CALL = {"t": 0, "type": "n", "model": "m", "in": 9, "out": 2, "hash_ids": [1, 2], "think_time": 0.5}
+SUBAGENT = {"t": 4, "type": "subagent", "agent_id": "x", "subagent_type": "Explore", "requests": [CALL]}
+SESSION = {"id": "a", "block_size": 4, "hash_id_scope": "local", "tool_tokens": 4, "system_tokens": 1}
+LOG_ROW = {"timestamp": 1_760_995_776_640_783, "session_id": "a", "input": "Hi", "output": "Hello"}
+AGENT_SOURCES: tuple[Source, ...] = (
+    Source(
+        "claude_code",
+        ({**SESSION, "requests": [CALL, {**CALL, "t": 2}]}, {**SESSION, "id": "b", "requests": [CALL, SUBAGENT]}),
+        True, ClaudeCode, check_claude_code,
+    ),
+    Source(
+        "text_log", (LOG_ROW, {**LOG_ROW, "session_id": "b"}, {**LOG_ROW, "input": ""}), True, TextLog, check_text_log
+    ),
+    Source(
+        "aiperf",
+        (
+            {**BLOCK_ROW, "session_id": "s", "group_id": 4},
+            {"session_id": "s", "input_length": 5, "output_length": 3, "hash_ids": [7, 8], "delay": 5.5},
+            {**BLOCK_ROW, "session_id": "t", "hash_id_scope": "local"},
+        ),
+        True, blocks, check_aiperf,
     ),
 )  # fmt: skip
 
@@ -435,7 +528,7 @@ def nothing_to_check(loaded: LoadedDataset) -> None:
 
 def test_broken_files_load_whole_or_are_refused_in_one_line(tmp_path: Path, tally: Tally) -> None:
     path = tmp_path / "data"
-    for source in SOURCES:
+    for source in (*SOURCES, *AGENT_SOURCES):
         for case, data in (*changed_bytes(source), *changed_rows(source)):
             path.write_bytes(data)
             dataset = source.dataset(path=str(path))
@@ -449,6 +542,21 @@ def test_broken_files_load_whole_or_are_refused_in_one_line(tmp_path: Path, tall
     assert tally.tried >= 1000
     assert tally.loaded >= 200
     assert refused >= 500
+
+
+def test_broken_files_are_recognised_or_refused_in_one_line(tmp_path: Path, tally: Tally) -> None:
+    path = tmp_path / "data"
+
+    def named(loaded: LoadedDataset) -> None:
+        assert loaded.notes[0].startswith(f"{path}: read as dataset={loaded.name} (")
+        assert loaded.conversations
+
+    for source in (*SOURCES, *AGENT_SOURCES):
+        for case, data in changed_bytes(source):
+            path.write_bytes(data)
+            tally.attempt(f"{source.name}: {case}", Auto(path=str(path)), str(path), named)
+    assert not tally.lost, "\n".join([f"{len(tally.lost)} of {tally.tried} lost", *tally.lost[:40]])
+    assert tally.loaded >= 60
 
 
 def test_skipped_rows_are_counted(tmp_path: Path, tally: Tally) -> None:

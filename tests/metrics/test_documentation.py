@@ -1,5 +1,6 @@
 """docs/metrics.md and the definitions of the metrics against the code."""
 
+import json
 import re
 import subprocess
 import sys
@@ -11,7 +12,9 @@ import yaml
 
 from cachelab.conversation import TokenizedConversation, TokenizedTurn
 from cachelab.dataset.block_trace import BlockTrace
+from cachelab.dataset.claude_code import ClaudeCode
 from cachelab.dataset.messages import COUNTS
+from cachelab.dataset.text_log import TextLog
 from cachelab.dataset.trace_file import parse_trace
 from cachelab.filter.thresholds import Thresholds
 from cachelab.metrics.base import NEVER, AnyMetric, measure
@@ -56,11 +59,21 @@ def test_document_stages(tmp_path: Path) -> None:
     blocks = tmp_path / "blocks.jsonl"
     blocks.write_text('{"input_length": 3, "output_length": 1, "hash_ids": [1]}')
     block_trace = BlockTrace(path=str(blocks), block_size=4)
+    session = tmp_path / "session.json"
+    call = {"type": "n", "t": 0, "model": "m", "in": 4, "out": 1, "hash_ids": [1]}
+    session.write_text(json.dumps({"id": "a", "block_size": 4, "hash_id_scope": "local", "requests": [call]}))
+    log = tmp_path / "log.jsonl"
+    log.write_text('{"timestamp": 0, "session_id": "a", "input": "a", "output": "b"}')
+    sources = (block_trace, ClaudeCode(path=str(session)), TextLog(path=str(log)))
     turn = TokenizedTurn(0, np.ones(3, np.int32), np.ones(2, np.int32), np.ones(3, np.int32), "a", "b")
     conversation = TokenizedConversation("c", (turn,))
     row = '{"prompt": "a", "response": "b", "conversation_id": "c", "turn_index": 0, "timestamp": 0.0}'
     counted = {
-        "dataset": {*COUNTS, *parse_trace(row, "a file").counts, *block_trace.load().counts},
+        "dataset": {
+            *COUNTS,
+            *parse_trace(row, "a file").counts,
+            *(key for source in sources for key in source.load().counts),
+        },
         "filter": set(Thresholds().apply([conversation]).numbers),
         "trace": set(MultiTurn().build([conversation]).numbers),
     }

@@ -62,7 +62,7 @@ def test_wheel_installed_elsewhere_composes_the_demo(installed: Path, tmp_path: 
 
     composed = python("-m", "cachelab", "experiment=multi_turn", "--cfg", "job", cwd=tmp_path, path=installed)
     config = yaml.safe_load(composed)
-    assert config["dataset"]["_target_"].startswith("cachelab.dataset.sample.")  # the default, from config.yaml
+    assert config["dataset"]["_target_"].startswith("cachelab.dataset.auto.")  # the default, from config.yaml
     assert config["trace"]["_target_"].startswith("cachelab.trace.multi_turn.")
     assert config["engine"]["_target_"].startswith("cachelab.engine.sim.")
     assert config["engine"]["block_size"] == 8  # the experiment's, not the engine's own default

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cachelab.conversation import Conversation, TokenizedConversation, Turn
+from cachelab.conversation import Conversation, TokenizedConversation
 from cachelab.tokenizer.mistral import Mistral
 
 EOS = 2
@@ -49,7 +49,7 @@ def reference_ids(system: str | None, history: list[tuple[str, str]], user: str)
 
 
 def tokenized(system: str | None, *chat: tuple[str, str]) -> TokenizedConversation:
-    return Conversation("c", tuple(Turn(*turn) for turn in chat), system).tokenized(Mistral())
+    return Conversation.of_texts("c", chat, system).tokenized(Mistral())
 
 
 @settings(max_examples=60, deadline=None)

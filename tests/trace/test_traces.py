@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from cachelab.conversation import TokenIds, TokenizedConversation, TokenizedTurn
+from cachelab.conversation import RecordedTurn, TokenIds, TokenizedConversation, TokenizedTurn, Turn
 from cachelab.errors import ConfigError
+from cachelab.message import Message
 from cachelab.trace.multi_turn import MultiTurn
 from cachelab.trace.single_turn import SingleTurn
 
@@ -13,20 +14,23 @@ def ids(*values: int) -> TokenIds:
     return np.array(values, dtype=np.int32)
 
 
+KIND, HELLO, MORE, BYE = Message("system", "be kind"), *(Message("user", text) for text in ("hello", "more", "bye"))
+HI, NOTHING, SEE_YOU = (Message("assistant", text) for text in ("hi", "", "see you"))
 CHAT = TokenizedConversation(
     "chat",
     (
-        TokenizedTurn(0, ids(1, 7, 20), ids(30, 2), ids(1, 7, 20), "hello", "hi"),
-        TokenizedTurn(5, ids(21, 22), ids(2), ids(1, 7, 21, 22), "more", ""),
-        TokenizedTurn(8, ids(23), ids(31, 32, 2), ids(1, 7, 23), "bye", "see you"),
+        TokenizedTurn(0, ids(1, 7, 20), ids(30, 2), ids(1, 7, 20), turn=Turn(0, (KIND, HELLO), HI)),
+        TokenizedTurn(5, ids(21, 22), ids(2), ids(1, 7, 21, 22), turn=Turn(3, (MORE,), NOTHING)),
+        TokenizedTurn(8, ids(23), ids(31, 32, 2), ids(1, 7, 23), turn=Turn(5, (BYE,), SEE_YOU)),
     ),
-    system="be kind",
 )
+A, C = Message("user", "a"), Message("user", "c")
+B, D = Message("assistant", "b"), Message("assistant", "d")
 BROKEN = TokenizedConversation(
     "broken",
     (
-        TokenizedTurn(0, ids(1, 20), ids(30, 2), ids(1, 20), "a", "b"),
-        TokenizedTurn(1, ids(9, 9), ids(2), ids(1, 9), "c", "d"),
+        TokenizedTurn(0, ids(1, 20), ids(30, 2), ids(1, 20), turn=Turn(0, (A,), B)),
+        TokenizedTurn(1, ids(9, 9), ids(2), ids(1, 9), turn=Turn(2, (C,), D)),
     ),
 )
 
@@ -37,7 +41,8 @@ def recorded(*turns: tuple[str, str, float]) -> TokenizedConversation:
     for prompt, reply, timestamp_s in turns:
         kept = len(context) if prompt.startswith(context) else 0
         new, answer = ids(*map(ord, prompt[kept:])), ids(*map(ord, reply))
-        made.append(TokenizedTurn(kept, new, answer, None, prompt, reply, timestamp_s))
+        turn = RecordedTurn(prompt, reply, timestamp_s)
+        made.append(TokenizedTurn(kept, new, answer, turn=turn, timestamp_s=timestamp_s))
         context = prompt + reply
     return TokenizedConversation("rec", tuple(made))
 
@@ -52,9 +57,9 @@ def test_multi_turn_prompts_hold_the_history() -> None:
     assert [request.reply_ids.tolist() for request in requests] == [[30, 2], [2], [31, 32, 2]]
     assert [request.kept_tokens for request in requests] == [0, 5, 8]
     assert [request.messages for request in requests] == [
-        ("be kind", "hello"),
-        ("be kind", "hello", "hi", "more"),
-        ("be kind", "hello", "hi", "more", "", "bye"),
+        (KIND, HELLO),
+        (KIND, HELLO, HI, MORE),
+        (KIND, HELLO, HI, MORE, NOTHING, BYE),
     ]
     assert [request.follows for request in requests] == [None, "chat/0", "chat/1"]
 
@@ -62,7 +67,7 @@ def test_multi_turn_prompts_hold_the_history() -> None:
 def test_single_turn_prompts_hold_the_message_alone() -> None:
     requests = SingleTurn().build([CHAT]).requests
     assert [request.prompt_ids.tolist() for request in requests] == [[1, 7, 20], [1, 7, 21, 22], [1, 7, 23]]
-    assert [request.messages for request in requests] == [("be kind", "hello"), ("be kind", "more"), ("be kind", "bye")]
+    assert [request.messages for request in requests] == [(KIND, HELLO), (KIND, MORE), (KIND, BYE)]
     assert {(request.kept_tokens, request.follows) for request in requests} == {(0, None)}
 
 
@@ -95,8 +100,8 @@ def test_chat_times_are_one_second_a_request() -> None:
 
 
 def test_no_system_text_is_no_message() -> None:
-    assert MultiTurn().build([BROKEN]).requests[1].messages == ("a", "b", "c")
-    assert SingleTurn().build([BROKEN]).requests[1].messages == ("c",)
+    assert MultiTurn().build([BROKEN]).requests[1].messages == (A, B, C)
+    assert SingleTurn().build([BROKEN]).requests[1].messages == (C,)
 
 
 def test_recorded_prompts_are_taken_as_they_are() -> None:
@@ -105,7 +110,9 @@ def test_recorded_prompts_are_taken_as_they_are() -> None:
         .build([recorded(("ab", "c", 100.5), ("abc\n\nd", "", 101.0), ("abc\n\nd\n\ne", "f", 103.0))])
         .requests
     )
-    assert [request.messages for request in requests] == [("ab",), ("abc\n\nd",), ("abc\n\nd\n\ne",)]
+    assert [request.messages for request in requests] == [
+        (Message("user", text),) for text in ("ab", "abc\n\nd", "abc\n\nd\n\ne")
+    ]
     assert [request.prompt for request in requests] == ["ab", "abc\n\nd", "abc\n\nd\n\ne"]
     assert [request.timestamp_s for request in requests] == [100.5, 101.0, 103.0]
     assert [request.follows for request in requests] == [None, "rec/0", "rec/1"]

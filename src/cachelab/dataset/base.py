@@ -9,11 +9,11 @@ from cachelab.conversation import AnyConversation
 
 @dataclass(frozen=True, slots=True)
 class LoadedDataset:
-    """Conversations read from a source, and what became of everything else in it.
+    """Conversations read from a source, with counts of everything that was read or dropped.
 
     `counts` are logged as `dataset/<key>`; `digest` is the SHA-256 (hex) of the source's bytes and of the rules that
-    read them; `source` says where it was read from (a path or an address). `notes` are lines for a person about how
-    the source was read, shown in the log and in the summary.
+    read them; `source` says where it was read from (a path or an address). `notes` are lines about how the source
+    was read, shown in the log and in the summary.
     """
 
     name: str

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cachelab.dataset.block_fields import KNOWN, FormatError, Marks, Unit, unit_of, without_ignored
-from cachelab.dataset.block_row import BlockRow, Chat, columns_of, row_object
+from cachelab.dataset.block_row import BlockRow, Chat, Step, columns_of, row_object
 from cachelab.dataset.ignored_fields import IgnoredFields
 from cachelab.dataset.json_lines import numbered_lines
 from cachelab.dataset.source_bytes import opened, path_name, unpacked
@@ -34,7 +34,8 @@ class BlockColumns:
 
     Row i lists `ids[offsets[i]:offsets[i + 1]]`, numbered from 0 below `num_ids`, and `reply_ids` likewise where the
     trace knows the blocks of replies. Lengths are tokens; `chats` holds (id, parent's id), None where a row names none,
-    and is None if no row names any. `lines` are where the rows stand; `notes` are lines for a person about the source.
+    and is None if no row names any. So do `steps` for the rows of sessions. A row with a delay and without a time has
+    the time NaN. `lines` are where the rows stand; `notes` are lines for a person about the source.
     """
 
     source: str
@@ -49,6 +50,7 @@ class BlockColumns:
     reply_tokens: Int64s
     timestamps_ms: npt.NDArray[np.float64]
     chats: list[Chat] | None
+    steps: list[Step | None] | None
     lines: Int64s
     counts: dict[str, int]
     notes: tuple[str, ...]
@@ -75,6 +77,7 @@ class _Reading:
     block_size: int | None = None
     timed: bool | None = None
     names: dict[Any, int] = field(default_factory=dict)
+    roots: dict[Any, Any] = field(default_factory=dict)
     parts: list[dict[str, Any]] = field(default_factory=list)
     bad_rows: int = 0
     line: int = 1
@@ -98,7 +101,8 @@ class _Reading:
             if columns is None:
                 columns = self._row_by_row(chunk)
             if columns is not None:
-                self.block_size, self.timed = columns["block_size"], columns["timed"]
+                self.block_size = columns["block_size"]
+                self.timed = self.timed if columns["timed"] is None else columns["timed"]
                 self.parts.append(columns)
         self.line += chunk.count(b"\n")
 
@@ -118,13 +122,17 @@ class _Reading:
                     raise
                 self.bad_rows += 1
                 continue
-            self.block_size, self.timed = row.block_size, row.timestamp is not None
+            self.block_size = row.block_size
+            if row.timestamp is not None or not row.clocked:
+                self.timed = row.timestamp is not None
             self.ignored.add(left_out)
             rows.append(row)
-        return BlockRow.columns(rows, self.names) if rows else None
+        return BlockRow.columns(rows, self.names, self.roots) if rows else None
 
     def _check_time(self, row: BlockRow, where: str) -> None:
         """A row without a time among others with one would be put at the beginning of all."""
+        if row.timestamp is None and row.clocked:
+            return
         if self.timed is not None and self.timed != (row.timestamp is not None):
             found = "is missing, the rows before have one" if self.timed else "is there, the rows before have none"
             raise DatasetError(
@@ -177,6 +185,7 @@ def read_block_columns(
         reply_tokens=np.concatenate([part["reply_tokens"] for part in parts]),
         timestamps_ms=timestamps_ms,
         chats=_chats(parts),
+        steps=_steps(parts),
         lines=np.concatenate([part["lines"] for part in parts]),
         counts=counts,
         notes=(*time_notes, *reading.ignored.notes),
@@ -213,7 +222,8 @@ def _milliseconds(
 ) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:
     """The rows' times in milliseconds, and a note on how they were read. Times that are all equal need no unit."""
     times = np.concatenate([part["timestamps"] for part in parts])
-    if unit is None and times.min() == times.max():
+    known = times[~np.isnan(times)]
+    if unit is None and (not len(known) or known.min() == known.max()):
         return times, ()
     marks: dict[Marks, int] = {}
     for part in parts:
@@ -229,6 +239,13 @@ def _chats(parts: list[dict[str, Any]]) -> list[Chat] | None:
         return None
     nameless: Chat = (None, None)
     return [chat for part in parts for chat in part["chats"] or [nameless] * len(part["prompt_tokens"])]
+
+
+def _steps(parts: list[dict[str, Any]]) -> list[Step | None] | None:
+    """The sessions and delays of all rows; None if no row has any."""
+    if all(part["steps"] is None for part in parts):
+        return None
+    return [step for part in parts for step in part["steps"] or [None] * len(part["prompt_tokens"])]
 
 
 def _offsets(parts: list[dict[str, Any]], name: str) -> Int64s:

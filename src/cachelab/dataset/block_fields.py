@@ -8,11 +8,13 @@ from cachelab.errors import ConfigError, DatasetError
 
 NEEDED = ("input_length", "output_length", "hash_ids")
 
-OPTIONAL = ("timestamp", "block_size", "chat_id", "parent_chat_id", "output_hash_ids", "hash_id_scope")
-"""Fields that are read where a row has them; of `hash_id_scope` "global" only, which is what its absence means."""
+OPTIONAL = (
+    "timestamp", "block_size", "chat_id", "parent_chat_id", "output_hash_ids", "hash_id_scope", "session_id", "delay",
+)  # fmt: skip
+"""Fields that are read where a row has them; without `hash_id_scope` ids are global."""
 
-HARMLESS = ("type", "turn", "request_id")
-"""Fields that change nothing: `turn` repeats what `parent_chat_id` says, the others name a request."""
+HARMLESS = ("type", "turn", "request_id", "group_id")
+"""Fields that change nothing: `turn` repeats what `parent_chat_id` says, the others name a request or a group."""
 
 Unit = Literal["ms", "s"]
 Marks = Literal["none", "seconds", "milliseconds", "unclear"]
@@ -46,12 +48,9 @@ def without_ignored(row: dict[str, Any], ignored: Collection[str], where: str) -
             f"{where}: {which} not known and may change what a row means: "
             f"set dataset.ignore_fields=[{','.join(names)}] only if the rows mean the same without"
         )
-    if (scope := row.get("hash_id_scope")) not in (None, "global"):
+    if (scope := row.get("hash_id_scope")) not in (None, "global", "local"):
         found = quoted(scope) if isinstance(scope, str) else kind(scope)
-        raise FormatError(
-            f"{where}: field hash_id_scope is {found}, not 'global': equal ids of different sessions are then different"
-            " blocks, which cachelab cannot read yet"
-        )
+        raise FormatError(f"{where}: field hash_id_scope is {found}, not 'global' or 'local': correct the row")
     return row, left_out
 
 
@@ -59,10 +58,13 @@ def marks_of(fields: Collection[str]) -> Marks:
     """What the fields of a row say about the unit of `timestamp`.
 
     Qwen-Bailian's rows have `chat_id` with `type` and `turn`, and seconds; those that cachelab writes have `chat_id`
-    with `block_size`, and milliseconds. Rows with none of these are Mooncake's, in milliseconds.
+    with `block_size`, and milliseconds. AIPerf's have `session_id`, and milliseconds. Rows with none of these are
+    Mooncake's, in milliseconds.
     """
     chat = "chat_id" in fields or "parent_chat_id" in fields
     bailian = "turn" in fields or "type" in fields
+    if "session_id" in fields or "delay" in fields:
+        return "unclear" if chat or bailian else "milliseconds"
     if not chat and not bailian:
         return "none"
     if chat and bailian != ("block_size" in fields):

@@ -3,15 +3,19 @@
 A row has `input_length` and `output_length` (tokens) and `hash_ids`, one for each block of the prompt; of a last block
 that is partial it may be left out. It may have `timestamp`, `block_size`, `chat_id`, `parent_chat_id` (-1 or null:
 none) and `output_hash_ids`, one for each block from the prompt's last full one on that the reply completes.
+
+A row of a session has `session_id`, and but for the first one `delay` (ms after the reply before) or a `timestamp`.
+Where `hash_id_scope` is "local" the row's ids are its session's, or its chat's.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from cachelab.dataset.block_fields import NEEDED, Marks, marks_of
+from cachelab.dataset.block_fields import NEEDED, FormatError, Marks, marks_of
 from cachelab.dataset.json_text import decode_json, kind, shown
 from cachelab.errors import DatasetError
 
@@ -29,6 +33,9 @@ _NO_CHAT = (None, -1, "-1", "")
 Chat = tuple[int | str | None, int | str | None]
 """A row's chat id and its parent's."""
 
+Step = tuple[int | str, float | None]
+"""A row's session and its delay in milliseconds."""
+
 
 def row_object(line: bytes, name: str, number: int) -> dict[str, Any]:
     """The object that line `number` of the file `name` holds. Raises DatasetError naming both."""
@@ -45,7 +52,7 @@ def row_object(line: bytes, name: str, number: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class BlockRow:
-    """A checked row; `timestamp` is None where the row has none."""
+    """A checked row; `timestamp` is None where the row has none, `step` where it names no session."""
 
     prompt_tokens: int
     reply_tokens: int
@@ -56,6 +63,8 @@ class BlockRow:
     chat: Chat
     marks: Marks
     line: int
+    step: Step | None = None
+    local: bool = False
 
     @classmethod
     def of(
@@ -72,7 +81,7 @@ class BlockRow:
         ids = _ids(row, "hash_ids", where)
         blocks = -(-prompt // size)
         if len(ids) not in (blocks, prompt // size):
-            fits = [s for s in _USUAL_SIZES if len(ids) in (-(-prompt // s), prompt // s)]
+            fits = usual_sizes([(prompt, ids)])
             advice = f"block_size {fits[0]} would fit: set dataset.block_size={fits[0]}" if fits else "correct the row"
             raise DatasetError(
                 f"{where}: input_length {prompt} makes {blocks} blocks of {size} tokens, "
@@ -84,19 +93,47 @@ class BlockRow:
                 f"{where}: output_hash_ids has {len(reply_ids)}, more than the reply's blocks: correct the row"
             )
         chat = (_chat(row, "chat_id", where), _chat(row, "parent_chat_id", where))
-        return cls(prompt, reply, ids, reply_ids, _time(row, where), size, chat, marks_of(row.keys()), line)
+        step = _step(row, where)
+        if step is not None and (chat != (None, None) or row.get("output_hash_ids") is not None):
+            other = "output_hash_ids" if chat == (None, None) else "chat_id"
+            raise FormatError(f"{where}: fields session_id and {other} exclude each other: leave out one of the two")
+        local = row.get("hash_id_scope") == "local"
+        if local and step is None and chat == (None, None):
+            raise FormatError(
+                f"{where}: field hash_id_scope is 'local', but the row has no session_id and no chat_id: "
+                "whose its ids are is not known"
+            )
+        marks = marks_of(row.keys())
+        return cls(prompt, reply, ids, reply_ids, _time(row, where), size, chat, marks, line, step, local)
+
+    @property
+    def clocked(self) -> bool:
+        """Whether the row has a time, or does without one since it has a delay."""
+        return self.timestamp is not None or (self.step is not None and self.step[1] is not None)
 
     @staticmethod
-    def columns(rows: "list[BlockRow]", names: dict[Any, int]) -> dict[str, Any]:
-        """The rows as columns. Ids that are no 63-bit numbers get negative ones, the same name the same one."""
+    def columns(rows: "list[BlockRow]", names: dict[Any, int], roots: dict[Any, Any] | None = None) -> dict[str, Any]:
+        """The rows as columns. Ids that are no 63-bit numbers get negative ones, the same name the same one.
+
+        Of local ids the name is the session's and theirs; `roots` names the first chat of each chat before these rows.
+        """
+        roots = {} if roots is None else roots
 
         def numbered(ids: list[list[Any]]) -> Any:
-            flat = [
-                id if type(id) is int and id <= _INT64_MAX else names.setdefault(id, -1 - len(names))
-                for one in ids
-                for id in one
-            ]
+            flat: list[int] = []
+            for row, one in zip(rows, ids, strict=True):
+                if row.local:
+                    of = _session(row, roots)
+                    flat += [names.setdefault((of, id), -1 - len(names)) for id in one]
+                else:
+                    flat += [
+                        id if type(id) is int and id <= _INT64_MAX else names.setdefault(id, -1 - len(names))
+                        for id in one
+                    ]
             return np.asarray(flat, np.int64)
+
+        delayed = [row.timestamp is None and row.clocked for row in rows]
+        untimed = [row for row, late in zip(rows, delayed, strict=True) if not late]
 
         return {
             "prompt_tokens": np.asarray([row.prompt_tokens for row in rows], np.int64),
@@ -105,13 +142,23 @@ class BlockRow:
             "listed": np.asarray([len(row.ids) for row in rows], np.int64),
             "reply_ids": numbered([row.reply_ids for row in rows]),
             "reply_listed": np.asarray([len(row.reply_ids) for row in rows], np.int64),
-            "timestamps": np.asarray([row.timestamp or 0.0 for row in rows], np.float64),
-            "timed": rows[0].timestamp is not None,
+            "timestamps": np.asarray(
+                [math.nan if late else row.timestamp or 0.0 for row, late in zip(rows, delayed, strict=True)],
+                np.float64,
+            ),
+            "timed": untimed[0].timestamp is not None if untimed else None,
             "block_size": rows[0].block_size,
             "chats": [row.chat for row in rows] if any(row.chat != (None, None) for row in rows) else None,
             "marks": {row.marks: row.line for row in reversed(rows)},
             "lines": np.asarray([row.line for row in rows], np.int64),
+            "steps": [row.step for row in rows] if any(row.step for row in rows) else None,
         }
+
+
+def usual_sizes(rows: Iterable[tuple[int, list[Any]]]) -> list[int]:
+    """The usual block sizes with which prompts of so many tokens make lists of ids this long."""
+    lists = list(rows)
+    return [s for s in _USUAL_SIZES if all(len(ids) in (-(-prompt // s), prompt // s) for prompt, ids in lists)]
 
 
 def columns_of(
@@ -167,6 +214,7 @@ def columns_of(
         "chats": chats,
         "marks": marks,
         "lines": lines,
+        "steps": None,
     }
 
 
@@ -215,15 +263,44 @@ def _chat(row: dict[str, Any], field: str, where: str) -> int | str | None:
     return None if value in _NO_CHAT else value
 
 
-def _time(row: dict[str, Any], where: str) -> float | None:
-    if "timestamp" not in row:
+def _step(row: dict[str, Any], where: str) -> Step | None:
+    session = row.get("session_id")
+    delay = _time(row, where, "delay") if row.get("delay") is not None else None
+    if session is None:
+        if delay is not None:
+            raise FormatError(f"{where}: field delay is there, session_id is not: the reply before is not known")
         return None
-    value = row["timestamp"]
+    if type(session) not in (int, str):
+        raise DatasetError(
+            f"{where}: field session_id is {shown(session)}, not a whole number or text: correct the row"
+        )
+    if delay is not None and delay < 0:
+        raise DatasetError(
+            f"{where}: field delay is {shown(delay)}, not a number of milliseconds from 0: correct the row"
+        )
+    return session, delay
+
+
+def _session(row: BlockRow, roots: dict[Any, Any]) -> tuple[str, Any]:
+    """Whose a row's local ids are."""
+    if row.step is not None:
+        return "session", row.step[0]
+    chat, parent = row.chat
+    root = roots.get(parent, parent) if parent is not None else chat
+    if chat is not None:
+        roots.setdefault(chat, root)
+    return "chat", root
+
+
+def _time(row: dict[str, Any], where: str, field: str = "timestamp") -> float | None:
+    if field not in row:
+        return None
+    value = row[field]
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise DatasetError(f"{where}: field timestamp is {kind(value)}, not a number: correct the row")
+        raise DatasetError(f"{where}: field {field} is {kind(value)}, not a number: correct the row")
     if not -MAX_TIME <= value <= MAX_TIME or (isinstance(value, float) and math.isnan(value)):
         raise DatasetError(
-            f"{where}: field timestamp is {shown(value)}, not a number of milliseconds or seconds of at most 2^53: "
+            f"{where}: field {field} is {shown(value)}, not a number of milliseconds or seconds of at most 2^53: "
             "correct the row"
         )
     return float(value)

@@ -13,19 +13,24 @@ from cachelab.dataset.base import LoadedDataset
 from cachelab.dataset.block_columns import MAX_BYTES, BlockColumns, OnBadRow, read_block_columns
 from cachelab.dataset.block_fields import Unit, check_ignored
 from cachelab.dataset.block_row import MAX_BLOCK_SIZE
+from cachelab.dataset.block_sessions import SessionRows, Sessions
+from cachelab.dataset.block_turn import block_turn
 from cachelab.dataset.source_bytes import MaxBytes, path_name
 from cachelab.errors import DatasetError
 from cachelab.strict_config import STRICT, FilePath
-from cachelab.tokens import BlockTokens
 
 
 @dataclass(frozen=True, config=STRICT)
 class BlockTrace:
     """Recorded requests as lists of block ids, JSON Lines or JSONL.gz; a row's own `block_size` wins over the option's.
 
-    Rows that name a `parent_chat_id` continue that chat; any other row is a conversation of one turn. Blocks become
-    tokens only where an engine asks for them: equal ids make equal tokens, different ones different tokens, and a reply
-    whose blocks the trace does not list has tokens that occur nowhere else.
+    Rows that name a `parent_chat_id` continue that chat, rows with the same `session_id` are one conversation; any
+    other row is a conversation of one turn. Blocks become tokens only where an engine asks for them: equal ids make
+    equal tokens, different ones different tokens, and a reply whose blocks the trace does not list has tokens that
+    occur nowhere else.
+
+    `session_rows` says what a session's later rows list: new: only what is new in that turn, as AIPerf writes them, so
+    that the prompt is the session's prompts and replies so far and then these blocks; whole: the whole prompt.
     """
 
     path: FilePath
@@ -33,6 +38,7 @@ class BlockTrace:
     on_bad_row: OnBadRow = "error"
     ignore_fields: list[Annotated[str, Field(min_length=1)]] = field(default_factory=list)
     timestamp_unit: Unit | None = None
+    session_rows: SessionRows = "new"
     max_bytes: MaxBytes = MAX_BYTES
 
     def __post_init__(self) -> None:
@@ -48,22 +54,31 @@ class BlockTrace:
             timestamp_unit=self.timestamp_unit,
             max_bytes=self.max_bytes,
         )
-        conversations, counts = conversations_of(columns)
+        conversations, counts = conversations_of(columns, self.session_rows)
         counts = {"conversations": len(conversations), "turns": columns.counts["rows"], **counts, **columns.counts}
         counts.pop("rows")
         return LoadedDataset("block_trace", self.path, columns.digest, conversations, counts, columns.notes)
 
 
-def conversations_of(columns: BlockColumns) -> tuple[list[TokenizedConversation], dict[str, int]]:
+def conversations_of(
+    columns: BlockColumns, session_rows: SessionRows = "new"
+) -> tuple[list[TokenizedConversation], dict[str, int]]:
     """Conversations in order of first appearance, and what was counted.
 
-    Raises DatasetError naming the line of a row that continues a chat whose rows all come later.
+    Raises DatasetError naming the line of a row that continues a chat whose rows all come later, or that cannot be the
+    next one of its session.
     """
     turns: list[list[TokenizedTurn]] = []
     chat_of: dict[object, tuple[int, int]] = {}  # chat id -> its conversation, and how many turns that had then
     first_row = {chat: row for row, (chat, _) in reversed(list(enumerate(columns.chats or ())))}
     missing_parents = branches = duplicate_chats = 0
+    sessions = Sessions(columns, session_rows)
     for index, turn in enumerate(_turns(columns)):
+        if (step := columns.steps[index] if columns.steps else None) is not None:
+            continues = sessions.place_of(step[0], len(turns))
+            turns.extend([[]] if continues == len(turns) else [])
+            turns[continues].append(sessions.turn(index, step, turn))
+            continue
         chat, parent = columns.chats[index] if columns.chats else (None, None)
         found = chat_of.get(parent) if parent is not None else None
         if parent is not None and found is None:
@@ -85,6 +100,7 @@ def conversations_of(columns: BlockColumns) -> tuple[list[TokenizedConversation]
         TokenizedConversation(f"conversation_{place + 1:0{width}d}", tuple(of)) for place, of in enumerate(turns)
     ]
     counts = {"missing_parents": missing_parents, "branches": branches, "duplicate_chats": duplicate_chats}
+    counts["sessions"] = sessions.number
     return conversations, counts
 
 
@@ -100,24 +116,10 @@ def _parent_comes_later(columns: BlockColumns, row: int, parent_row: int) -> Dat
 def _turns(columns: BlockColumns) -> Iterator[TokenizedTurn]:
     size = columns.block_size
     offsets, reply_offsets = columns.offsets.tolist(), columns.reply_offsets.tolist()
-    times_s = ((columns.timestamps_ms - columns.timestamps_ms.min()) / 1000).tolist()
+    known_times = columns.timestamps_ms[~np.isnan(columns.timestamps_ms)]
+    times_s = ((columns.timestamps_ms - (known_times.min() if len(known_times) else 0)) / 1000).tolist()
     rows = zip(columns.prompt_tokens.tolist(), columns.reply_tokens.tolist(), times_s, strict=True)
     for index, (prompt, reply, time_s) in enumerate(rows):
         listed = columns.ids[offsets[index] : offsets[index + 1]]
         known = columns.reply_ids[reply_offsets[index] : reply_offsets[index + 1]]
-        own = np.asarray([columns.num_ids + index], np.int32)  # a number that no other row has
-        full, partial = divmod(prompt, size)
-        blocks = listed
-        if partial and len(known):
-            blocks = np.concatenate([listed[:full], known[:1]])  # the reply completes the prompt's last block
-        elif len(listed) == full and partial:
-            blocks = np.concatenate([listed, own])
-        yield TokenizedTurn(
-            kept_tokens=0,
-            new_ids=BlockTokens(blocks, size, prompt, listed=listed),
-            reply_ids=BlockTokens(np.concatenate([known, own]), size, reply, skip=partial),
-            alone_ids=None,
-            user="",
-            assistant="",
-            timestamp_s=time_s,
-        )
+        yield block_turn(listed, prompt, reply, size, columns.num_ids + index, known, time_s)

@@ -6,15 +6,16 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 
 from cachelab.dataset.base import Dataset, LoadedDataset
+from cachelab.dataset.source_paths import named_files
 
-MEMO_SIZE = 2  # datasets held in memory: a sweep seldom goes over more than two at a time
+MEMO_SIZE = 2  # datasets in memory: sweeps rarely use more than two at a time
 
 _memo: OrderedDict[str, LoadedDataset] = OrderedDict()
 
 
 @dataclass(frozen=True)
 class CachedDataset:
-    """The dataset behind a memo: read again when its settings, or the size or time of a file among them, change."""
+    """Reads a dataset once; reads it again if its settings change, or the size or time of one of its files."""
 
     dataset: Dataset
 
@@ -30,8 +31,8 @@ class CachedDataset:
     def _key(self) -> str:
         names: list[str] = [field.name for field in fields(self.dataset)] if is_dataclass(self.dataset) else []
         values = [getattr(self.dataset, name) for name in names]
-        # os.path.isfile is False for what is no path at all, where Path.is_file raises.
-        named = [os.path.expanduser(value) for value in values if isinstance(value, str)]
-        files = [Path(name) for name in named if os.path.isfile(name)]
+        named = [value for value in values if isinstance(value, str)]
+        paths = [os.path.expanduser(file) for value in named for file in named_files(value)]
+        files = [Path(path) for path in paths if os.path.isfile(path)]  # False for what is no path, where Path raises
         stamps = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
         return repr((type(self.dataset).__module__, repr(self.dataset), stamps))

@@ -69,8 +69,8 @@ def _item_with_duplicate(text: str) -> str:
 
 
 def kind(value: object) -> str:
-    """What a JSON value is, in words."""
-    return "null" if value is None else _KINDS[type(value)]
+    """What a JSON value is, in words; a value of a database is named by its type."""
+    return "null" if value is None else _KINDS.get(type(value), f"a {type(value).__name__}")
 
 
 def shown(value: object) -> str:
@@ -97,3 +97,14 @@ def is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def decode_value(text: str, at: int) -> tuple[Any, int]:
+    """The JSON value that starts at the character `at`, and the index of the character after it.
+
+    Raises JSONDecodeError if it is not JSON or goes on after the text's end, DatasetError if an object has a key twice.
+    """
+    try:
+        return _DECODER.raw_decode(text, at)
+    except _DuplicateKey as error:
+        raise DatasetError(f"key {quoted(error.key)} stands twice in one object: remove one") from error

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cachelab.conversation import Conversation, Turn
+from cachelab.conversation import Conversation
 from cachelab.dataset.ignored_fields import IgnoredFields
 from cachelab.dataset.json_text import decode_json, is_unicode, kind
 from cachelab.errors import DatasetError
@@ -135,8 +135,8 @@ def _conversation(id: str, spoken: list[tuple[str, str]], counts: Counter[str]) 
         turns[-1][speaker == "gpt"].append(text)
         before = speaker
     counts["turns_without_reply"] += not turns[-1][1]
-    made = tuple(Turn("\n\n".join(user), "\n\n".join(assistant)) for user, assistant in turns)
-    return Conversation(id, made, "\n\n".join(system) if system else None)
+    exchanges = [("\n\n".join(user), "\n\n".join(assistant)) for user, assistant in turns]
+    return Conversation.of_texts(id, exchanges, "\n\n".join(system) if system else None)
 
 
 def _given_id(item: dict[str, Any], where: str) -> str | None:

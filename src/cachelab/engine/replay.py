@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 from cachelab.engine.base import EngineCounters, EngineRun, Progress, why_rejected
 from cachelab.engine.history import SIMULATED_NOTES
 from cachelab.engine.sim import SimEngine
-from cachelab.engine.sizes import EngineSizes
+from cachelab.engine.sizes import EngineSizes, model_length
 from cachelab.engine.step_cost import StepCost, check_clock
 from cachelab.engine.vllm.core import first_line
 from cachelab.errors import ConfigError
@@ -39,7 +39,8 @@ class ReplayEngine(EngineSizes):
     `rules`: `vllm` counts blocks as vLLM does. `trace` counts them as other tools for block traces do (docs/replay.md):
     the block size is then the trace's, and no request is rejected for its length. `auto` is `trace` for a block trace,
     else `vllm`. `kv_model` sets how many blocks fit in one GiB. `sim_at`: numbers of blocks with which SimEngine also
-    runs the schedule, by vLLM's rules. The sizes are described in EngineSizes.
+    runs the schedule, by vLLM's rules. `max_model_len` None rejects
+    only what the cache cannot hold. The sizes are described in EngineSizes.
     """
 
     max_num_seqs: Count = 1
@@ -77,8 +78,11 @@ class ReplayEngine(EngineSizes):
 
     def run(self, schedule: Schedule, progress: Progress) -> EngineRun:
         """Run every request. Raises ConfigError if the rules or the number of blocks do not match the requests."""
+        if self.max_model_len is None:
+            longest = model_length(schedule, self.num_blocks, self.block_size)
+            return replace(self, max_model_len=longest).run(schedule, progress)
         rules, block_size = self._counting(schedule)
-        admitted, records = self._admit(schedule, rules)
+        admitted, records = self._admit(schedule, None if rules == "trace" else self.max_model_len)
         order = [entry.request for entry in admitted]
         prompts = np.asarray([len(request.prompt_ids) for request in order], np.int64)
         wanted = np.asarray([max(1, len(request.reply_ids)) for request in order], np.int64)
@@ -118,14 +122,14 @@ class ReplayEngine(EngineSizes):
         self.check_sizes()
         return rules, self.block_size
 
-    def _admit(self, schedule: Schedule, rules: CountingRules) -> tuple[list["_Admitted"], dict[str, RequestRecord]]:
+    def _admit(self, schedule: Schedule, longest: int | None) -> tuple[list["_Admitted"], dict[str, RequestRecord]]:
         """The requests that run, in the order in which they run, and the records of the rejected ones."""
         rejected: dict[str, RequestRecord] = {}
 
         def next_of(lane: Iterator[Request]) -> Request | None:
             for request in lane:
                 length = len(request.prompt_ids)
-                reason = None if rules == "trace" else why_rejected(length, self.max_model_len)
+                reason = None if longest is None else why_rejected(length, longest)
                 if reason is None:
                     return request
                 record = RequestRecord(request.id, request.conversation_id, request.turn_index, "rejected", length)

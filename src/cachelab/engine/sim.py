@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.engine.base import EngineRun, Progress
 from cachelab.engine.history import SIMULATED_NOTES, HistoryName, history
-from cachelab.engine.sizes import EngineSizes, VllmBlocks
+from cachelab.engine.sizes import EngineSizes, VllmBlocks, model_length
 from cachelab.engine.step_cost import StepCost, check_clock
 from cachelab.engine.vllm import core as vllm_core
 from cachelab.engine.vllm.clock import SimulatedTimeline
@@ -30,7 +30,8 @@ class SimEngine(EngineSizes):
     `max_num_seqs=1` and no host tier (a small host tier refuses many blocks at once that it accepts one by one). `auto`
     jumps where that is exact. `max_output_tokens` cuts every reply. `host_cache_gib` turns on vLLM's KV offloading,
     whose transfers take no simulated time. `kv_model` sets how many blocks fit in one GiB. `args` are further fields of
-    vLLM's EngineArgs, such as `scheduling_policy`. The sizes are described in EngineSizes.
+    vLLM's EngineArgs, such as `scheduling_policy`. `max_model_len` None rejects
+    only what the cache cannot hold. The sizes are described in EngineSizes.
     """
 
     num_blocks: VllmBlocks = 10_000
@@ -70,6 +71,9 @@ class SimEngine(EngineSizes):
         """Run the schedule on a new engine core. Raises EngineError if vLLM refuses the arguments."""
         from cachelab.engine.vllm.recorded_executor import RecordedExecutor
 
+        if self.max_model_len is None:
+            longest = model_length(schedule, self.num_blocks, self.block_size)
+            return replace(self, max_model_len=longest).run(schedule, progress)
         core = vllm_core.build_core(self.engine_args(), RecordedExecutor.of(self.kv_model))
         try:
             executor: RecordedExecutor = core.model_executor

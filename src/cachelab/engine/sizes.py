@@ -8,6 +8,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.errors import ConfigError
+from cachelab.request import Schedule
 from cachelab.strict_config import STRICT, Count
 
 MAX_VLLM_BLOCKS = 1 << 24
@@ -38,7 +39,7 @@ class EngineSizes:
     """
 
     block_size: BlockSize = 16
-    max_model_len: ModelLength = 8192
+    max_model_len: ModelLength | None = 8192
     max_num_seqs: Sequences = 8
     num_blocks: VllmBlocks | None = None
     max_num_batched_tokens: Count = 8192
@@ -53,7 +54,7 @@ class EngineSizes:
 
     def check_sizes(self) -> None:
         """Check that one request of the greatest length fits. Raises ConfigError that says which sizes are possible."""
-        needed = -(-self.max_model_len // self.block_size) + 1
+        needed = -(-(self.max_model_len or 1) // self.block_size) + 1
         if self.num_blocks is not None and self.num_blocks < needed:
             raise ConfigError(
                 f"engine.num_blocks: {self.num_blocks} blocks cannot hold one request of max_model_len "
@@ -65,3 +66,9 @@ class EngineSizes:
                 f"engine.max_num_batched_tokens: {self.max_num_batched_tokens} is below engine.max_num_seqs "
                 f"{self.max_num_seqs}: each running sequence needs one token per step"
             )
+
+
+def model_length(schedule: Schedule, num_blocks: int, block_size: int) -> int:
+    """The `max_model_len` of the longest request (tokens of prompt and reply), at most what the cache holds."""
+    longest = max((len(request.prompt_ids) + max(1, len(request.reply_ids)) for request in schedule), default=1)
+    return min(longest, (num_blocks - 1) * block_size)

@@ -12,9 +12,9 @@ from cachelab.tokens import BlockTokens
 
 
 def trace_rows(requests: Sequence[Request], tokenizer: str) -> Iterator[dict[str, Any]]:
-    """A row a request, in their order; `tokenizer` names the tokenizer that made the ids.
+    """One row per request, in order; `tokenizer` names the tokenizer that made the ids.
 
-    A prompt's ids are stored from `kept_tokens` on: the rest stands in the row of the conversation's turn before.
+    Only the prompt ids from `kept_tokens` on are stored. The others are in the row of the previous turn.
     """
     for request in requests:
         yield {
@@ -31,17 +31,17 @@ def trace_rows(requests: Sequence[Request], tokenizer: str) -> Iterator[dict[str
 
 
 def block_trace_rows(requests: Sequence[Request]) -> Iterator[dict[str, Any]]:
-    """A row a request of a block trace, in their order, its ids as they were numbered."""
+    """One row per request of a block trace, in order, with the ids as cachelab numbered them."""
     numbers = {request.id: number for number, request in enumerate(requests)}
     for request in requests:
         prompt, reply = request.prompt_ids, request.reply_ids
-        if not isinstance(prompt, BlockTokens) or not isinstance(reply, BlockTokens) or prompt.listed is None:
+        if not isinstance(prompt, BlockTokens) or not isinstance(reply, BlockTokens):
             raise TypeError(f"request {request.id} is not of a block trace")
         row: dict[str, Any] = {
             "timestamp": round(1000 * request.timestamp_s),
             "input_length": len(prompt),
             "output_length": len(reply),
-            "hash_ids": prompt.listed.tolist(),
+            "hash_ids": prompt.prompt_blocks.tolist(),
             "block_size": prompt.block_size,
         }
         if len(reply.blocks) > 1:
@@ -53,7 +53,7 @@ def block_trace_rows(requests: Sequence[Request]) -> Iterator[dict[str, Any]]:
 
 
 def write_trace(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Write gzip JSON Lines; equal rows make equal bytes. The file appears when it is whole, or not at all."""
+    """Write gzip JSON Lines; equal rows make equal bytes. The file is written atomically."""
     part = path.with_name(path.name + ".part")
     try:
         # No file name and no time in the header, or equal traces would differ.

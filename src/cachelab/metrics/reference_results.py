@@ -10,9 +10,11 @@ from cachelab.metrics.capacity import lru_curve
 from cachelab.metrics.hits import Int64s
 from cachelab.metrics.ideal import ideal_steady
 from cachelab.metrics.observation import Observation
+from cachelab.metrics.repeated import Float64s, is_claude_code, repeated_shares
 from cachelab.prefix_cache.hit_rate_curve import opt_hit_blocks, rates
 
 _TENTH = 0.001  # published rates are percentages with one decimal: a tenth of a point is within rounding
+_POINT = 0.01  # percentages without a decimal: one point is within rounding
 _MOONCAKE = (12_031, 288_500)
 """Requests and listed blocks of Mooncake's conversation trace (kvcache-ai/Mooncake, FAST'25 release)."""
 
@@ -22,7 +24,8 @@ class ReferenceResult:
     """A published number and the function that computes it again.
 
     `published` is None for a number that was not published; it is shown for comparison with the one before it.
-    `tolerance` is in the number's own unit.
+    `tolerance` is in the number's own unit. `source` tells whether a run is of the published data
+    (None: of Mooncake's trace, or by vLLM's rules).
     """
 
     name: str
@@ -31,6 +34,7 @@ class ReferenceResult:
     published: float | None
     tolerance: float
     compute: Callable[[Observation], float | None]
+    source: Callable[[Observation], bool] | None = None
 
     @property
     def metric(self) -> Metric:
@@ -38,13 +42,18 @@ class ReferenceResult:
 
     def holds(self, observation: Observation, value: float) -> bool | None:
         """Whether the value equals the published one; None for another trace, or if nothing was published."""
-        if self.published is None or not (_is_mooncake(observation) or observation.counters.rules == "vllm"):
+        is_source = self.source or _is_mooncake_or_chats
+        if self.published is None or not is_source(observation):
             return None
         return abs(value - self.published) <= self.tolerance + 1e-12
 
 
 def _is_mooncake(observation: Observation) -> bool:
     return (len(observation.requests), len(observation.accesses.blocks)) == _MOONCAKE
+
+
+def _is_mooncake_or_chats(observation: Observation) -> bool:
+    return _is_mooncake(observation) or observation.counters.rules == "vllm"
 
 
 def _of_trace(compute: Callable[[Observation], float | None]) -> Callable[[Observation], float | None]:
@@ -125,6 +134,25 @@ def _by_policy(size: int, *percents: float) -> tuple[ReferenceResult, ...]:
     )
 
 
+def _repeated(name: str, words: str, percent: float, of_shares: Callable[[Float64s], float]) -> ReferenceResult:
+    def compute(observation: Observation) -> float | None:
+        return of_shares(repeated_shares(observation)) if is_claude_code(observation) else None
+
+    what = f"Claude Code sessions, share of blocks that the next request repeats, {words}"
+    return ReferenceResult(
+        f"claude_code_repeated_{name}", "ratio", what, percent / 100, _POINT, compute, is_claude_code
+    )
+
+
+_CLAUDE_CODE = (
+    _repeated("min", "minimum", 61, lambda shares: float(shares.min())),
+    _repeated("p25", "first quartile", 92, lambda shares: float(np.percentile(shares, 25))),
+    _repeated("p50", "median", 96, lambda shares: float(np.percentile(shares, 50))),
+    _repeated("p75", "third quartile", 97, lambda shares: float(np.percentile(shares, 75))),
+    _repeated("max", "maximum", 100, lambda shares: float(shares.max())),
+    _repeated("mean", "mean", 93, lambda shares: float(shares.mean())),
+)
+
 REFERENCE_RESULTS: tuple[ReferenceResult, ...] = (
     ReferenceResult("requests", "requests", "Requests", 12_031, 0, _of_trace(lambda run: float(len(run.requests)))),
     ReferenceResult(
@@ -151,6 +179,7 @@ REFERENCE_RESULTS: tuple[ReferenceResult, ...] = (
     ReferenceResult(
         "sharegpt_multi_turn", "ratio", "ShareGPT conversations of two or more turns", 0.73, 0.03, _multi_turn
     ),
+    *_CLAUDE_CODE,
 )
 
 

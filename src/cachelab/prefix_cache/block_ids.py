@@ -122,11 +122,14 @@ def is_block_trace(requests: Iterable[Request]) -> bool:
 
 
 def trace_block_size(requests: Iterable[Request]) -> int | None:
-    """The one block size of requests from a block trace; None for other requests."""
-    sizes = {
-        request.prompt_ids.block_size if isinstance(request.prompt_ids, BlockTokens) else None for request in requests
-    }
+    """The one block size of requests that list all blocks of their prompts; None for other requests."""
+    sizes = {_listed_size(request) for request in requests}
     return sizes.pop() if len(sizes) == 1 else None
+
+
+def _listed_size(request: Request) -> int | None:
+    prompt = request.prompt_ids
+    return prompt.block_size if isinstance(prompt, BlockTokens) and prompt.listed is not None else None
 
 
 def _listed(request: Request, block_size: int) -> TokenIds:
@@ -185,7 +188,8 @@ def seen_tokens(
             is_asked.append(True)
             continue
         # A request looks up only its prompt; it leaves the prompt and the reply's blocks.
-        sequences.append((_listed(request, block_size),))
+        assert isinstance(prompt, BlockTokens)
+        sequences.append((_listed(request, block_size) if rules == "trace" else prompt.prompt_blocks,))
         is_asked.append(True)
         if rules == "vllm":
             sequences.append((_numbers(request, (len(prompt) + max(reply - 1, 0)) // block_size),))

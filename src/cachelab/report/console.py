@@ -40,6 +40,13 @@ def print_summary(
     _where({**where_to_look, "files": _short(description.output_dir), "repeat": description.command}, console)
 
 
+def print_notes(notes: Sequence[str], console: Console | None = None) -> None:
+    """Print how the dataset was read, a line each, before the engine runs."""
+    console = console or Console(highlight=False)
+    for note in notes:
+        _line(console, note)
+
+
 def print_job(result: Result, description: RunDescription, console: Console | None = None) -> None:
     """Print one line for a job of a sweep. Its tables are in its run."""
     console = console or Console(highlight=False)

@@ -1,9 +1,8 @@
 """What every tokenizer can do."""
 
-from collections.abc import Sequence
 from typing import Protocol
 
-from cachelab.conversation import TokenizedTurn, Turn
+from cachelab.conversation import Conversation, TokenizedTurn
 
 
 class Tokenizer(Protocol):
@@ -18,6 +17,6 @@ class Tokenizer(Protocol):
         """Token ids of plain text, as a prompt of its own."""
         ...
 
-    def encode_chat(self, system: str | None, turns: Sequence[Turn]) -> list[TokenizedTurn]:
-        """One TokenizedTurn a turn. Raises TokenizerError if the template cannot take the chat."""
+    def encode_chat(self, conversation: Conversation) -> list[TokenizedTurn]:
+        """One TokenizedTurn per turn. Raises TokenizerError if the template cannot take the conversation."""
         ...

@@ -11,22 +11,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from cachelab.conversation import (
-    Conversation,
-    RecordedConversation,
-    RecordedTurn,
-    TokenizedConversation,
-    TokenizedTurn,
-    Turn,
-)
+from cachelab.conversation import Conversation, RecordedConversation, TokenizedConversation, TokenizedTurn, of_turn
 from cachelab.dataset.base import LoadedDataset
 from cachelab.disk import writing
 from cachelab.errors import CachelabError, TokenizerError
 from cachelab.tokenizer.base import Tokenizer
 
-ENCODING_VERSION = 1
+ENCODING_VERSION = 2
 """To be raised with every change of what a TokenizedTurn holds, in this package or in conversation.py."""
 
+_ARRAYS = ("new_ids", "reply_ids", "alone_ids", "new_spans", "alone_spans")
 ENCODERS = ("mistral-common", "tiktoken", "tokenizers", "transformers")
 MEMO_SIZE = 4
 
@@ -74,7 +68,7 @@ class CachedTokenizer:
 
         folder = self.cache_dir or str(Path(datasets.config.HF_DATASETS_CACHE) / "cachelab")
         ids = datasets.List(datasets.Value("int32"))
-        columns = {"kept_tokens": datasets.Value("int32"), "new_ids": ids, "reply_ids": ids, "alone_ids": ids}
+        columns = {"kept_tokens": datasets.Value("int32")} | dict.fromkeys(_ARRAYS, ids)
         try:
             with writing(Path(folder), "set cache_dir to a folder of another disk"), _quiet_unless_terminal():
                 table = datasets.Dataset.from_generator(
@@ -112,35 +106,31 @@ def _rows(tokenizer: Tokenizer, conversations: Texts) -> Iterator[Row]:
                 "new_ids": turn.new_ids,
                 "reply_ids": turn.reply_ids,
                 "alone_ids": turn.alone_ids,
+                "new_spans": turn.new_spans.ravel(),
+                "alone_spans": turn.alone_spans.ravel(),
             }
 
 
 def _arrays(table: Any) -> Iterator[Row]:
     """The rows again, their ids as views of the table's buffers."""
     for batch in table.to_batches():
-        lists = [batch.column(name) for name in ("new_ids", "reply_ids", "alone_ids")]
+        lists = [batch.column(name) for name in _ARRAYS]
         values = [column.values.to_numpy(zero_copy_only=True) for column in lists]
         offsets = [column.offsets.to_numpy().tolist() for column in lists]
-        present = lists[2].is_valid().to_pylist()
+        present = batch.column("alone_ids").is_valid().to_pylist()
         for i, kept in enumerate(batch.column("kept_tokens").to_pylist()):
-            new, reply, alone = (v[at[i] : at[i + 1]] for v, at in zip(values, offsets, strict=True))
-            yield {"kept_tokens": kept, "new_ids": new, "reply_ids": reply, "alone_ids": alone if present[i] else None}
+            row = {name: v[at[i] : at[i + 1]] for name, v, at in zip(_ARRAYS, values, offsets, strict=True)}
+            spans = {name: row[name].reshape(-1, 2) for name in ("new_spans", "alone_spans")}
+            yield row | spans | {"kept_tokens": kept, "alone_ids": row["alone_ids"] if present[i] else None}
 
 
 def _joined(conversations: Texts, rows: Iterator[Row]) -> Tokenized:
     """The rows under the texts they were made of."""
     joined: list[TokenizedConversation] = []
     for conversation in conversations:
-        turns = tuple(_turn(turn, next(rows)) for turn in conversation.turns)
-        system = conversation.system if isinstance(conversation, Conversation) else None
-        joined.append(TokenizedConversation(conversation.id, turns, system))
+        turns = tuple(TokenizedTurn(**next(rows), **of_turn(turn)) for turn in conversation.turns)
+        joined.append(TokenizedConversation(conversation.id, turns))
     return tuple(joined)
-
-
-def _turn(turn: Turn | RecordedTurn, row: Row) -> TokenizedTurn:
-    if isinstance(turn, RecordedTurn):
-        return TokenizedTurn(**row, user=turn.prompt, assistant=turn.response, timestamp_s=turn.timestamp_s)
-    return TokenizedTurn(**row, user=turn.user, assistant=turn.assistant)
 
 
 def _version(package: str) -> str | None:

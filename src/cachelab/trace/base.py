@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from cachelab.conversation import TokenizedConversation
+from cachelab.conversation import RecordedTurn, TokenizedConversation, TokenizedTurn, Turn
+from cachelab.message import Message
 from cachelab.request import Request
 
 
@@ -20,3 +21,23 @@ class Trace(Protocol):
     """Makes requests of conversations; a pure function of its input."""
 
     def build(self, conversations: Sequence[TokenizedConversation]) -> TraceRequests: ...
+
+
+def of_tokenized(turn: TokenizedTurn, number: int) -> dict[str, Any]:
+    """The fields of a Request that do not depend on its history; `number` is its time where the source has none."""
+    return {
+        "reply_ids": turn.reply_ids,
+        "reply": _reply(turn.turn),
+        "timestamp_s": float(number) if turn.timestamp_s is None else turn.timestamp_s,
+        "tools": turn.turn.tools if isinstance(turn.turn, Turn) else (),
+        "think_s": turn.think_s,
+        "usage": turn.usage,
+        "isolation": turn.isolation,
+        "fields": turn.fields,
+    }
+
+
+def _reply(turn: Turn | RecordedTurn | None) -> Message | None:
+    if isinstance(turn, RecordedTurn):
+        return Message("assistant", turn.response)
+    return turn.reply if turn else None

@@ -4,42 +4,40 @@ from collections.abc import Sequence
 
 from pydantic.dataclasses import dataclass
 
-from cachelab.conversation import TokenizedConversation, TokenizedTurn
+from cachelab.conversation import RecordedTurn, TokenizedConversation, TokenizedTurn
 from cachelab.request import Request
 from cachelab.strict_config import STRICT
 from cachelab.tokens import BlockTokens
-from cachelab.trace.base import TraceRequests
+from cachelab.trace.base import TraceRequests, of_tokenized
 
 
 @dataclass(frozen=True, config=STRICT)
 class MultiTurn:
-    """A request a turn whose prompt is the conversation so far and the user message.
+    """One request per turn, whose prompt is the conversation so far and the turn's new messages.
 
-    Recorded prompts are taken as they are. Times are the source's, else one second a request from 0.
+    Recorded prompts are taken as they are. Times are the source's; without them the requests are one second apart.
     """
 
     def build(self, conversations: Sequence[TokenizedConversation]) -> TraceRequests:
         requests: list[Request] = []
         for conversation in conversations:
-            messages = (conversation.system,) if conversation.system else ()
-            for index, (turn, prompt_ids) in enumerate(zip(conversation.turns, conversation.prompts(), strict=True)):
-                recorded = turn.alone_ids is None  # then the user text is a finished prompt, its history included
-                messages = (turn.user,) if recorded else (*messages, turn.user)
+            prompts = zip(conversation.prompts(), conversation.prompt_messages(), conversation.spans(), strict=True)
+            for index, (turn, (prompt_ids, messages, spans)) in enumerate(
+                zip(conversation.turns, prompts, strict=True)
+            ):
                 requests.append(
                     Request(
                         id=f"{conversation.id}/{index}",
                         conversation_id=conversation.id,
                         turn_index=index,
                         prompt_ids=prompt_ids,
-                        reply_ids=turn.reply_ids,
                         messages=messages,
-                        response=turn.assistant,
-                        timestamp_s=float(len(requests)) if turn.timestamp_s is None else turn.timestamp_s,
+                        spans=spans,
                         kept_tokens=turn.kept_tokens,
                         follows=_before(conversation, index),
+                        **of_tokenized(turn, len(requests)),
                     )
                 )
-                messages = (*messages, turn.assistant)
         numbers = {
             "requests": len(requests),
             "conversations": len(conversations),
@@ -57,9 +55,14 @@ def _before(conversation: TokenizedConversation, index: int) -> str | None:
     if index == 0:
         return None
     before, turn = conversation.turns[index - 1], conversation.turns[index]
-    return f"{conversation.id}/{index - 1}" if turn.alone_ids is not None or _goes_on(before, turn) else None
+    if isinstance(turn.turn, RecordedTurn) and not _goes_on(before, turn.turn):
+        return None
+    return f"{conversation.id}/{index - 1}"
 
 
-def _goes_on(before: TokenizedTurn, turn: TokenizedTurn) -> bool:
+def _goes_on(before: TokenizedTurn, turn: RecordedTurn) -> bool:
     """Whether a recorded prompt holds the prompt and the reply before it; one without history does not."""
-    return turn.user.startswith(before.user) and before.assistant in turn.user[len(before.user) :]
+    earlier = before.turn
+    if not isinstance(earlier, RecordedTurn) or not turn.prompt.startswith(earlier.prompt):
+        return False
+    return earlier.response in turn.prompt[len(earlier.prompt) :]

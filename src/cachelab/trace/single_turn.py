@@ -4,41 +4,39 @@ from collections.abc import Sequence
 
 from pydantic.dataclasses import dataclass
 
-from cachelab.conversation import TokenizedConversation
+from cachelab.conversation import RecordedTurn, TokenizedConversation, TokenizedTurn, messages_alone
 from cachelab.errors import ConfigError
 from cachelab.request import Request
 from cachelab.strict_config import STRICT
-from cachelab.trace.base import TraceRequests
+from cachelab.trace.base import TraceRequests, of_tokenized
 
 
 @dataclass(frozen=True, config=STRICT)
 class SingleTurn:
-    """A request a turn whose prompt is the user message alone (after the system text, if there is one).
+    """One request per turn, whose prompt is the last user message alone, after the leading system messages.
 
     Conversations, turns, ids, replies and times are those of MultiTurn, so that the two compare request by request.
-    Raises ConfigError if a conversation comes from a trace file, whose finished prompts cannot be taken apart.
+    Raises ConfigError if a turn has no such prompt: that of a trace file is finished, another may have no user message.
     """
 
     def build(self, conversations: Sequence[TokenizedConversation]) -> TraceRequests:
         requests: list[Request] = []
         for conversation in conversations:
-            system = (conversation.system,) if conversation.system else ()
-            for index, turn in enumerate(conversation.turns):
-                if turn.alone_ids is None:
-                    raise ConfigError(
-                        f"trace single_turn: conversation {conversation.id} comes from a trace file, whose prompts are "
-                        "finished: take trace=multi_turn, or a dataset of messages (dataset=sample, dataset=sharegpt)"
-                    )
+            for index, (turn, messages) in enumerate(
+                zip(conversation.turns, conversation.prompt_messages(), strict=True)
+            ):
+                places = messages_alone(messages)
+                if turn.alone_ids is None or places is None:
+                    raise ConfigError(f"trace single_turn: conversation {conversation.id} {_why_not(turn, index)}")
                 requests.append(
                     Request(
                         id=f"{conversation.id}/{index}",
                         conversation_id=conversation.id,
                         turn_index=index,
                         prompt_ids=turn.alone_ids,
-                        reply_ids=turn.reply_ids,
-                        messages=(*system, turn.user),
-                        response=turn.assistant,
-                        timestamp_s=float(len(requests)) if turn.timestamp_s is None else turn.timestamp_s,
+                        messages=tuple(messages[place] for place in places),
+                        spans=turn.alone_spans,
+                        **of_tokenized(turn, len(requests)),
                     )
                 )
         numbers = {
@@ -48,3 +46,13 @@ class SingleTurn:
             "reply_tokens": sum(len(request.reply_ids) for request in requests),
         }
         return TraceRequests(requests, numbers)
+
+
+def _why_not(turn: TokenizedTurn, index: int) -> str:
+    if isinstance(turn.turn, RecordedTurn):
+        reason = "comes from a trace file, whose prompts are finished"
+    elif turn.turn is None:
+        reason = "comes from a block trace, whose prompts are finished"
+    else:
+        return f"turn {index} has no prompt of a user message alone that the chat template takes: take trace=multi_turn"
+    return f"{reason}: take trace=multi_turn, or a dataset of messages (dataset=sample, dataset=sharegpt)"

@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.engine.base import EngineRun, Progress
 from cachelab.engine.history import REAL_NOTES, HistoryName, history
-from cachelab.engine.sizes import EngineSizes
+from cachelab.engine.sizes import EngineSizes, ModelLength
 from cachelab.engine.vllm import core as vllm_core
 from cachelab.engine.vllm.clock import WallClock
 from cachelab.engine.vllm.driver import Driver
@@ -40,6 +40,7 @@ class VllmEngine(EngineSizes):
     """
 
     model: Text = TINY
+    max_model_len: ModelLength = 8192
     enable_prefix_caching: bool = True
     dtype: Dtype = "auto"
     tensor_parallel_size: Annotated[int, Field(gt=0, le=1024)] = 1

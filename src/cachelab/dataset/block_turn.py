@@ -1,0 +1,42 @@
+"""A turn of which the blocks are known, not the tokens."""
+
+import numpy as np
+import numpy.typing as npt
+
+from cachelab.conversation import TokenizedTurn
+from cachelab.tokens import BlockTokens
+
+Int32s = npt.NDArray[np.int32]
+
+NO_BLOCKS: Int32s = np.empty(0, np.int32)
+
+
+def block_turn(
+    listed: Int32s,
+    prompt_tokens: int,
+    reply_tokens: int,
+    block_size: int,
+    own: int,
+    reply_blocks: Int32s = NO_BLOCKS,
+    timestamp_s: float | None = None,
+    think_s: float | None = None,
+) -> TokenizedTurn:
+    """A turn whose prompt is made of the listed blocks; `own` is a block that no other turn has.
+
+    The last block of a prompt may be partial, listed or not; one that is not listed is this turn's own, and so are the
+    reply's blocks, but for `reply_blocks`, the known ones from the prompt's last full block on.
+    """
+    alone = np.asarray([own], np.int32)
+    full, partial = divmod(prompt_tokens, block_size)
+    blocks = listed
+    if partial and len(reply_blocks):
+        blocks = np.concatenate([listed[:full], reply_blocks[:1]])  # the reply completes the prompt's last block
+    elif partial and len(listed) == full:
+        blocks = np.concatenate([listed, alone])
+    return TokenizedTurn(
+        kept_tokens=0,
+        new_ids=BlockTokens(blocks, block_size, prompt_tokens, listed=listed),
+        reply_ids=BlockTokens(np.concatenate([reply_blocks, alone]), block_size, reply_tokens, skip=partial),
+        timestamp_s=timestamp_s,
+        think_s=think_s,
+    )

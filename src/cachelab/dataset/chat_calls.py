@@ -1,0 +1,173 @@
+"""API calls made into conversations: by the id that their rows bring, else by whose messages a call extends.
+
+Each message is a number, and each prefix of messages a node of a tree, found by (node of the prefix before, message).
+That is exact, and its time grows with the messages read, not with their square.
+"""
+
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from cachelab.conversation import Turn
+from cachelab.dataset.chat_row import ChatRow
+from cachelab.message import Isolation, LoggedUsage, Message, ToolDefinitions
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    """One call; its messages and its reply are numbers of messages."""
+
+    messages: "array[int]"
+    reply: int | None
+    conversation_id: str | None
+    time_ns: int | None
+    tools: ToolDefinitions
+    usage: LoggedUsage | None
+    isolation: Isolation | None
+    fields: Mapping[str, str]
+    continued: bool = False
+
+
+class Calls:
+    """The calls of a log. Memory: each different message once, and four bytes per message of each prompt."""
+
+    def __init__(self, counts: Counter[str]) -> None:
+        self._counts = counts
+        self._numbers: dict[Message, int] = {}
+        self._messages: list[Message] = []
+        self._calls: list[_Call] = []
+        self._no_response = True
+
+    def add(self, row: ChatRow) -> None:
+        """Add a call."""
+        numbers = array("I", [self._number(message) for message in row.messages])
+        reply = None if row.reply is None else self._number(row.reply)
+        self._calls.append(
+            _Call(numbers, reply, row.conversation_id, row.time_ns, row.tools, row.usage, row.isolation, row.fields)
+        )
+        self._no_response = self._no_response and not row.has_response
+
+    def conversations(self) -> Iterator[tuple[str | None, tuple[Turn, ...]]]:
+        """Id (None where the log has none) and turns of each conversation, in the order of their first calls.
+
+        Calls are taken in the order of their times if all have one, else in the order of the log. Where no row has a
+        response and the messages of all end with the assistant's, that message is the reply (`replies_in_messages`).
+        """
+        ends = (call.messages[-1] for call in self._calls if len(call.messages) > 1)
+        if self._no_response and sum(self._messages[end].role == "assistant" for end in ends) == len(self._calls):
+            for call in self._calls:
+                call.reply = call.messages.pop()
+            self._counts["replies_in_messages"] = len(self._calls)
+        times = [call.time_ns for call in self._calls if call.time_ns is not None]
+        if len(times) == len(self._calls):
+            before = list(self._calls)
+            self._calls.sort(key=lambda call: call.time_ns or 0)
+            self._counts["reordered_calls"] = sum(a is not b for a, b in zip(before, self._calls, strict=True))
+        start_ns = min(times, default=0)
+        for calls in self._grouped():
+            self._take_replies(calls)
+            yield calls[0].conversation_id, self._turns(calls, start_ns)
+
+    def _number(self, message: Message) -> int:
+        number = self._numbers.setdefault(message, len(self._messages))
+        if number == len(self._messages):
+            self._messages.append(message)
+        return number
+
+    def _grouped(self) -> list[list[_Call]]:
+        groups: list[list[_Call]] = []
+        by_id: dict[str, list[_Call]] = {}
+        by_call: dict[_Call, list[_Call]] = {}
+        prefixes = _Prefixes(self._counts)
+        for call in self._calls:
+            if (id := call.conversation_id) is not None:
+                group = by_id.setdefault(id, [])
+            else:
+                earlier = prefixes.extended_by(call)
+                group = by_call[call] = [] if earlier is None else by_call[earlier]
+            if not group:
+                groups.append(group)
+            group.append(call)
+        self._counts["missing_ids"] += len(by_call) if by_id else 0
+        return groups
+
+    def _take_replies(self, calls: list[_Call]) -> None:
+        """Take the reply of a call without one from the prompt of the next call, if that extends this one's."""
+        for call, following in pairwise(calls):
+            end = len(call.messages)
+            if call.reply is None and len(following.messages) > end and following.messages[:end] == call.messages:
+                number = following.messages[end]
+                if self._messages[number].role == "assistant":
+                    call.reply = number
+                    self._counts["replies_from_next_call"] += 1
+
+    def _turns(self, calls: list[_Call], start_ns: int) -> tuple[Turn, ...]:
+        turns: list[Turn] = []
+        context: list[int] = []
+        for call in calls:
+            kept = 0
+            for a, b in zip(context, call.messages, strict=False):
+                if a != b:
+                    break
+                kept += 1
+            turns.append(
+                Turn(
+                    kept_messages=kept,
+                    new_messages=tuple(self._messages[number] for number in call.messages[kept:]),
+                    reply=None if call.reply is None else self._messages[call.reply],
+                    tools=call.tools,
+                    timestamp_s=None if call.time_ns is None else (call.time_ns - start_ns) / 1e9,
+                    usage=call.usage,
+                    isolation=call.isolation,
+                    fields=call.fields,
+                )
+            )
+            context = [*call.messages, *([] if call.reply is None else [call.reply])]
+        return tuple(turns)
+
+
+class _Prefixes:
+    """The tree of all prompts' prefixes, and which calls can be continued at each node."""
+
+    def __init__(self, counts: Counter[str]) -> None:
+        self._counts = counts
+        self._nodes: dict[tuple[int, int], int] = {}
+        self._prompts: dict[int, list[_Call]] = {}
+        self._replies: dict[int, list[_Call]] = {}
+
+    def extended_by(self, call: _Call) -> _Call | None:
+        """The earlier call of which this one is the next turn; None where it begins a conversation.
+
+        It is the call whose prompt and reply, or prompt alone, is the longest beginning of this prompt; of several,
+        the last one that no call has continued. Where all of them have been continued, this one is a branch.
+        """
+        path = [0]
+        for number in call.messages:
+            path.append(self._node(path[-1], number))
+        earlier = None
+        for depth in range(len(path) - 1, 0, -1):
+            same_prompt = depth == len(path) - 1  # sent again, not continued
+            ends = [self._replies.get(path[depth]), None if same_prompt else self._prompts.get(path[depth])]
+            known = [calls for calls in ends if calls is not None]
+            if known:
+                earlier = next((open_call for calls in known if (open_call := _last_open(calls))), None)
+                self._counts["branches"] += earlier is None
+                break
+        self._counts["repeated_prompts"] += path[-1] in self._prompts
+        self._prompts.setdefault(path[-1], []).append(call)
+        if call.reply is not None:
+            self._replies.setdefault(self._node(path[-1], call.reply), []).append(call)
+        if earlier is not None:
+            earlier.continued = True
+        return earlier
+
+    def _node(self, before: int, number: int) -> int:
+        return self._nodes.setdefault((before, number), len(self._nodes) + 1)
+
+
+def _last_open(calls: list[_Call]) -> _Call | None:
+    while calls and calls[-1].continued:
+        calls.pop()
+    return calls[-1] if calls else None

@@ -1,0 +1,93 @@
+"""A chat message as logs hold it and as chat templates take it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
+
+ToolDefinitions = Sequence[Mapping[str, Any]]
+"""Tool definitions as the request sent them (OpenAI's `tools`), in their order and with their key order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a message's content.
+
+    `text` is the text of a text part. Of an image or audio part, `digest` is the SHA-256 (hex) of its data, or of its
+    address where the log holds no data; equal digests are equal parts.
+    """
+
+    kind: Literal["text", "image", "audio"]
+    text: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a tool by the assistant; `arguments` is JSON text, as the model wrote it."""
+
+    name: str
+    arguments: str
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message. `content` is None where the log has null, as for an assistant that only calls tools."""
+
+    role: Role
+    content: str | tuple[Part, ...] | None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    name: str | None = None
+    reasoning: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The text of the content, parts joined; "" where there is none."""
+        if self.content is None or isinstance(self.content, str):
+            return self.content or ""
+        return "".join(part.text for part in self.content)
+
+    @property
+    def full_text(self) -> str:
+        """All text of the message: reasoning, content and tool calls, a line break between them."""
+        calls = [f"{call.name}({call.arguments})" for call in self.tool_calls]
+        return "\n".join(text for text in (self.reasoning, self.text, *calls) if text)
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedUsage:
+    """What a logged response says about its prompt, in tokens; None where the log does not say."""
+
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    written_tokens: int | None = None
+    reply_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """What is part of a block's identity, apart from its tokens: requests with different values share no block.
+
+    Source: vLLM's extra keys of block hashes (vllm/v1/core/kv_cache_utils.py), and the model, since each model has its
+    own cache.
+    """
+
+    cache_salt: str | None = None
+    lora: str | None = None
+    model: str | None = None
+
+    @property
+    def salt(self) -> str | None:
+        """`cache_salt` and `model` as one text; None where both are missing or empty."""
+        if not self.cache_salt and not self.model:
+            return None
+        return json.dumps([self.cache_salt or None, self.model or None])
+
+    @property
+    def key(self) -> tuple[str | None, str | None]:
+        """Equal keys may share blocks: the salt and the LoRA name. An empty text counts as missing, as in vLLM."""
+        return self.salt, self.lora or None
