@@ -1,7 +1,5 @@
 """The nouns that travel from a dataset to a trace."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,8 +11,8 @@ from cachelab.conversation import (
     TokenIds,
     TokenizedConversation,
     TokenizedTurn,
-    Turn,
     common_prefix,
+    of_turn,
 )
 
 NOTHING = np.empty(0, dtype=np.int32)
@@ -32,11 +30,11 @@ class Codepoints:
     def encode_text(self, text: str) -> list[int]:
         return [ord(character) for character in text]
 
-    def encode_chat(self, system: str | None, turns: Sequence[Turn]) -> list[TokenizedTurn]:
-        new = [ids(*self.encode_text((system or "") + turn.user)) for turn in turns]
+    def encode_chat(self, conversation: Conversation) -> list[TokenizedTurn]:
+        texts = ["".join(message.text for message in messages) for messages in conversation.prompt_messages()]
         return [
-            TokenizedTurn(0, made, NOTHING, made, turn.user, turn.assistant)
-            for made, turn in zip(new, turns, strict=True)
+            TokenizedTurn(0, ids(*self.encode_text(text)), NOTHING, **of_turn(turn))
+            for text, turn in zip(texts, conversation.turns, strict=True)
         ]
 
 
@@ -44,9 +42,9 @@ def test_prompts_are_rebuilt_from_differences() -> None:
     conversation = TokenizedConversation(
         "c",
         (
-            TokenizedTurn(0, ids(1, 2), ids(3), None, "", ""),
-            TokenizedTurn(3, ids(4), ids(5, 6), None, "", ""),  # all of 1 2 3
-            TokenizedTurn(5, ids(9), ids(7), None, "", ""),  # 1 2 3 4 5, without the reply's 6
+            TokenizedTurn(0, ids(1, 2), ids(3)),
+            TokenizedTurn(3, ids(4), ids(5, 6)),  # all of 1 2 3
+            TokenizedTurn(5, ids(9), ids(7)),  # 1 2 3 4 5, without the reply's 6
         ),
     )
     assert [prompt.tolist() for prompt in conversation.prompts()] == [[1, 2], [1, 2, 3, 4], [1, 2, 3, 4, 5, 9]]
@@ -56,14 +54,19 @@ def test_prompts_are_rebuilt_from_differences() -> None:
 
 
 def test_prompts_have_one_type() -> None:
-    conversation = TokenizedConversation("c", (TokenizedTurn(0, ids(1), NOTHING, None, "", ""),))
+    conversation = TokenizedConversation("c", (TokenizedTurn(0, ids(1), NOTHING),))
     assert [prompt.dtype for prompt in conversation.prompts()] == [np.int32]
     assert TokenizedConversation("c", ()).prompts() == []
 
 
-def test_conversation_keeps_its_id_and_system_text() -> None:
-    tokenized = Conversation("c", (Turn("b", "x"),), "a").tokenized(Codepoints())
-    assert (tokenized.id, tokenized.system) == ("c", "a")
+def test_conversation_of_texts_is_a_chat_of_messages() -> None:
+    conversation = Conversation.of_texts("c", [("b", "x"), ("d", "y")], "a")
+    assert [[message.text for message in messages] for messages in conversation.prompt_messages()] == [
+        ["a", "b"],
+        ["a", "b", "x", "d"],
+    ]
+    tokenized = conversation.tokenized(Codepoints())
+    assert tokenized.id == "c"
     assert tokenized.prompts()[0].tolist() == [97, 98]
 
 
@@ -75,9 +78,8 @@ def test_recorded_text_is_encoded_and_compared_to_what_came_before() -> None:
     assert [turn.kept_tokens for turn in tokenized.turns] == [0, 3, 1]
     assert [bytes(prompt.tolist()).decode() for prompt in tokenized.prompts()] == ["ab", "abcd", "ax"]
     assert tokenized.prefix_breaks == 1
-    assert [(turn.alone_ids, turn.timestamp_s, turn.user) for turn in tokenized.turns] == [
-        (None, 1.0, "ab"), (None, 2.0, "abcd"), (None, 3.0, "ax"),
-    ]  # fmt: skip
+    assert [(turn.alone_ids, turn.timestamp_s) for turn in tokenized.turns] == [(None, 1.0), (None, 2.0), (None, 3.0)]
+    assert [messages[0].text for messages in tokenized.prompt_messages()] == ["ab", "abcd", "ax"]
 
 
 def test_recorded_ids_are_taken_only_from_the_same_tokenizer() -> None:

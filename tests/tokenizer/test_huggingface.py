@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cachelab.conversation import Conversation, TokenizedConversation, Turn
+from cachelab.conversation import Conversation, TokenizedConversation
 from cachelab.errors import TokenizerError
 from cachelab.tokenizer.huggingface import HuggingFace
 
@@ -46,7 +46,7 @@ def tokenized(
     tokenizer: HuggingFace, *chat: tuple[str, str], system: str | None = None
 ) -> tuple[TokenizedConversation, list[str], list[str]]:
     """The conversation, and its prompts and replies as text."""
-    conversation = Conversation("c", tuple(Turn(*turn) for turn in chat), system).tokenized(tokenizer)
+    conversation = Conversation.of_texts("c", chat, system).tokenized(tokenizer)
     decode = tokenizer._tokenizer.decode
     prompts = [decode(prompt.tolist()) for prompt in conversation.prompts()]
     return conversation, prompts, [decode(turn.reply_ids.tolist()) for turn in conversation.turns]

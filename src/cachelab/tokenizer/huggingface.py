@@ -3,24 +3,31 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import field
 from datetime import datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
-from cachelab.conversation import TokenIds, TokenizedTurn, Turn, common_prefix
-from cachelab.errors import TokenizerError
+from cachelab.conversation import Conversation, TokenizedTurn
+from cachelab.errors import ConfigError, TokenizerError
+from cachelab.message import Message, Part
 from cachelab.model.hub import is_path, shortened, why_refused
 from cachelab.strict_config import STRICT, FilePath, Text
+from cachelab.tokenizer.content_format import content_format
+from cachelab.tokenizer.media import MediaTokens
+from cachelab.tokenizer.pieces import PieceEncoder
+from cachelab.tokenizer.rendered_chat import Prompt, encode_rendered
+from cachelab.tokenizer.served_chat import ServedMessage, for_template, served_message
 
 TEMPLATE_DATE = datetime(2024, 7, 26)
 """What a template that asks for the date is told: a prompt must not depend on the day on which it was made."""
 
-Message = dict[str, str]
+RESERVED = ("messages", "tools", "chat_template", "tokenize", "add_generation_prompt", "continue_final_message")
+"""What a template is given by cachelab itself."""
 
 
 def _given(model: object) -> object:
@@ -34,104 +41,105 @@ class HuggingFace:
     """The tokenizer and chat template of `model`, a folder or an id on the Hugging Face hub.
 
     `chat_template` is a jinja file that replaces the model's own template. A hub id is taken from the local Hugging
-    Face cache, and downloaded if it is not there.
+    Face cache, and downloaded if it is not there. Messages and tools are rendered as vLLM's server renders them;
+    `template_kwargs` are further variables of the template, such as enable_thinking (vLLM's
+    --default-chat-template-kwargs).
+    `image_tokens` is how many tokens an image or audio part takes; they stand where the part stands.
     """
 
     model: Annotated[Text, BeforeValidator(_given)]
     chat_template: FilePath | None = None
     trust_remote_code: bool = False
+    template_kwargs: dict[str, Any] = field(default_factory=dict)
+    image_tokens: Annotated[int, Field(gt=0)] | None = None
+
+    def __post_init__(self) -> None:
+        if taken := next((name for name in RESERVED if name in self.template_kwargs), None):
+            raise ConfigError(f"tokenizer.template_kwargs.{taken}: cachelab sets it itself: leave it out")
 
     @cached_property
     def name(self) -> str:
-        """The model's name and a digest of its vocabulary, special tokens and chat template; loads the tokenizer."""
+        """The model's name and a digest of all that token ids depend on; loads the tokenizer."""
         vocabulary = _vocabulary_digest(self.model, self.trust_remote_code)
-        rules = hashlib.sha256("\n".join([vocabulary, self._template, str(TEMPLATE_DATE)]).encode()).hexdigest()
+        parts = [vocabulary, self._template(None), str(TEMPLATE_DATE)]
+        if (with_tools := self._template([{}])) != parts[1]:
+            parts.append(with_tools)
+        if self.template_kwargs:
+            parts.append(json.dumps(self.template_kwargs, sort_keys=True, default=str))
+        if self.image_tokens is not None:
+            parts.append(str(self.image_tokens))
         folder = Path(self.model)
         model = folder.resolve().name if folder.is_dir() else self.model
-        return f"huggingface:{model}:{rules[:12]}"
+        return f"huggingface:{model}:{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:12]}"
 
     def encode_text(self, text: str) -> list[int]:
         """Token ids of plain text; no special token is added."""
-        return self._encode([text])[0]
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        return ids
 
-    def encode_chat(self, system: str | None, turns: Sequence[Turn]) -> list[TokenizedTurn]:
-        """One TokenizedTurn a turn; the template renders each turn's whole history, as a server would.
+    def encode_chat(self, conversation: Conversation) -> list[TokenizedTurn]:
+        """One TokenizedTurn per turn: the tokens of what the template makes of each turn's whole history.
 
         A reply is what the template adds to the prompt for it, up to its last end-of-sequence token; where the template
-        rewrites the prompt too, it is the reply's own text and that token. Raises TokenizerError if the template cannot
+        rewrites the prompt too, it is the reply's own place in the text. Raises TokenizerError if the template cannot
         take the chat.
         """
-        prompts, alone, closed = self._render_turns(system, turns)
-        ids = self._encode(prompts + alone + closed + [turn.assistant for turn in turns])
-        n = len(turns)
-        tokenized: list[TokenizedTurn] = []
-        context = _ids([])
-        for i, turn in enumerate(turns):
-            prompt = _ids(ids[i])
-            reply = _ids(self._reply(ids[i], ids[2 * n + i], ids[3 * n + i]))
-            kept = common_prefix(context, prompt)
-            tokenized.append(TokenizedTurn(kept, prompt[kept:], reply, _ids(ids[n + i]), turn.user, turn.assistant))
-            context = np.concatenate([prompt, reply])
-        return tokenized
+        return encode_rendered(conversation, self._prompt, self._encoder, self._tokenizer.eos_token_id)
 
-    def _render_turns(self, system: str | None, turns: Sequence[Turn]) -> tuple[list[str], list[str], list[str]]:
-        """Of each turn: its prompt, its prompt without history, and its prompt with the reply."""
-        head: list[Message] = [{"role": "system", "content": system}] if system else []
-        history = list(head)
-        prompts: list[str] = []
-        alone: list[str] = []
-        closed: list[str] = []
-        for turn in turns:
-            user = {"role": "user", "content": turn.user}
-            history.append(user)
-            prompts.append(self._render(history, generation=True))
-            alone.append(self._render([*head, user], generation=True))
-            history.append({"role": "assistant", "content": turn.assistant})
-            closed.append(self._render(history, generation=False))
-        return prompts, alone, closed
+    def _prompt(self, messages: Sequence[Message], tools: Sequence[Any] | None, generation: bool) -> Prompt:
+        """What the template makes of the messages: before a reply (generation), or of a closed chat."""
+        template = self._template(tools)
+        form = content_format(template)
+        served = [served_message(message, form, self._media_text) for message in messages]
+        return Prompt(
+            served, tools, generation, lambda served, g: self._render(for_template(served, template), tools, g)
+        )
 
-    def _render(self, messages: list[Message], generation: bool) -> str:
-        tokenizer, template = self._tokenizer, self._template
+    def _render(self, messages: list[ServedMessage], tools: Sequence[Any] | None, generation: bool) -> str:
+        tokenizer, template = self._tokenizer, self._template(tools)
         try:
             text: str = tokenizer.apply_chat_template(
                 messages,
+                tools=tools,
                 chat_template=template,
                 add_generation_prompt=generation,
+                continue_final_message=False,
                 tokenize=False,
-                strftime_now=TEMPLATE_DATE.strftime,
+                **{"strftime_now": TEMPLATE_DATE.strftime, **self.template_kwargs},
             )
         except Exception as error:  # a template can raise anything; it is the chat or the template that is wrong
-            roles = "with" if messages[0]["role"] == "system" else "without"
+            roles = "with" if messages and messages[0]["role"] == "system" else "without"
             raise TokenizerError(
                 f"tokenizer.model {self.model}: its chat template refuses a chat {roles} a system message "
                 f"({shortened(error)}): set tokenizer.chat_template to a template that takes it"
             ) from error
         return text
 
-    def _encode(self, texts: list[str]) -> list[list[int]]:
-        if not texts:
-            return []
-        ids: list[list[int]] = self._tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
-        return ids
-
-    def _reply(self, prompt: list[int], closed: list[int], text: list[int]) -> list[int]:
-        eos = self._tokenizer.eos_token_id
-        if closed[: len(prompt)] != prompt:
-            return text if eos is None else [*text, eos]
-        tail = closed[len(prompt) :]
-        return tail[: len(tail) - tail[::-1].index(eos)] if eos in tail else tail
+    def _media_text(self, part: Part) -> str:
+        ids = MediaTokens(self.image_tokens, 0, self._tokenizer.vocab_size).ids(part)
+        return self._encoder.media_text(hashlib.sha256(f"{part.kind}:{part.digest}".encode()).hexdigest(), ids)
 
     @cached_property
-    def _template(self) -> str:
-        if self.chat_template is not None:
-            try:
-                return Path(self.chat_template).read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                raise TokenizerError(
-                    f"tokenizer.chat_template {self.chat_template}: cannot be read ({shortened(error)}): give a file"
-                ) from error
+    def _encoder(self) -> PieceEncoder:
+        return PieceEncoder(self._tokenizer)
+
+    @cached_property
+    def _own_template(self) -> str | None:
+        if self.chat_template is None:
+            return None
         try:
-            template: str = self._tokenizer.get_chat_template()
+            return Path(self.chat_template).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise TokenizerError(
+                f"tokenizer.chat_template {self.chat_template}: cannot be read ({shortened(error)}): give a file"
+            ) from error
+
+    def _template(self, tools: Sequence[Any] | None) -> str:
+        """The template for a request; a model may have another one for requests with tools."""
+        if self._own_template is not None:
+            return self._own_template
+        try:
+            template: str = self._tokenizer.get_chat_template(tools=tools)
         except ValueError as error:
             raise TokenizerError(
                 f"tokenizer.model {self.model}: has no chat template: set tokenizer.chat_template to a jinja file, "
@@ -188,7 +196,3 @@ def _ask_hub(model: str) -> None:
             f"give it ({reason}): give a model's folder, or run `hf download {model}` where there is a "
             "network (and a login, if the model wants one)"
         )
-
-
-def _ids(ids: list[int]) -> TokenIds:
-    return np.asarray(ids, dtype=np.int32)
