@@ -5,14 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachelab.conversation import (
+    NO_SPANS,
     Conversation,
     RecordedConversation,
     RecordedTurn,
+    Spans,
     TokenIds,
     TokenizedConversation,
     TokenizedTurn,
     common_prefix,
+    new_spans,
     of_turn,
+    with_reply,
 )
 
 NOTHING = np.empty(0, dtype=np.int32)
@@ -106,3 +110,21 @@ def test_recorded_prompts_come_back_whatever_they_share(turns: list[tuple[str, s
     conversation = RecordedConversation("c", tuple(RecordedTurn(prompt, reply, 0.0) for prompt, reply in turns))
     prompts = conversation.tokenized(Codepoints()).prompts()
     assert [bytes(prompt.tolist()).decode() for prompt in prompts] == [prompt for prompt, _ in turns]
+
+
+@st.composite
+def span_rows(draw: st.DrawFn) -> Spans:
+    starts = sorted(draw(st.sets(st.integers(1, 12), max_size=5)))
+    return np.array([(start, draw(st.integers(-2, 3))) for start in (0, *starts)], np.int32)
+
+
+@given(st.lists(span_rows(), max_size=4), st.integers(13, 15))
+def test_spans_come_back_from_their_differences(prompts: list[Spans], length: int) -> None:
+    """Any spans, whatever those of the prompt and the reply before were."""
+    turns: list[TokenizedTurn] = []
+    context = NO_SPANS
+    for spans in prompts:
+        turns.append(TokenizedTurn(0, ids(*range(length)), ids(0), new_spans=new_spans(context, spans)))
+        context = with_reply(spans, length, 0)
+    read = TokenizedConversation("c", tuple(turns)).spans()
+    assert [spans.tolist() for spans in read] == [spans.tolist() for spans in prompts]

@@ -17,7 +17,7 @@ from cachelab.errors import ConfigError, TokenizerError
 from cachelab.message import Message, Part
 from cachelab.model.hub import is_path, shortened, why_refused
 from cachelab.strict_config import STRICT, FilePath, Text
-from cachelab.tokenizer.content_format import content_format
+from cachelab.tokenizer.content_format import ContentFormat, content_format
 from cachelab.tokenizer.media import MediaTokens
 from cachelab.tokenizer.pieces import PieceEncoder
 from cachelab.tokenizer.rendered_chat import Prompt, encode_rendered
@@ -84,16 +84,24 @@ class HuggingFace:
         rewrites the prompt too, it is the reply's own place in the text. Raises TokenizerError if the template cannot
         take the chat.
         """
-        return encode_rendered(conversation, self._prompt, self._encoder, self._tokenizer.eos_token_id)
+        served: dict[tuple[int, ContentFormat], ServedMessage] = {}
 
-    def _prompt(self, messages: Sequence[Message], tools: Sequence[Any] | None, generation: bool) -> Prompt:
-        """What the template makes of the messages: before a reply (generation), or of a closed chat."""
-        template = self._template(tools)
-        form = content_format(template)
-        served = [served_message(message, form, self._media_text) for message in messages]
-        return Prompt(
-            served, tools, generation, lambda served, g: self._render(for_template(served, template), tools, g)
-        )
+        def made(message: Message, form: ContentFormat) -> ServedMessage:
+            key = (id(message), form)  # the conversation keeps its messages alive
+            if key not in served:
+                served[key] = served_message(message, form, self._media_text)
+            return served[key]
+
+        def prompt(messages: Sequence[Message], tools: Sequence[Any] | None, generation: bool) -> Prompt:
+            template = self._template(tools)
+            form = content_format(template)
+
+            def render(served: list[ServedMessage], generation: bool) -> str:
+                return self._render(for_template(served, template), tools, generation)
+
+            return Prompt([made(message, form) for message in messages], tools, generation, render)
+
+        return encode_rendered(conversation, prompt, self._encoder, self._tokenizer.eos_token_id)
 
     def _render(self, messages: list[ServedMessage], tools: Sequence[Any] | None, generation: bool) -> str:
         tokenizer, template = self._tokenizer, self._template(tools)
