@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from cachelab.conversation import TEMPLATE, TOOLS, Conversation
-from cachelab.message import Message
+from cachelab.message import Message, Part
 from cachelab.tokenizer.huggingface import TEMPLATE_DATE, HuggingFace
 from chat_models import (
     TEMPLATES,
@@ -102,6 +102,8 @@ def test_spans_rise_cover_the_prompt_and_hold_the_messages_texts(
         assert spans[-1, 0] < len(prompt)
         assert set(spans[:, 1].tolist()) <= {TEMPLATE, TOOLS, *range(len(messages))}
         assert (np.diff(spans[:, 1]) != 0).all()
+        if name == "looks_inside":  # texts are searched there: a hidden one may be found in another one's place
+            continue
         texts = texts_by_source(tokenizer, prompt.tolist(), spans)
         for source, message in enumerate(messages):
             given = message.content if isinstance(message.content, tuple) else (Part("text", message.text),)

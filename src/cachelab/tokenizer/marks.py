@@ -72,7 +72,10 @@ def read_marks(text: str) -> tuple[str, list[Placed]]:
 
 
 def search(text: str, messages: Sequence[dict[str, Any]]) -> list[Placed]:
-    """Where the messages' texts stand in a prompt, each one looked for after the one before; in rising order."""
+    """Where the messages' texts stand in a prompt, each one looked for after the one before; in rising order.
+
+    A text that the template does not show may be found in the place of a later, equal one.
+    """
     placed: list[Placed] = []
     at = 0
     for index, message in enumerate(messages):
