@@ -196,13 +196,9 @@ def test_text_and_calls_in_one_message_follow_each_other() -> None:
 
 
 def test_user_messages_in_a_row_are_one_block() -> None:
-    messages = [
-        Message("user", "a"),
-        Message("user", (Part("text", "b"), Part("text", "c"))),
-        Message("assistant", "d"),
-    ]
-    (prompt,) = conversation_of(messages).tokenized(Mistral()).prompts()
-    assert prompt.tolist() == openai_reference([openai_message(message) for message in messages[:2]])
+    users = [Message("user", "a"), Message("user", (Part("text", "b"), Part("text", "c")))]
+    (prompt,) = conversation_of([*users, Message("assistant", "d")]).tokenized(Mistral()).prompts()
+    assert prompt.tolist() == openai_reference([openai_message(message) for message in users])
 
 
 def test_images_are_ids_of_their_digest() -> None:
