@@ -5,17 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachelab.conversation import (
-    TEMPLATE,
+    NO_SPANS,
     Conversation,
     RecordedConversation,
     RecordedTurn,
+    Spans,
     TokenIds,
     TokenizedConversation,
     TokenizedTurn,
-    Turn,
     common_prefix,
-    messages_alone,
     new_spans,
+    of_turn,
     with_reply,
 )
 from cachelab.message import Message
@@ -36,10 +36,10 @@ class Codepoints:
         return [ord(character) for character in text]
 
     def encode_chat(self, conversation: Conversation) -> list[TokenizedTurn]:
-        prompts = ["".join(message.text for message in messages) for messages in conversation.prompt_messages()]
-        new = [ids(*self.encode_text(prompt)) for prompt in prompts]
+        texts = ["".join(message.text for message in messages) for messages in conversation.prompt_messages()]
         return [
-            TokenizedTurn(0, made, NOTHING, made, turn=turn) for made, turn in zip(new, conversation.turns, strict=True)
+            TokenizedTurn(0, ids(*self.encode_text(text)), NOTHING, **of_turn(turn))
+            for text, turn in zip(texts, conversation.turns, strict=True)
         ]
 
 
@@ -64,51 +64,15 @@ def test_prompts_have_one_type() -> None:
     assert TokenizedConversation("c", ()).prompts() == []
 
 
-def test_conversation_of_texts_holds_them_as_messages() -> None:
-    conversation = Conversation.of_texts("c", [("b", "x"), ("d", "")], "a")
-    system, user, reply = Message("system", "a"), Message("user", "b"), Message("assistant", "x")
-    prompts = [(system, user), (system, user, reply, Message("user", "d"))]
-    assert conversation.prompt_messages() == prompts
-    assert [turn.kept_messages for turn in conversation.turns] == [0, 3]
-    assert conversation.turns[1].new_messages == (Message("user", "d"),)
+def test_conversation_of_texts_is_a_chat_of_messages() -> None:
+    conversation = Conversation.of_texts("c", [("b", "x"), ("d", "y")], "a")
+    assert [[message.text for message in messages] for messages in conversation.prompt_messages()] == [
+        ["a", "b"],
+        ["a", "b", "x", "d"],
+    ]
     tokenized = conversation.tokenized(Codepoints())
-    assert (tokenized.id, tokenized.prompt_messages()) == ("c", prompts)
-    assert [bytes(prompt.tolist()).decode() for prompt in tokenized.prompts()] == ["ab", "abxd"]
-
-
-def test_prompt_messages_are_rebuilt_from_differences() -> None:
-    a, b, c, d = (Message("user", text) for text in "abcd")
-    reply = Message("assistant", "r")
-    # The second prompt keeps a, b and the reply; the third replaces all from b on; the fourth follows no reply.
-    turns = (Turn(0, (a, b), reply), Turn(3, (c,), reply), Turn(1, (d,), None), Turn(2, (c,), reply))
-    assert Conversation("c", turns).prompt_messages() == [(a, b), (a, b, reply, c), (a, d), (a, d, c)]
-
-
-def test_spans_are_rebuilt_from_differences() -> None:
-    # Prompt 0: template, message 0 from token 1 on. Its reply (message 1) starts at token 3, prompt 1 adds message 2.
-    first = np.asarray([(0, TEMPLATE), (1, 0)], np.int32)
-    second = np.asarray([(0, TEMPLATE), (1, 0), (3, 1), (5, 2)], np.int32)
-    context = with_reply(first, 3, 1)
-    assert context.tolist() == [[0, TEMPLATE], [1, 0], [3, 1]]
-    stored = new_spans(context, second)
-    assert stored.tolist() == [[5, 2]]
-    turns = tuple(Turn(kept, (Message("user", "x"),), Message("assistant", "y")) for kept in (0, 2))
-    tokenized = TokenizedConversation(
-        "c",
-        (
-            TokenizedTurn(0, ids(1, 2, 3), ids(4, 5), new_spans=first, turn=turns[0]),
-            TokenizedTurn(5, ids(6), ids(7), new_spans=stored, turn=turns[1]),
-        ),
-    )
-    assert [spans.tolist() for spans in tokenized.spans()] == [first.tolist(), second.tolist()]
-
-
-def test_messages_alone_are_the_leading_system_messages_and_the_last_user_message() -> None:
-    system, developer, user = Message("system", "s"), Message("developer", "d"), Message("user", "u")
-    reply, tool = Message("assistant", "r"), Message("tool", "t")
-    assert messages_alone([system, developer, user, reply, user, reply, tool]) == (0, 1, 4)
-    assert messages_alone([user, system, user]) == (2,)
-    assert messages_alone([system, reply]) is None
+    assert tokenized.id == "c"
+    assert tokenized.prompts()[0].tolist() == [97, 98]
 
 
 def test_recorded_text_is_encoded_and_compared_to_what_came_before() -> None:
@@ -119,9 +83,8 @@ def test_recorded_text_is_encoded_and_compared_to_what_came_before() -> None:
     assert [turn.kept_tokens for turn in tokenized.turns] == [0, 3, 1]
     assert [bytes(prompt.tolist()).decode() for prompt in tokenized.prompts()] == ["ab", "abcd", "ax"]
     assert tokenized.prefix_breaks == 1
-    assert [(turn.alone_ids, turn.timestamp_s, turn.turn.prompt) for turn in tokenized.turns] == [
-        (None, 1.0, "ab"), (None, 2.0, "abcd"), (None, 3.0, "ax"),
-    ]  # fmt: skip
+    assert [(turn.alone_ids, turn.timestamp_s) for turn in tokenized.turns] == [(None, 1.0), (None, 2.0), (None, 3.0)]
+    assert [messages[0].text for messages in tokenized.prompt_messages()] == ["ab", "abcd", "ax"]
 
 
 def test_recorded_ids_are_taken_only_from_the_same_tokenizer() -> None:
@@ -148,3 +111,21 @@ def test_recorded_prompts_come_back_whatever_they_share(turns: list[tuple[str, s
     conversation = RecordedConversation("c", tuple(RecordedTurn(prompt, reply, 0.0) for prompt, reply in turns))
     prompts = conversation.tokenized(Codepoints()).prompts()
     assert [bytes(prompt.tolist()).decode() for prompt in prompts] == [prompt for prompt, _ in turns]
+
+
+@st.composite
+def span_rows(draw: st.DrawFn) -> Spans:
+    starts = sorted(draw(st.sets(st.integers(1, 12), max_size=5)))
+    return np.array([(start, draw(st.integers(-2, 3))) for start in (0, *starts)], np.int32)
+
+
+@given(st.lists(span_rows(), max_size=4), st.integers(13, 15))
+def test_spans_come_back_from_their_differences(prompts: list[Spans], length: int) -> None:
+    """Any spans, whatever those of the prompt and the reply before were."""
+    turns: list[TokenizedTurn] = []
+    context = NO_SPANS
+    for spans in prompts:
+        turns.append(TokenizedTurn(0, ids(*range(length)), ids(0), new_spans=new_spans(context, spans)))
+        context = with_reply(spans, length, 0)
+    read = TokenizedConversation("c", tuple(turns)).spans()
+    assert [spans.tolist() for spans in read] == [spans.tolist() for spans in prompts]

@@ -229,7 +229,9 @@ def new_spans(context: Spans, spans: Spans) -> Spans:
     n = min(len(context), len(spans))
     differs = np.nonzero((context[:n] != spans[:n]).any(axis=1))[0]
     same = int(differs[0]) if len(differs) else n
-    return spans[same:] if same < len(spans) else spans[-1:]
+    if same == len(spans) or (same < len(context) and context[same, 0] < spans[same, 0]):
+        same -= 1  # the first row stored says where the context's rows end
+    return spans[max(same, 0) :]
 
 
 def messages_alone(messages: Sequence[Message]) -> tuple[int, ...] | None:

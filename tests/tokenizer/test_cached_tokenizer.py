@@ -8,7 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cachelab.conversation import AnyConversation, Conversation, RecordedConversation, RecordedTurn, TokenizedTurn, Turn
+from cachelab.conversation import (
+    ONE_MESSAGE,
+    AnyConversation,
+    Conversation,
+    RecordedConversation,
+    RecordedTurn,
+    TokenizedTurn,
+    of_turn,
+)
 from cachelab.dataset.base import LoadedDataset
 from cachelab.errors import TokenizerError
 from cachelab.tokenizer import cached_tokenizer as cache
@@ -26,25 +34,28 @@ class Codepoints:
     def encode_text(self, text: str) -> list[int]:
         return [ord(character) for character in text]
 
-    def encode_chat(self, system: str | None, turns: Sequence[Turn]) -> list[TokenizedTurn]:
+    def encode_chat(self, conversation: Conversation) -> list[TokenizedTurn]:
         if self.poisoned:
             raise TokenizerError("poisoned:\ncannot encode")
         self.encoded += 1
         made: list[TokenizedTurn] = []
         context = 0
-        for turn in turns:
+        for index, turn in enumerate(conversation.turns):
+            assert turn.reply is not None
             new, reply = (
-                np.array([10, *self.encode_text(text)], dtype=np.int32) for text in (turn.user, turn.assistant)
+                np.array([10, *self.encode_text(text)], dtype=np.int32)
+                for text in (turn.new_messages[-1].text, turn.reply.text)
             )
-            made.append(TokenizedTurn(context, new, reply, new, turn.user, turn.assistant))
+            spans = np.array([(context, 2 * index)], np.int32)
+            made.append(TokenizedTurn(context, new, reply, new, spans, ONE_MESSAGE, **of_turn(turn)))
             context += len(new) + len(reply)
         return made
 
 
 CHATS: list[AnyConversation] = [
-    Conversation("a", (Turn("one", "two"), Turn("three", "")), "be kind"),
+    Conversation.of_texts("a", [("one", "two"), ("three", "")], "be kind"),
     RecordedConversation("b", (RecordedTurn("xy", "z", 7.5), RecordedTurn("xyz!", "", 9.0))),
-    Conversation("c", (Turn("\ud83d", "日本"),)),  # half of a surrogate pair, which Arrow could not store
+    Conversation.of_texts("c", [("\ud83d", "日本")]),  # half of a surrogate pair, which Arrow could not store
 ]
 
 
@@ -65,13 +76,13 @@ def forget(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_ids_and_texts_survive_the_disk(tmp_path: Path) -> None:
     read = CachedTokenizer(Codepoints(), str(tmp_path))(dataset())
     made = [chat.tokenized(Codepoints()) for chat in CHATS]
-    assert [(c.id, c.system, c.prefix_breaks) for c in read] == [(c.id, c.system, c.prefix_breaks) for c in made]
+    assert [(c.id, c.prefix_breaks) for c in read] == [(c.id, c.prefix_breaks) for c in made]
     for read_turn, made_turn in zip(
         (t for c in read for t in c.turns), (t for c in made for t in c.turns), strict=True
     ):
-        for name in ("kept_tokens", "user", "assistant", "timestamp_s"):
+        for name in ("kept_tokens", "turn", "timestamp_s", "think_s", "usage", "isolation", "fields"):
             assert getattr(read_turn, name) == getattr(made_turn, name)
-        for name in ("new_ids", "reply_ids"):
+        for name in ("new_ids", "reply_ids", "new_spans", "alone_spans"):
             np.testing.assert_array_equal(getattr(read_turn, name), getattr(made_turn, name), strict=True)
     recorded = read[1].turns
     assert [turn.alone_ids for turn in recorded] == [None, None]
@@ -166,22 +177,22 @@ def test_quiet_when_not_a_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[
 SCRIPT = """
 import os, sys, time
 import numpy as np
-from cachelab.conversation import Conversation, TokenizedTurn, Turn
+from cachelab.conversation import Conversation, TokenizedTurn, of_turn
 from cachelab.dataset.base import LoadedDataset
 from cachelab.tokenizer.cached_tokenizer import CachedTokenizer
 
 class Slow:
     name, encoded = "slow", 0
-    def encode_chat(self, system, turns):
+    def encode_chat(self, conversation):
         if self.encoded == int(sys.argv[2]):
             os.kill(os.getpid(), 9)
         self.encoded += 1
         time.sleep(0.05)
         ids = np.array([self.encoded], dtype=np.int32)
-        return [TokenizedTurn(0, ids, ids, ids, t.user, t.assistant) for t in turns]
+        return [TokenizedTurn(0, ids, ids, ids, **of_turn(t)) for t in conversation.turns]
 
 slow = Slow()
-chats = [Conversation(str(i), (Turn("u", "a"),)) for i in range(10)]
+chats = [Conversation.of_texts(str(i), [("u", "a")]) for i in range(10)]
 read = CachedTokenizer(slow, sys.argv[1])(LoadedDataset("t", "t", "d", chats, {}))
 print(slow.encoded, sum(int(c.turns[0].new_ids[0]) for c in read))
 """

@@ -8,8 +8,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cachelab.conversation import Conversation, TokenizedConversation
+from cachelab.conversation import TEMPLATE, TOOLS, Conversation, TokenizedConversation
+from cachelab.errors import TokenizerError
+from cachelab.message import Message, Part, ToolCall
 from cachelab.tokenizer.mistral import Mistral
+from chat_models import WEATHER, conversation_of, conversations, openai_message
 
 EOS = 2
 TRICKY = [
@@ -65,9 +68,9 @@ def test_prompts_equal_mistral_commons_of_the_same_history(chat: list[tuple[str,
 @settings(max_examples=30, deadline=None)
 @given(chats)
 def test_alone_ids_equal_a_chat_of_that_message(chat: list[tuple[str, str]]) -> None:
-    for turn in tokenized("be kind", *chat).turns:
+    for turn, (user, _) in zip(tokenized("be kind", *chat).turns, chat, strict=True):
         assert turn.alone_ids is not None
-        assert turn.alone_ids.tolist() == reference_ids("be kind", [], turn.user)
+        assert turn.alone_ids.tolist() == reference_ids("be kind", [], user)
 
 
 def test_system_text_stays_before_the_first_user_message() -> None:
@@ -119,7 +122,6 @@ def test_turns_are_stored_as_differences() -> None:
     first, second = tokenized(None, ("one", "two"), ("three", "four")).turns
     assert (first.kept_tokens, second.kept_tokens) == (0, len(first.new_ids) + len(first.reply_ids))
     assert first.new_ids.dtype == first.reply_ids.dtype == np.int32
-    assert (first.user, first.assistant) == ("one", "two")
 
 
 def test_encode_text_adds_no_special_token() -> None:
@@ -137,3 +139,102 @@ def test_name_is_stable_and_does_not_load_the_vocabulary(monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "_instruct", refuse)
     # sha256sum of the bundled tekken_240718.json begins with eccd1665d2e4
     assert Mistral().name == "mistral-common:v3-tekken:system-first:eccd1665d2e4"
+
+
+def openai_reference(messages: list[Any], tools: Any = None) -> list[int]:
+    """mistral-common's tokens of messages in OpenAI's form."""
+    from mistral_common.protocol.instruct.request import ChatCompletionRequest
+
+    request = ChatCompletionRequest.from_openai(messages=messages, tools=tools)
+    ids: list[int] = reference().encode_chat_completion(request).tokens
+    return ids
+
+
+def test_tools_calls_and_results_equal_mistral_commons() -> None:
+    call = ToolCall("get_weather", '{"city":  "Zürich"}', "chatcmpl-tool-123456789")
+    messages = [
+        Message("system", "be kind"),
+        Message("user", "Weather?"),
+        Message("assistant", None, (call, ToolCall("now", "", "abcdefghi"))),
+        Message("tool", '{"sky": "blue"}', tool_call_id=call.id),
+        Message("tool", "", tool_call_id="abcdefghi"),
+        Message("assistant", "Blue. "),
+    ]
+    conversation = conversation_of(messages, WEATHER)
+    tokenized = conversation.tokenized(Mistral())
+    sent = [openai_message(message) for message in messages]
+    sent[2]["tool_calls"][0]["id"] = sent[3]["tool_call_id"] = "123456789"
+    # One user message: mistral-common's last one is the first one.
+    assert tokenized.prompts()[0].tolist() == openai_reference(sent[:2], [dict(tool) for tool in WEATHER])
+    assert tokenized.prompts()[1].tolist() == openai_reference(sent[:5], [dict(tool) for tool in WEATHER])
+    assert tokenized.prefix_breaks == 0
+    spans = tokenized.spans()[1]
+    assert spans[:, 1].tolist() == [TEMPLATE, TOOLS, TEMPLATE, 0, 1, TEMPLATE, 2, 3, 4]
+    prompt = tokenized.prompts()[1].tolist()
+    ends = [*spans[1:, 0].tolist(), len(prompt)]
+    texts = [decoded(prompt[start:end]) for start, end in zip(spans[:, 0].tolist(), ends, strict=True)]
+    assert texts[0] == "<s>"
+    assert texts[1].startswith('[AVAILABLE_TOOLS][{"type": "function"')
+    assert texts[3:6] == ["be kind\n\n", "Weather?", "[/INST]"]
+    assert texts[6].startswith(
+        '[TOOL_CALLS][{"name": "get_weather", "arguments": {"city": "Zürich"}, "id": "123456789"}'
+    )
+    assert texts[7] == '[TOOL_RESULTS]{"content": {"sky": "blue"}, "call_id": "123456789"}[/TOOL_RESULTS]'
+
+
+def decoded(ids: list[int]) -> str:
+    from mistral_common.tokens.tokenizers.base import SpecialTokenPolicy
+
+    text: str = reference().instruct_tokenizer.tokenizer.decode(ids, SpecialTokenPolicy.KEEP)
+    return text
+
+
+def test_text_and_calls_in_one_message_follow_each_other() -> None:
+    both = Message("assistant", "Wait.", (ToolCall("now", "{}", "abcdefghi"),))
+    reply = conversation_of([Message("user", "q"), both]).tokenized(Mistral()).turns[0].reply_ids.tolist()
+    assert decoded(reply) == 'Wait.[TOOL_CALLS][{"name": "now", "arguments": {}, "id": "abcdefghi"}]</s>'
+
+
+def test_user_messages_in_a_row_are_one_block() -> None:
+    users = [Message("user", "a"), Message("user", (Part("text", "b"), Part("text", "c")))]
+    (prompt,) = conversation_of([*users, Message("assistant", "d")]).tokenized(Mistral()).prompts()
+    assert prompt.tolist() == openai_reference([openai_message(message) for message in users])
+
+
+def test_images_are_ids_of_their_digest() -> None:
+    def prompt(digest: str) -> list[int]:
+        message = Message("user", (Part("text", "see"), Part("image", digest=digest), Part("text", "this")))
+        made = conversation_of([message, Message("assistant", "ok")]).tokenized(Mistral(image_tokens=5))
+        ids: list[int] = made.prompts()[0].tolist()
+        return ids
+
+    one, same, other = prompt("aa"), prompt("aa"), prompt("bb")
+    assert one == same
+    assert [a == b for a, b in zip(one, other, strict=True)] == [True] * 3 + [False] * 5 + [True] * 2
+    assert min(one[3:8]) >= reference().instruct_tokenizer.tokenizer.num_special_tokens
+    with pytest.raises(TokenizerError, match=r"set tokenizer\.image_tokens"):
+        conversation_of([Message("user", (Part("image", digest="aa"),)), Message("assistant", "ok")]).tokenized(
+            Mistral()
+        )
+
+
+@settings(max_examples=40, deadline=None)
+@given(conversations())
+def test_spans_rise_cover_the_prompt_and_hold_the_texts(conversation: Conversation) -> None:
+    tokenized = conversation.tokenized(Mistral())
+    for prompt, spans, messages in zip(
+        tokenized.prompts(), tokenized.spans(), conversation.prompt_messages(), strict=True
+    ):
+        assert spans[0].tolist() == [0, TEMPLATE]
+        assert (np.diff(spans[:, 0]) > 0).all()
+        assert spans[-1, 0] < len(prompt)
+        assert (np.diff(spans[:, 1]) != 0).all()
+        ends = [*spans[1:, 0].tolist(), len(prompt)]
+        texts = [decoded(prompt[start:end].tolist()) for start, end in zip(spans[:, 0].tolist(), ends, strict=True)]
+        for source, message in enumerate(messages):
+            text = "".join(text for text, of in zip(texts, spans[:, 1].tolist(), strict=True) if of == source)
+            if message.role == "user":
+                parts = message.content if isinstance(message.content, tuple) else (Part("text", message.text),)
+                assert all(part.text.strip() in text for part in parts)
+            elif message.role == "assistant":
+                assert message.text.strip() in text

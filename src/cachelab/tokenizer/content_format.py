@@ -1,6 +1,6 @@
 """Whether a chat template takes a message's content as one text or as a list of parts.
 
-Source: vLLM 0.32, `vllm/renderers/hf.py`, `_detect_content_format`. vLLM's server decides it by the same rule: a list of
+Source: vLLM 0.32, `vllm/renderers/hf.py`, `_detect_content_format`. vLLM's server has the same rule: a list of
 parts where the template has a loop over a message's content.
 """
 
@@ -35,7 +35,7 @@ def content_format(template: str) -> ContentFormat:
         if any(_reads(loop.iter, item, "content") for item in items):
             return "openai"
         if isinstance(loop.iter, nodes.Name):
-            of_content = in_macro[id(loop)] if id(loop) in in_macro else {"content"}
+            of_content = in_macro.get(id(loop), {"content"})
             if loop.iter.name in of_content:
                 return "openai"
     return "string"

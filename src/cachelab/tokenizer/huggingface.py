@@ -16,8 +16,8 @@ from cachelab.conversation import Conversation, TokenizedTurn
 from cachelab.errors import ConfigError, TokenizerError
 from cachelab.message import Message, Part
 from cachelab.model.hub import is_path, shortened, why_refused
-from cachelab.strict_config import STRICT
-from cachelab.tokenizer.content_format import content_format
+from cachelab.strict_config import STRICT, FilePath, Text
+from cachelab.tokenizer.content_format import ContentFormat, content_format
 from cachelab.tokenizer.media import MediaTokens
 from cachelab.tokenizer.pieces import PieceEncoder
 from cachelab.tokenizer.rendered_chat import Prompt, encode_rendered
@@ -42,8 +42,9 @@ class HuggingFace:
 
     `chat_template` is a jinja file that replaces the model's own template. A hub id is taken from the local Hugging
     Face cache, and downloaded if it is not there. Messages and tools are rendered as vLLM's server renders them;
-    `template_kwargs` are further variables of the template, such as enable_thinking (vLLM's --default-chat-template-kwargs).
-    `image_tokens` is how many tokens an image or audio part takes, where it stands in the text.
+    `template_kwargs` are further variables of the template, such as enable_thinking (vLLM's
+    --default-chat-template-kwargs).
+    `image_tokens` is how many tokens an image or audio part takes; they stand where the part stands.
     """
 
     model: Annotated[str, BeforeValidator(_given)]
@@ -83,22 +84,24 @@ class HuggingFace:
         rewrites the prompt too, it is the reply's own place in the text. Raises TokenizerError if the template cannot
         take the chat.
         """
-        served: dict[tuple[int, str], ServedMessage] = {}
+        served: dict[tuple[int, ContentFormat], ServedMessage] = {}
 
-        def make(messages: Sequence[Message], tools: Sequence[Any] | None, generation: bool) -> Prompt:
+        def made(message: Message, form: ContentFormat) -> ServedMessage:
+            key = (id(message), form)  # the conversation keeps its messages alive
+            if key not in served:
+                served[key] = served_message(message, form, self._media_text)
+            return served[key]
+
+        def prompt(messages: Sequence[Message], tools: Sequence[Any] | None, generation: bool) -> Prompt:
             template = self._template(tools)
             form = content_format(template)
-            for message in messages:
-                if (id(message), form) not in served:
-                    served[id(message), form] = served_message(message, form, self._media_text)
-            return Prompt(
-                [served[id(message), form] for message in messages],
-                tools,
-                generation,
-                lambda given, generation: self._render(for_template(given, template), tools, generation),
-            )
 
-        return encode_rendered(conversation, make, self._encoder, self._tokenizer.eos_token_id)
+            def render(served: list[ServedMessage], generation: bool) -> str:
+                return self._render(for_template(served, template), tools, generation)
+
+            return Prompt([made(message, form) for message in messages], tools, generation, render)
+
+        return encode_rendered(conversation, prompt, self._encoder, self._tokenizer.eos_token_id)
 
     def _render(self, messages: list[ServedMessage], tools: Sequence[Any] | None, generation: bool) -> str:
         tokenizer, template = self._tokenizer, self._template(tools)

@@ -1,8 +1,8 @@
 """Which message each character of a rendered prompt comes from.
 
-The texts of the messages are rendered once more between marks: characters of Unicode's private use area. If the prompt is
-the same without the marks, they say exactly where each text came to stand. A template that looks into the texts may
-render another prompt for marked ones; then the texts are searched in the prompt, in their order.
+The prompt is rendered once more with marks around the messages' texts: characters of Unicode's private use area. If it
+is the same prompt without the marks, they give the exact place of each text. A template that looks into the texts may
+render another prompt for marked texts; then the texts are searched in the prompt, in their order.
 """
 
 import json
@@ -72,7 +72,10 @@ def read_marks(text: str) -> tuple[str, list[Placed]]:
 
 
 def search(text: str, messages: Sequence[dict[str, Any]]) -> list[Placed]:
-    """Where the messages' texts stand in a prompt, each one looked for after the one before; in rising order."""
+    """Where the messages' texts stand in a prompt, each one looked for after the one before; in rising order.
+
+    A text that the template does not show may be found in the place of a later, equal one.
+    """
     placed: list[Placed] = []
     at = 0
     for index, message in enumerate(messages):
@@ -94,7 +97,7 @@ def spans(
 ) -> Spans:
     """The spans of a prompt in tokens. A token that two sources share belongs to the message, the earlier of two."""
     hulls = _hulls(text, placed, messages)
-    place = tools_place(text, tools)
+    place = _tools_place(text, tools)
     bounds: list[tuple[int, int]] = []  # characters
     at = 0
     for start, end, message in [*hulls, (len(text), len(text), TEMPLATE)]:
@@ -155,8 +158,8 @@ def _rest_of_arguments(text: str, at: int, call: dict[str, Any]) -> int:
     return len(rest) if text.startswith(rest, at) else 0
 
 
-def tools_place(text: str, tools: Sequence[Any]) -> tuple[int, int]:
-    """Where the tool definitions of a prompt stand: from the first one found to the end of the last one."""
+def _tools_place(text: str, tools: Sequence[Any]) -> tuple[int, int]:
+    """Where the tool definitions stand: from the first one found to the end of the last one."""
     places: list[tuple[int, int]] = []
     at = 0
     for tool in tools:

@@ -1,8 +1,11 @@
 """Mistral's v3 Tekken vocabulary and chat template, as mistral-common bundles them."""
 
 import hashlib
-import logging
-from functools import cache
+import json
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass as plain_dataclass
+from dataclasses import field
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +16,8 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import (
     NO_SPANS,
+    TEMPLATE,
+    TOOLS,
     Conversation,
     Spans,
     TokenIds,
@@ -24,35 +29,41 @@ from cachelab.conversation import (
     with_reply,
 )
 from cachelab.errors import TokenizerError
+from cachelab.message import Message, Part, ToolCall, ToolDefinitions
 from cachelab.strict_config import STRICT
-from cachelab.tokenizer.mistral_messages import MistralEncoder
-
-log = logging.getLogger(__name__)
+from cachelab.tokenizer.media import MediaTokens
+from cachelab.tokenizer.served_chat import served_tools
 
 VOCABULARY = "tekken_240718.json"
+CALL_ID_LENGTH = 9
+"""Longer ids of tool calls are cut to their last characters, as in vLLM (`vllm/tokenizers/mistral.py`)."""
+
+IN_USER_BLOCK = ("system", "developer", "user")
+"""Roles whose messages stand in an [INST] block."""
+
+Rows = list[tuple[int, int]]
+"""Rows of spans: (token, source)."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class Mistral:
     """mistral-common's v3 Tekken tokenizer; needs no network.
 
-    The system text and the tool definitions stand before the FIRST user message. mistral-common's v3 puts them before
-    the LAST one, where they would move with every turn, so that no prompt would be a prefix of the next. In two more
-    cases mistral-common refuses what logs hold: a reply with content and tool calls is the content, then the calls (as
-    its v7 does it), and an empty reply is the end-of-sequence token alone. The rest is mistral-common's: neighbours of
-    one role are one message, special-token text ("[INST]", "</s>") is plain text. As in vLLM, a call's id is its last
-    nine characters. Developer messages are system messages; reasoning has no place in v3 and is left out.
-
-    `alone_ids` keeps the system text, so that prompts with and without history differ by the history alone.
-    `image_tokens` is how many tokens an image or audio part of a user message takes.
+    Tool definitions stand before the FIRST user message, a system text before the user message that follows it.
+    mistral-common's v3 puts both before the LAST user message, where they would move with every turn, so that no prompt
+    would be a prefix of the next. `alone_ids` keeps the system text and the tools, so that prompts with and without
+    history differ by the history alone. mistral-common refuses an assistant's message that has neither text nor calls,
+    and one that has both; here the first is the end-of-sequence token alone, the second its text and then its calls.
+    Reasoning is left out: v3 has none. Special-token text in a message ("[INST]", "</s>") is plain text, as in
+    mistral-common. `image_tokens` is how many tokens an image or audio part takes; they stand where the part stands.
     """
 
     image_tokens: Annotated[int, Field(gt=0)] | None = None
 
     @property
     def name(self) -> str:
-        """The vocabulary file's digest and the place of the system text; does not load the vocabulary."""
-        images = f":images-{self.image_tokens}" if self.image_tokens is not None else ""
+        """The vocabulary file's digest and what differs from mistral-common; does not load the vocabulary."""
+        images = "" if self.image_tokens is None else f":image-tokens-{self.image_tokens}"
         return f"mistral-common:v3-tekken:system-first:{_vocabulary_digest()[:12]}{images}"
 
     def encode_text(self, text: str) -> list[int]:
@@ -61,32 +72,23 @@ class Mistral:
         return ids
 
     def encode_chat(self, conversation: Conversation) -> list[TokenizedTurn]:
-        """One TokenizedTurn per turn; each message is encoded once. Raises TokenizerError for a prompt of no message."""
-        encoder = MistralEncoder(_instruct(), self.image_tokens)
-        alone: dict[tuple[int, ...], tuple[TokenIds, Spans]] = {}
+        """One TokenizedTurn per turn; each message is encoded once.
+
+        Raises TokenizerError if a tool definition has no name, or a part has no number of tokens.
+        """
+        encoder = _Encoder(self.image_tokens)
         tokenized: list[TokenizedTurn] = []
-        context, context_spans = np.empty(0, np.int32), NO_SPANS
-        for index, (turn, messages) in enumerate(zip(conversation.turns, conversation.prompt_messages(), strict=True)):
-            if not messages:
-                raise TokenizerError(f"turn {index} has no message before its reply: leave it out of the log")
+        context, context_spans = _ids([]), NO_SPANS
+        for turn, messages in zip(conversation.turns, conversation.prompt_messages(), strict=True):
             prompt, spans = encoder.prompt(messages, turn.tools)
-            places = messages_alone(messages)
-            key = (id(turn.tools), *(id(messages[place]) for place in places or ()))
-            if places and key not in alone:
-                alone[key] = encoder.prompt([messages[place] for place in places], turn.tools)
-            reply = np.empty(0, np.int32) if turn.reply is None else encoder.reply(turn.reply)
+            reply = _ids(encoder.message(turn.reply)) if turn.reply else _ids([])
             kept = common_prefix(context, prompt)
-            tokenized.append(
-                TokenizedTurn(
-                    kept_tokens=kept,
-                    new_ids=prompt[kept:],
-                    reply_ids=reply,
-                    alone_ids=alone[key][0] if places else None,
-                    new_spans=new_spans(context_spans, spans),
-                    alone_spans=alone[key][1] if places else NO_SPANS,
-                    **of_turn(turn),
-                )
-            )
+            places = messages_alone(messages)
+            alone, alone_spans = None, NO_SPANS
+            if places is not None:
+                alone, alone_spans = encoder.prompt([messages[place] for place in places], turn.tools)
+            stored = new_spans(context_spans, spans)
+            tokenized.append(TokenizedTurn(kept, prompt[kept:], reply, alone, stored, alone_spans, **of_turn(turn)))
             context = np.concatenate([prompt, reply])
             context_spans = with_reply(spans, len(prompt), len(messages))
         if encoder.reasoning:
@@ -96,6 +98,182 @@ class Mistral:
                 len(encoder.reasoning),
             )
         return tokenized
+
+
+@plain_dataclass(eq=False)
+class _Encoder:
+    """Encodes the messages of one conversation, each one once."""
+
+    image_tokens: int | None
+    known: dict[Hashable, tuple[list[int], Rows]] = field(default_factory=dict)
+
+    def prompt(self, messages: Sequence[Message], tools: ToolDefinitions) -> tuple[TokenIds, Spans]:
+        """The ids of a prompt and its spans."""
+        ids: list[int] = list(_instruct().start())
+        rows: Rows = [(0, TEMPLATE)]
+        for block in _blocks(messages):
+            if tools and messages[block[0]].role in IN_USER_BLOCK:
+                rows.append((len(ids), TOOLS))
+                ids += _tool_ids(json.dumps(served_tools(tools)))
+                tools = ()
+            made, own = self._block(messages, block)
+            rows += [(len(ids) + at, source) for at, source in own]
+            ids += made
+        return _ids(ids), _rising(rows)
+
+    def message(self, message: Message) -> list[int]:
+        """The ids of a message of the assistant or a tool."""
+        return self._block((message,), (0,))[0]
+
+    def _block(self, messages: Sequence[Message], block: tuple[int, ...]) -> tuple[list[int], Rows]:
+        key = (block, *(id(messages[index]) for index in block))  # the conversation keeps its messages alive
+        if key not in self.known:
+            message = messages[block[0]]
+            if message.role == "assistant":
+                self.known[key] = _assistant(message), [(0, block[0])]
+            elif message.role in ("tool", "function"):
+                self.known[key] = self._tool_result(message), [(0, block[0])]
+            else:
+                self.known[key] = self._user(messages, block)
+        return self.known[key]
+
+    def _user(self, messages: Sequence[Message], block: tuple[int, ...]) -> tuple[list[int], Rows]:
+        """Texts up to the next image are one text, a blank line between them."""
+        ids: list[int] = [_instruct().BEGIN_INST]
+        rows: Rows = [(0, TEMPLATE)]
+        texts: list[tuple[int, str]] = []
+
+        def write() -> None:
+            made = _text_ids("\n\n".join(text for _, text in texts))
+            rows.extend(_starts(made, texts, len(ids)))
+            ids.extend(made)
+            texts.clear()
+
+        for index in block:
+            content = messages[index].content
+            for part in content if isinstance(content, tuple) else (Part("text", content or ""),):
+                if part.kind == "text":
+                    texts += [(index, part.text)] if part.text else []
+                    continue
+                write()
+                rows.append((len(ids), index))
+                ids += self._media(part)
+        write()
+        return [*ids, _instruct().END_INST], [*rows, (len(ids), TEMPLATE)]
+
+    def _tool_result(self, message: Message) -> list[int]:
+        from mistral_common.protocol.instruct.messages import ToolMessage
+
+        made = ToolMessage(content=message.text or "{}", tool_call_id=_call_id(message.tool_call_id))
+        ids: list[int] = _instruct().encode_tool_message(made, False)[0]
+        media = [one for part in _media_parts(message) for one in self._media(part)]
+        return [*ids[:-1], *media, ids[-1]]
+
+    def _media(self, part: Part) -> list[int]:
+        tokenizer = _instruct().tokenizer
+        made = MediaTokens(self.image_tokens, tokenizer.num_special_tokens, tokenizer.n_words)
+        return list(map(int, made.ids(part)))
+
+
+def _blocks(messages: Sequence[Message]) -> Iterator[tuple[int, ...]]:
+    """The places of the messages that make one block of the prompt.
+
+    System messages and the user messages after them are one [INST] block, as are user messages in a row. Each message
+    of the assistant or of a tool is a block of its own.
+    """
+    block: tuple[int, ...] = ()
+    for index, message in enumerate(messages):
+        in_block = message.role in IN_USER_BLOCK
+        if block and (not in_block or (message.role != "user" and messages[block[-1]].role == "user")):
+            yield block
+            block = ()
+        if in_block:
+            block = (*block, index)
+        else:
+            yield (index,)
+    if block:
+        yield block
+
+
+def _starts(ids: Sequence[int], texts: Sequence[tuple[int, str]], first: int) -> Rows:
+    """Where the tokens of each text start in the tokens of all, a blank line between the texts."""
+    if len({source for source, _ in texts}) <= 1:
+        return [(first, source) for source, _ in texts[:1]]
+    tokenizer = _instruct().tokenizer
+    ends = np.cumsum([len(tokenizer.id_to_byte_piece(one)) for one in ids])
+    lengths = [len(text.encode(errors="replace")) + 2 for _, text in texts]
+    places = np.cumsum([0, *lengths[:-1]])
+    return [
+        (first + int(np.searchsorted(ends, place, "right")), source)
+        for place, (source, _) in zip(places, texts, strict=True)
+    ]
+
+
+def _rising(rows: Rows) -> Spans:
+    """The rows as spans; of rows at one token the last one counts, and a row like the one before it is left out."""
+    kept: Rows = []
+    for start, source in rows:
+        if kept and kept[-1][0] == start:
+            kept.pop()
+        if not kept or kept[-1][1] != source:
+            kept.append((start, source))
+    return np.asarray(kept, np.int32)
+
+
+def _text_ids(text: str) -> list[int]:
+    ids: list[int] = _instruct().tokenizer.encode(text, bos=False, eos=False) if text else []
+    return ids
+
+
+def _media_parts(message: Message) -> list[Part]:
+    content = message.content if isinstance(message.content, tuple) else ()
+    return [part for part in content if part.kind != "text"]
+
+
+def _assistant(message: Message) -> list[int]:
+    """Text and calls are encoded as two messages, the first one without its end."""
+    from mistral_common.protocol.instruct.messages import AssistantMessage
+
+    if _media_parts(message):
+        raise TokenizerError(
+            "tokenizer mistral: a message of the assistant holds an image or audio part, which its template does not "
+            "have: take tokenizer=huggingface"
+        )
+    instruct = _instruct()
+    ids: list[int] = []
+    if message.text:
+        ids = instruct.encode_assistant_message(AssistantMessage(content=message.text), False)[:-1]
+    if message.tool_calls:
+        calls = [_tool_call(call) for call in message.tool_calls]
+        return ids + list(instruct.encode_assistant_message(AssistantMessage(tool_calls=calls), False))
+    return [*ids, instruct.tokenizer.eos_id]
+
+
+def _tool_call(call: ToolCall) -> Any:
+    from mistral_common.protocol.instruct.tool_calls import FunctionCall
+    from mistral_common.protocol.instruct.tool_calls import ToolCall as MistralCall
+
+    return MistralCall(id=_call_id(call.id), function=FunctionCall(name=call.name, arguments=call.arguments or "{}"))
+
+
+def _call_id(given: str | None) -> str:
+    return given[-CALL_ID_LENGTH:] if given else "null"  # mistral-common's own word for a missing one
+
+
+@lru_cache(maxsize=64)
+def _tool_ids(served: str) -> list[int]:
+    """The ids of tool definitions, given as JSON."""
+    from mistral_common.protocol.instruct.messages import UserMessage
+    from mistral_common.protocol.instruct.tool_calls import Function, Tool
+
+    tools = [Tool(function=Function.from_openai(tool["function"])) for tool in json.loads(served)]
+    instruct = _instruct()
+    ids: list[int] = instruct.encode_user_message(UserMessage(content=""), tools, is_last=True, is_first=True)[0]
+    return ids[: ids.index(instruct.END_AVAILABLE_TOOLS) + 1]
+
+
+def _ids(ids: list[int]) -> TokenIds:
+    return np.asarray(ids, dtype=np.int32)
 
 
 def _vocabulary() -> Path:

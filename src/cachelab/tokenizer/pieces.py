@@ -1,7 +1,7 @@
 """Encodes texts that grow: each is cut at special tokens, and each distinct piece is encoded once.
 
-A fast tokenizer takes special tokens out of a text before anything else and encodes what lies between them apart, so that
-the tokens of a text are those of its pieces.
+A fast tokenizer first takes the special tokens out of a text and encodes each part between them alone. So the tokens of
+a text are those of its pieces.
 """
 
 import re
@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -43,12 +44,12 @@ class CutText:
 
     def pieces(self) -> list[str]:
         bounds = [0, *self.cuts, len(self.text)]
-        return [self.text[a:b] for a, b in zip(bounds, bounds[1:], strict=False) if a < b]
+        return [self.text[a:b] for a, b in pairwise(bounds) if a < b]
 
 
 @dataclass(eq=False)
 class PieceEncoder:
-    """Encodes with a tokenizer of transformers; keeps the pieces that it has met, and forgets all when they are many."""
+    """Encodes with a tokenizer of transformers; keeps the pieces met so far, up to MAX_KEPT_CHARACTERS."""
 
     tokenizer: Any
     known: dict[str, Encoded] = field(default_factory=dict)

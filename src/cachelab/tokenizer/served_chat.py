@@ -24,7 +24,9 @@ def served_message(message: Message, form: ContentFormat, media: PartText) -> Se
     """One message for a template that takes content in this form."""
     texts = _texts(message, media)
     served: ServedMessage = {"role": message.role}
-    if form == "string" or message.role == "tool":
+    if form == "string":
+        served["content"] = "\n".join(filter(None, texts))
+    elif message.role == "tool":
         served["content"] = "\n".join(texts)
     else:
         served["content"] = [{"type": "text", "text": text} for text in texts]
