@@ -15,8 +15,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
 from omegaconf import OmegaConf
 
-from cachelab.build import build_root
 from cachelab.arguments import hydra_arguments
+from cachelab.build import build_root
 from cachelab.composition import config_dir
 from cachelab.objective import bound_of
 
