@@ -18,7 +18,6 @@ from cachelab.conversation import (
     of_turn,
     with_reply,
 )
-from cachelab.message import Message
 
 NOTHING = np.empty(0, dtype=np.int32)
 

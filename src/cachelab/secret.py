@@ -10,6 +10,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
@@ -57,6 +58,13 @@ def _is_secret(found: "re.Match[str]", is_address: bool) -> bool:
 def hide(arguments: Sequence[str]) -> list[str]:
     """The command line's arguments with masked addresses. Raises ConfigError where one is not a key's whole value."""
     return [_hidden(argument) for argument in arguments]
+
+
+def hide_address(address: str) -> str:
+    """The address of a store with its password masked; `revealed` gives it back."""
+    if (shown := masked(address, is_address=True)) != address:
+        _keep(address)
+    return shown
 
 
 def _hidden(argument: str) -> str:
@@ -126,6 +134,31 @@ def without_secrets(text: str) -> str:
     for form in sorted({form for one in _known() for form in _forms(one)}, key=len, reverse=True):
         text = text.replace(form, MASK)
     return masked(text)
+
+
+@contextmanager
+def passwords_kept() -> Iterator[None]:
+    """Forget the addresses that are hidden in the context when it ends. An error that leaves it shows no password."""
+    before = os.environ.get(VARIABLE)
+    try:
+        yield
+    except Exception as error:
+        if any(without_secrets(str(cause)) != str(cause) for cause in _causes(error)):
+            raise error from None  # Python prints the messages of the causes too
+        raise
+    finally:
+        if before is None:
+            os.environ.pop(VARIABLE, None)
+        else:
+            os.environ[VARIABLE] = before
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The errors from which this one was raised."""
+    cause = error.__cause__ or error.__context__
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 class SecretFormatter(logging.Formatter):

@@ -115,13 +115,19 @@ def differs(result: Result) -> bool:
 
 
 def write_parquet(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Write columns of equal length as Parquet. A column's name determines its type, also if it is empty."""
-    import pyarrow
+    """Write columns of equal length as Parquet."""
     import pyarrow.parquet
+
+    pyarrow.parquet.write_table(arrow_table(columns), path, compression="zstd")
+
+
+def arrow_table(columns: Mapping[str, Sequence[Any]]) -> Any:
+    """The columns, of one length, as a pyarrow.Table. A column's name decides its type, also if the column is empty."""
+    import pyarrow
 
     types = {name: _type_name(name) for name in columns}
     arrays = {name: pyarrow.array(values, type=pyarrow.type_for_alias(types[name])) for name, values in columns.items()}
-    pyarrow.parquet.write_table(pyarrow.table(arrays), path, compression="zstd")
+    return pyarrow.table(arrays)
 
 
 def write_csv(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:

@@ -79,6 +79,13 @@ def print_sweep(report: SweepReport, where_to_look: Mapping[str, str], console: 
     _where({**where_to_look, "files": _short(Path(where_to_look["files"]))}, console)
 
 
+def print_tables(sections: Sequence[Section], whole: str, console: Console | None = None) -> None:
+    """Print tables to the console (by default stdout); `whole` names what holds the columns that do not fit."""
+    console = console or Console(highlight=False)
+    for section in sections:
+        console.print(_drawn(section, console, console.width, whole))
+
+
 def _line(console: Console, text: str) -> None:
     console.print(Text(text), no_wrap=True, overflow="ignore", crop=False)
 

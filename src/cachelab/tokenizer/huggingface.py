@@ -16,7 +16,7 @@ from cachelab.conversation import Conversation, TokenizedTurn
 from cachelab.errors import ConfigError, TokenizerError
 from cachelab.message import Message, Part
 from cachelab.model.hub import is_path, shortened, why_refused
-from cachelab.strict_config import STRICT, FilePath, Text
+from cachelab.strict_config import STRICT
 from cachelab.tokenizer.content_format import ContentFormat, content_format
 from cachelab.tokenizer.media import MediaTokens
 from cachelab.tokenizer.pieces import PieceEncoder

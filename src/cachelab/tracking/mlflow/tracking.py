@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -105,6 +106,27 @@ class MlflowTracking:
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
             yield MlflowStore(client, uri, self._experiment_id(client, uri))
 
+    @contextmanager
+    def reading(self) -> Iterator["MlflowClient"]:
+        """The store's client for as long as the context lasts; nothing is made or written.
+
+        Raises TrackingError if the store cannot be reached, or if its SQLite file does not exist.
+        """
+        key, uri = self._address()
+        where = f"{key}={masked(uri, is_address=True)}"
+        _refuse_what_cannot_keep(where, uri)
+        if (path := _sqlite_file(uri)) is not None and not path.is_file():
+            raise TrackingError(f"{where}: there is no database {path}: name the store that holds the run")
+        if path is not None:
+            _refuse_foreign(where, path, "name the store that holds the run")
+        _silence()
+        from mlflow import MlflowClient
+
+        from cachelab.tracking.mlflow.errors import asking
+
+        with asking(uri, where, "name the store that holds the run"):
+            yield MlflowClient(tracking_uri=uri, registry_uri=uri)
+
     def absolute_uri(self) -> str:
         """The address as another working directory or machine would write it."""
         _, uri = self._address()
@@ -182,14 +204,23 @@ def _try_sqlite(where: str, uri: str) -> None:
             database.execute("BEGIN IMMEDIATE")  # waits for another writer, but takes a read-only file as it is
             (version,) = database.execute("PRAGMA user_version").fetchone()
             database.execute(f"PRAGMA user_version = {version}")
-            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             database.execute("ROLLBACK")
     except (OSError, sqlite3.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise TrackingError(f"{where}: {reason} ({path}): {_way_out(uri)}") from error
-    if tables and not tables >= _TABLES:  # MLflow would add its own tables to it, or stop halfway
+    _refuse_foreign(where, path, _way_out(uri))
+
+
+def _refuse_foreign(where: str, path: Path, way_out: str) -> None:
+    """Raises TrackingError for another program's database: MLflow would add its own tables, or stop halfway."""
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", timeout=_LOCK_S, uri=True)) as database:
+            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.Error as error:
+        raise TrackingError(f"{where}: {error} ({path}): {way_out}") from error
+    if tables and not tables >= _TABLES:
         some = ", ".join(sorted(tables)[:5])
-        raise TrackingError(f"{where}: this database is not MLflow's (its tables: {some}): {_way_out(uri)}")
+        raise TrackingError(f"{where}: this database is not MLflow's (its tables: {some}): {way_out}")
 
 
 def _way_out(uri: str) -> str:

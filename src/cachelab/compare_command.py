@@ -1,0 +1,53 @@
+"""`cachelab compare RUN_A RUN_B`: the command line of cachelab.compare."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from typing import NoReturn
+
+from cachelab.errors import ConfigError
+
+
+def compare_command(arguments: Sequence[str]) -> None:
+    """Print the comparison of two runs. Raises CachelabError; ConfigError for wrong usage."""
+    options = _parser().parse_args(arguments)
+    from cachelab.secret import hide_address
+    from cachelab.sweep.run_comparison import compare
+
+    uri = None if options.tracking_uri is None else hide_address(options.tracking_uri)
+    found = compare(options.run_a, options.run_b, tracking_uri=uri)
+    if options.json:
+        print(json.dumps(found.as_dict(), indent=2))
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    from cachelab.report.console import print_tables
+
+    console = Console(highlight=False)
+    print_tables(found.sections, "--json", console)
+    console.print(Text(found.verdict, style="bold green"))
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"compare: {message}: see python -m cachelab compare --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="cachelab compare",
+        description="Compare two finished runs conversation by conversation, without running them again.",
+        epilog="Each run is an MLflow run id, or a folder: a run's own, or its artifacts. Run B is the baseline.",
+    )
+    parser.add_argument("run_a", metavar="RUN_A")
+    parser.add_argument("run_b", metavar="RUN_B")
+    parser.add_argument(
+        "--tracking-uri",
+        metavar="URI",
+        help="the MLflow store that holds the ids (default: $MLFLOW_TRACKING_URI, else mlflow.db in this folder)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    return parser
