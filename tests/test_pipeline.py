@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from cachelab.conversation import Conversation, TokenizedConversation, Turn
+from cachelab.conversation import Conversation, TokenizedConversation
 from cachelab.dataset.base import LoadedDataset
 from cachelab.engine.base import EngineCounters, EngineRun, Progress
 from cachelab.errors import ConfigError, EngineError
@@ -17,7 +17,7 @@ from cachelab.request import Request, RequestRecord, Schedule
 from cachelab.tokenizer.mistral import Mistral
 from cachelab.trace.multi_turn import MultiTurn
 
-CHATS = [Conversation("a", (Turn("one", "1"), Turn("two", "2"))), Conversation("b", (Turn("three", "3"),))]
+CHATS = [Conversation.of_texts("a", [("one", "1"), ("two", "2")]), Conversation.of_texts("b", [("three", "3")])]
 
 
 @dataclass
