@@ -16,7 +16,7 @@ from cachelab.conversation import Conversation, TokenizedTurn
 from cachelab.errors import ConfigError, TokenizerError
 from cachelab.message import Message, Part
 from cachelab.model.hub import is_path, shortened, why_refused
-from cachelab.strict_config import STRICT
+from cachelab.strict_config import STRICT, FilePath, Text
 from cachelab.tokenizer.content_format import ContentFormat, content_format
 from cachelab.tokenizer.media import MediaTokens
 from cachelab.tokenizer.pieces import PieceEncoder
@@ -47,8 +47,8 @@ class HuggingFace:
     `image_tokens` is how many tokens an image or audio part takes; they stand where the part stands.
     """
 
-    model: Annotated[str, BeforeValidator(_given)]
-    chat_template: str | None = None
+    model: Annotated[Text, BeforeValidator(_given)]
+    chat_template: FilePath | None = None
     trust_remote_code: bool = False
     template_kwargs: dict[str, Any] = field(default_factory=dict)
     image_tokens: Annotated[int, Field(gt=0)] | None = None

@@ -91,12 +91,6 @@ class Mistral:
             tokenized.append(TokenizedTurn(kept, prompt[kept:], reply, alone, stored, alone_spans, **of_turn(turn)))
             context = np.concatenate([prompt, reply])
             context_spans = with_reply(spans, len(prompt), len(messages))
-        if encoder.reasoning:
-            log.warning(
-                "tokenizer mistral: conversation %s: reasoning of %d messages left out, its template has no place for it",
-                conversation.id,
-                len(encoder.reasoning),
-            )
         return tokenized
 
 
