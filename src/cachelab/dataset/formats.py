@@ -7,6 +7,8 @@ from typing import Any
 from cachelab.dataset.base import Dataset
 from cachelab.dataset.block_row import usual_sizes
 from cachelab.dataset.block_trace import BlockTrace
+from cachelab.dataset.chat import Chat
+from cachelab.dataset.chat_row import MESSAGES
 from cachelab.dataset.claude_code import ClaudeCode
 from cachelab.dataset.opening import Opening
 from cachelab.dataset.sharegpt import ShareGPT
@@ -110,6 +112,23 @@ def _is_sharegpt(record: dict[str, Any]) -> bool:
     return all(isinstance(message, dict) and "from" in message and "value" in message for message in messages)
 
 
+def _chat(opening: Opening) -> str | None:
+    if opening.layout == "parquet":
+        return "Parquet"
+    records = _objects(opening, "object", "lines", "array")
+    for place in MESSAGES:
+        fields = place.split(".")
+        if any(isinstance(_at(record, fields), list) for record in records):
+            return f"rows with messages in {place}"
+    return None
+
+
+def _at(value: Any, fields: Iterable[str]) -> Any:
+    for field in fields:
+        value = value.get(field) if isinstance(value, dict) else None
+    return value
+
+
 FORMATS: tuple[Format, ...] = (
     Format(
         "claude_code",
@@ -142,6 +161,13 @@ FORMATS: tuple[Format, ...] = (
         "ShareGPT's chats (an array with conversations of from and value)",
         _sharegpt,
         lambda path, opening: ShareGPT(path=path),
+    ),
+    Format(
+        "chat",
+        "chat logs and agent trajectories (messages, conversation, traj, history), JSON or Parquet",
+        _chat,
+        lambda path, opening: Chat(path=path),
+        folders=True,
     ),
 )
 """Each format in the order in which it is tried: the first that matches is taken."""
