@@ -25,6 +25,8 @@ TRACE = {"prompt": "a", "response": "b", "conversation_id": "c", "turn_index": 0
 LOG = {"timestamp": 1_760_995_776_640_783, "session_id": "a", "input": "Hi", "output": "Hello"}
 CHAT = {"id": "x", "conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]}
 
+TALK = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+
 
 def lines(*rows: Any) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
@@ -39,6 +41,10 @@ SOURCES = {
     "block_trace own": lines({**MOONCAKE, "block_size": 512, "chat_id": 0}),
     "trace": lines(TRACE, {**TRACE, "turn_index": 1}),
     "text_log": lines(LOG, LOG),
+    "chat": lines({"messages": TALK}),
+    "chat trajectories": json.dumps([{"task_id": 1, "traj": TALK}]),
+    "chat history": json.dumps({"environment": "e", "history": TALK}),
+    "chat gateway": lines({"request": {"body": {"messages": TALK[:1]}}, "response": TALK[1]}),
     "sharegpt": json.dumps([CHAT, {"id": "y", "conversations": []}]),
 }
 
@@ -81,6 +87,8 @@ def test_auto_without_a_path_is_the_sample() -> None:
         ("block_trace sessions", r"AIPerf's sessions\): .*counted as vLLM does.*engine\.block_size=512"),
         ("trace", r"trace=multi_turn"),
         ("text_log", r"trace=multi_turn"),
+        ("chat trajectories", r"rows with messages in traj\)$"),
+        ("chat gateway", r"rows with messages in request\.body\.messages\)$"),
         ("sharegpt", r"conversations of from and value\)$"),
     ],
 )
