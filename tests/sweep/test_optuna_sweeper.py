@@ -17,8 +17,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from cachelab.cli import config_dir
 from cachelab.errors import ConfigError
 from cachelab.objective import Outcome, Score, Scores, score_of_nothing, violations
-from cachelab.sweep.optuna_sweeper import OptunaSweeper, workers
 from cachelab.sweep.digest import digest_of_search, digest_of_sweep
+from cachelab.sweep.optuna_sweeper import OptunaSweeper, workers
 from cachelab.sweep.study import read_study
 
 Row = tuple[int, dict[str, Any], Any, str, bool]
