@@ -60,10 +60,13 @@ GROUPS = ("dataset", "tokenizer", "filter", "trace", "order", "engine", "metrics
 """The keys of the root that are groups of options."""
 
 
-def build_settings(config: dict[str, Any]) -> None:
-    """Check what belongs to no group, which a sweep's jobs share. Raises ConfigError that names the key."""
+def build_settings(config: dict[str, Any]) -> Root:
+    """The checked settings outside the groups, which the jobs of a sweep share; every group is empty.
+
+    Raises ConfigError that names the key.
+    """
     nothing: dict[str, Any] = {group: None if group == "export" else {} for group in GROUPS}
-    build_root(nothing | {key: value for key, value in config.items() if key not in GROUPS})
+    return build_root(nothing | {key: value for key, value in config.items() if key not in GROUPS})
 
 
 def build_parts(root: Root) -> Parts:

@@ -16,6 +16,7 @@ from cachelab.report.section import Section, count
 from cachelab.report.sections import sections
 from cachelab.sweep.comparison import Comparison, Difference
 from cachelab.sweep.comparison_sections import comparison_sections, differences
+from cachelab.sweep.console import print_sweep
 from cachelab.sweep.study_report import StudyReport, Trial
 from cachelab.sweep.sweep_job import SweepJob
 from cachelab.sweep.sweep_report import SweepReport, report_sweep
@@ -30,7 +31,7 @@ NUMBER = re.compile(r"(?<!\S)[-+]?\d[\d,.]*(?!\S)")
 def drawn(section: Section, width: int, *, terminal: bool) -> str:
     file = io.StringIO()
     console = Console(file=file, width=width, force_terminal=terminal, color_system=None, highlight=False)
-    console.print(printed._drawn(section, console, width, "summary.md"))
+    console.print(printed.drawn(section, console, width, "summary.md"))
     return file.getvalue()
 
 
@@ -131,7 +132,7 @@ def test_sweep_says_which_columns_do_not_fit(width: int, tmp_path: Path) -> None
     report: SweepReport = report_sweep("s", found, [], None, {}, [HEADLINE])
     file = io.StringIO()
     console = Console(file=file, width=width, color_system=None, highlight=False)
-    printed.print_sweep(report, {"files": str(tmp_path)}, console)
+    print_sweep(report, {"files": str(tmp_path)}, console)
     text = " ".join(file.getvalue().split())
     assert ("85.05 %" in text) or ("see comparison.md" in text)
     if width < 160:

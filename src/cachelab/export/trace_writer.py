@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cachelab.disk import writing
+from cachelab.atomic import atomic_file
 from cachelab.request import Request
 from cachelab.tokens import BlockTokens
 
@@ -53,17 +53,12 @@ def block_trace_rows(requests: Sequence[Request]) -> Iterator[dict[str, Any]]:
 
 
 def write_trace(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Write gzip JSON Lines; equal rows make equal bytes. The file is written atomically."""
-    part = path.with_name(path.name + ".part")
-    try:
-        # No file name and no time in the header, or equal traces would differ.
-        with (
-            writing(part, "name a file on another disk"),
-            part.open("wb") as raw,
-            gzip.GzipFile("", "wb", compresslevel=4, fileobj=raw, mtime=0) as file,
-        ):
-            for row in rows:
-                file.write(json.dumps(row, separators=(",", ":")).encode("ascii") + b"\n")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    """Write gzip JSON Lines atomically; equal rows make equal bytes. Raises StorageError if the disk is full."""
+    # No file name and no time in the header, or equal traces would differ.
+    with (
+        atomic_file(path, "name a file on another disk") as part,
+        part.open("wb") as raw,
+        gzip.GzipFile("", "wb", compresslevel=4, fileobj=raw, mtime=0) as file,
+    ):
+        for row in rows:
+            file.write(json.dumps(row, separators=(",", ":")).encode("ascii") + b"\n")

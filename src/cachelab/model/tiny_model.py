@@ -2,9 +2,9 @@
 
 import logging
 import os
-import shutil
-import tempfile
 from pathlib import Path
+
+from cachelab.atomic import atomic_folder
 
 log = logging.getLogger(__name__)
 
@@ -36,18 +36,8 @@ def tiny_model(cache_dir: Path, vocabulary: int) -> Path:
     folder = cache_dir / f"tiny-llama-{vocabulary}-v{VERSION}"
     if folder.is_dir():
         return folder
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=cache_dir))
-    try:
+    with atomic_folder(folder, keep_existing=True) as part:
         _build(part, vocabulary)
-        part.chmod(0o755)
-        try:
-            part.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # otherwise another process was faster
-                raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     log.info("tiny model: built %s", folder)
     return folder
 

@@ -2,17 +2,15 @@
 
 import csv
 import json
-import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 
+from cachelab.atomic import atomic_folder
 from cachelab.config import Artifact
-from cachelab.disk import writing
 from cachelab.export.trace_writer import block_trace_rows, trace_rows, write_trace
 from cachelab.metrics.base import AnyMetric
 from cachelab.metrics.blocks import block_table
@@ -46,16 +44,9 @@ def write_artifacts(
     be written.
     """
     folder = description.output_dir / "artifacts"
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    try:
-        with writing(part, "write elsewhere with hydra.run.dir=FOLDER, or keep fewer files with artifacts=[requests]"):
-            part.mkdir(parents=True)
-            _write(part, result, description, metrics, tokenizer_name, kept)
-        if folder.exists():
-            shutil.rmtree(folder)
-        part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    way_out = "write elsewhere with hydra.run.dir=FOLDER, or keep fewer files with artifacts=[requests]"
+    with atomic_folder(folder, way_out) as part:
+        _write(part, result, description, metrics, tokenizer_name, kept)
     return folder
 
 

@@ -13,13 +13,12 @@ from cachelab.pipeline import Result
 from cachelab.report.fitted import fitted
 from cachelab.report.section import Section
 from cachelab.report.sections import context, headline, sections
-from cachelab.sweep.sweep_report import SweepReport
 from cachelab.tracking.description import RunDescription
 
 _MAX_TURNS = 12
 _TWO_COLUMNS_FROM = 120
 _BETWEEN = 2  # blanks between two columns of tables
-_RUN_FILE, _SWEEP_FILE = "summary.md", "comparison.md"
+_RUN_FILE = "summary.md"
 
 
 def print_summary(
@@ -35,13 +34,13 @@ def print_summary(
     for note in result.run.notes:
         console.print(Text(note, style="dim"))
     console.print()
-    console.print(_drawn(first, console, console.width, _RUN_FILE))
+    console.print(drawn(first, console, console.width, _RUN_FILE))
     console.print(_arranged(others, console))
-    _where({**where_to_look, "files": _short(description.output_dir), "repeat": description.command}, console)
+    print_where({**where_to_look, "files": short_path(description.output_dir), "repeat": description.command}, console)
 
 
 def print_notes(notes: Sequence[str], console: Console | None = None) -> None:
-    """Print how the dataset was read, a line each, before the engine runs."""
+    """Print how the dataset was read, one line per note, before the engine runs."""
     console = console or Console(highlight=False)
     for note in notes:
         _line(console, note)
@@ -66,31 +65,19 @@ def print_reused(description: RunDescription, run_id: str, console: Console | No
     _line(console or Console(highlight=False), f"{number}{description.run_name}: finished before (run {run_id})")
 
 
-def print_sweep(report: SweepReport, where_to_look: Mapping[str, str], console: Console | None = None) -> None:
-    """Print the results of a sweep to the console (default: stdout)."""
-    console = console or Console(highlight=False)
-    console.print()
-    for section in report.sections:
-        if report.study is None or section.title != "Jobs":  # each trial of a search has printed its line
-            console.print(_drawn(section, console, console.width, _SWEEP_FILE))
-    for line in report.headlines:
-        console.print(Text(line, style="bold green"))
-    console.print()
-    _where({**where_to_look, "files": _short(Path(where_to_look["files"]))}, console)
-
-
 def print_tables(sections: Sequence[Section], whole: str, console: Console | None = None) -> None:
     """Print tables to the console (by default stdout); `whole` names what holds the columns that do not fit."""
     console = console or Console(highlight=False)
     for section in sections:
-        console.print(_drawn(section, console, console.width, whole))
+        console.print(drawn(section, console, console.width, whole))
 
 
 def _line(console: Console, text: str) -> None:
     console.print(Text(text), no_wrap=True, overflow="ignore", crop=False)
 
 
-def _where(lines: Mapping[str, str], console: Console) -> None:
+def print_where(lines: Mapping[str, str], console: Console) -> None:
+    """Print labelled commands and addresses, each on one line however long it is."""
     width = max(map(len, lines))
     console.print(Text("Where to look", style="bold cyan"))
     for label, text in lines.items():
@@ -98,11 +85,11 @@ def _where(lines: Mapping[str, str], console: Console) -> None:
         console.print(Text(f"  {label:<{width}}  {text}"), no_wrap=True, overflow="ignore", crop=False)
 
 
-def _drawn(section: Section, console: Console, width: int, whole: str) -> RenderableType:
-    """The section in `width` letters. `whole`: the file that has the columns that do not fit."""
-    drawn = box.SIMPLE_HEAD if console.is_terminal else None
-    fits = fitted(section, width, gap=2 if drawn is None else 3)
-    table = Table(box=drawn, pad_edge=False, show_edge=False, padding=(0, 1))
+def drawn(section: Section, console: Console, width: int, whole: str) -> RenderableType:
+    """The section in `width` characters. `whole`: the file that has the columns that do not fit."""
+    lines = box.SIMPLE_HEAD if console.is_terminal else None
+    fits = fitted(section, width, gap=2 if lines is None else 3)
+    table = Table(box=lines, pad_edge=False, show_edge=False, padding=(0, 1))
     for index, letters, head in zip(fits.columns, fits.widths, fits.heads, strict=True):
         justify: JustifyMethod = "left" if index in section.left else "right"
         table.add_column(Text(head), justify=justify, overflow="fold", width=letters)
@@ -117,18 +104,18 @@ def _drawn(section: Section, console: Console, width: int, whole: str) -> Render
 def _arranged(found: Sequence[Section], console: Console) -> RenderableType:
     """The sections below one another or, if the console is wide enough, in two columns of about equal height."""
     if console.width < _TWO_COLUMNS_FROM:
-        return Group(*(_drawn(section, console, console.width, _RUN_FILE) for section in found))
+        return Group(*(drawn(section, console, console.width, _RUN_FILE) for section in found))
     half = (console.width - _BETWEEN) // 2
     heights = [len(section.rows) + 4 for section in found]
     split = min(range(1, len(found) + 1), key=lambda k: max(sum(heights[:k]), sum(heights[k:])))
     grid = Table.grid(padding=(0, _BETWEEN))
     for _ in range(2):
         grid.add_column(width=half)
-    drawn = [_drawn(section, console, half, _RUN_FILE) for section in found]
-    grid.add_row(Group(*drawn[:split]), Group(*drawn[split:]))
+    tables = [drawn(section, console, half, _RUN_FILE) for section in found]
+    grid.add_row(Group(*tables[:split]), Group(*tables[split:]))
     return grid
 
 
-def _short(folder: Path) -> str:
+def short_path(folder: Path) -> str:
     """The folder's path, relative to the working directory if that is shorter."""
     return min(str(folder), os.path.relpath(folder), key=len)

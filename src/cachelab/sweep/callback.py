@@ -1,4 +1,4 @@
-"""The Hydra callback of a sweep: one run stands for all of it, and at the end holds the comparison of its jobs."""
+"""The Hydra callback of a sweep: opens a parent run, and logs the comparison of the jobs to it at the end."""
 
 import json
 import logging
@@ -21,6 +21,7 @@ from cachelab.sweep.description import describe_sweep, sweep_name, swept_keys
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from cachelab.config import SweepConfig
     from cachelab.sweep.sweep_job import SweepJob
     from cachelab.sweep.sweep_report import SweepReport
     from cachelab.tracking.mlflow.tracking import MlflowTracking
@@ -29,40 +30,40 @@ log = logging.getLogger(__name__)
 
 PARENT_VARIABLE = "CACHELAB_SWEEP_RUN_ID"
 SWEPT_VARIABLE = "CACHELAB_SWEPT"
-"""By these a job's `hydra.job.env_set` knows its sweep's run and what the sweep varies, whatever machine it runs on."""
+"""Entries of a job's `hydra.job.env_set`: the id of the sweep's run, and the keys that the sweep varies."""
 
 
 class SweepCallback(Callback):
-    """Opens the sweep's run before any job starts, and closes it with tables, comparison and figures.
+    """Opens the sweep's run before any job starts, and ends it with tables, comparison and figures.
 
-    Hydra turns a callback's errors into warnings: one that must stop the sweep leaves as SystemExit.
+    Hydra turns the errors of a callback into warnings. An error that must stop the sweep is raised as SystemExit.
     """
 
     def __init__(self) -> None:
         self._tracking: MlflowTracking | None = None
         self._parent: str | None = None
-        self._told = False
+        self._ended = False
 
     def on_multirun_start(self, config: "DictConfig", **kwargs: Any) -> None:
-        """Find the store and open the sweep's run there; exits with one line if that cannot be done."""
+        """Check the config and open the sweep's run in the store. Raises SystemExit with one line if that fails."""
         _or_exit(lambda: self._begin(config))
 
     def on_multirun_end(self, config: "DictConfig", **kwargs: Any) -> None:
-        """Compare the jobs; exits with one line if that, or a job's tracking, failed."""
-        error = sys.exception()  # what ends the sweep, if something does
+        """Compare the jobs and end the sweep's run. Raises SystemExit with one line if a step failed."""
+        error = sys.exception()  # the error that ends the sweep, if any
         try:
             self._end(config, error)
         except BaseException as further:
-            if not isinstance(further, TrackingError):  # that store would only be waited for again
+            if not isinstance(further, TrackingError):  # another request would wait for that store again
                 self._give_up(error or further)
             if not isinstance(further, Exception):
                 raise
             if error is None:
                 raise SystemExit(f"cachelab: {format_error(further)}") from further
-            print(f"cachelab: {format_error(further)}", file=sys.stderr)  # the error that ended the sweep is raised
+            print(f"cachelab: {format_error(further)}", file=sys.stderr)  # Hydra raises the error that ended the sweep
 
     def on_run_end(self, config: "DictConfig", **kwargs: Any) -> None:
-        """Remove the folder of a job that Hydra had no room to begin: nothing in it is complete."""
+        """Remove the folder of a job that Hydra could not start on a full disk: no file in it is complete."""
         value = kwargs["job_return"]._return_value
         if isinstance(value, OSError) and no_room(value) is not None:
             shutil.rmtree(str(config.hydra.runtime.output_dir), ignore_errors=True)
@@ -77,20 +78,20 @@ class SweepCallback(Callback):
         of_jobs = [str(key) for key in config if key != "hydra"]
         plain: Any = OmegaConf.to_container(OmegaConf.masked_copy(config, of_jobs))
         refuse_what_a_file_decides(plain, config.hydra)
-        build_settings(plain)
+        settings = build_settings(plain)
         group: Any = OmegaConf.to_container(config.tracking, resolve=True)
         tracking = build_part("tracking", group, list(config.plugins))
         passed = {SWEPT_VARIABLE: ",".join(swept_keys(config))}
         if isinstance(tracking, MlflowTracking):
-            passed |= self._open(tracking, config)
+            passed |= self._open(tracking, config, settings.sweep)
         with read_write(config.hydra):
-            # These overrides are what each job is composed of again, in whatever process or machine it runs.
+            # Each job is composed again with these overrides, in whatever process and on whatever machine it runs.
             config.hydra.overrides.hydra.extend(
                 [f"+hydra.job.env_set.{key}={quoted(value)}" for key, value in passed.items()]
             )
 
-    def _open(self, tracking: "MlflowTracking", config: "DictConfig") -> dict[str, str]:
-        """Open the sweep's run; what its jobs must know to find it."""
+    def _open(self, tracking: "MlflowTracking", config: "DictConfig", settings: "SweepConfig") -> dict[str, str]:
+        """Open the sweep's run; the environment variables by which its jobs find it."""
         from cachelab.secret import masked
         from cachelab.sweep.study import holds_trials
 
@@ -100,30 +101,32 @@ class SweepCallback(Callback):
         with tracking.open() as store:
             from cachelab.sweep.parent_run import begin
 
-            self._parent, said = begin(
+            self._parent, note = begin(
                 store,
                 description,
-                again=config.sweep.skip_finished is not False,
-                also_finished=holds_trials(
+                resume=settings.skip_finished is not False,
+                resume_finished=holds_trials(
                     sweeper.get("storage"), sweeper.get("study_name"), description.search_digest
                 ),
-                take_over=config.sweep.take_over,
+                force_resume=settings.force_resume,
             )
             store.end_dead_runs()
-        if said:
-            print(f"cachelab: {said}", file=sys.stderr)
+        if note:
+            print(f"cachelab: {note}", file=sys.stderr)
         passed = {PARENT_VARIABLE: self._parent}
         uri = tracking.absolute_uri()
-        if not tracking.uri and masked(uri, is_address=True) == uri:  # each job's folder holds what is passed
+        if (
+            not tracking.uri and masked(uri, is_address=True) == uri
+        ):  # what is passed is written to the folder of each job
             passed["MLFLOW_TRACKING_URI"] = uri
         return passed
 
     def _end(self, config: "DictConfig", error: BaseException | None) -> None:
-        from cachelab.report.console import print_sweep
+        from cachelab.sweep.console import print_sweep
         from cachelab.sweep.sweep_report import write_sweep
 
         sweep_dir = Path(str(config.hydra.sweep.dir))
-        if not sweep_dir.is_dir():  # nothing began
+        if not sweep_dir.is_dir():  # no job started
             if self._tracking is not None and self._parent is not None and error is not None:
                 self._store(_ending(self._parent, None, error), None)
             return
@@ -177,24 +180,24 @@ class SweepCallback(Callback):
                     from cachelab.sweep.parent_run import fetch
 
                     return fetch(store, job, scratch)
-            except TrackingError as absent:  # a job that kept none, or a store that went away: the others are reported
+            except TrackingError as absent:  # the job wrote no table, or the store is away: the other jobs are compared
                 log.warning("job %d is not compared: %s", job.number, absent)
                 return None
 
         return fetch
 
     def _give_up(self, error: BaseException) -> None:
-        """End the sweep's run without a report, if it was not ended."""
-        if self._told:
+        """End the sweep's run without a report, unless it has ended."""
+        if self._ended:
             return
         try:
             with deferred():
                 self._store(_ending(self._parent, None, error), None)
         except TrackingError as away:
-            log.warning("the sweep's run stays as it is: %s", away)
+            log.warning("the status of the sweep's run could not be set: %s", away)
 
     def _store(self, ending: dict[str, Any], folder: Path | None) -> Mapping[str, str]:
-        """End the sweep's run; where to look at it."""
+        """End the sweep's run; labelled commands and addresses that lead to it."""
         if self._tracking is None or self._parent is None:
             return {}
         with self._tracking.open() as store:
@@ -202,12 +205,12 @@ class SweepCallback(Callback):
             from cachelab.tracking.mlflow.run import where_to_look
 
             end(store, folder=folder, **ending)
-            self._told = True
+            self._ended = True
             return where_to_look(store.uri, store.experiment_id, self._parent)
 
 
 def _ending(parent: str | None, report: "SweepReport | None", error: BaseException | None) -> dict[str, Any]:
-    """What the sweep's run is to be told at its end, plain enough to wait in a file."""
+    """The arguments with which `end` is called, as JSON-compatible data: they may wait in a file."""
     from cachelab.sweep.sweep_report import note_text
 
     return {
@@ -234,20 +237,20 @@ def _report(
     baseline = None
     try:
         arms, baseline = compared(jobs, config.comparison.baseline, searching="n_trials" in config.hydra.sweeper)
-    except CachelabError as error:  # the jobs are done: their table is worth more than the comparison
+    except CachelabError as error:  # the jobs are done: report them without a comparison
         notes.append(format_error(error))
     label_of = dict(zip((job.number for job in jobs), labels(jobs), strict=True))
     paths = {label_of[job.number]: fetch(job) for job in arms}
     tables = {label: read_requests(path) for label, path in paths.items() if path is not None}
     missing = [label for label, path in paths.items() if path is None]
     if missing:
-        notes.append(f"not compared: {', '.join(missing)} left no requests.parquet (artifacts=[...,requests])")
+        notes.append(f"not compared: {', '.join(missing)} wrote no requests.parquet (add requests to artifacts=[...])")
     name = sweep_name(config)
     return report_sweep(name, jobs, arms, baseline, tables, list(config.objective), study, notes), tables
 
 
 def _status(report: "SweepReport | None", error: BaseException | None) -> str:
-    """A search goes on past failed trials; a grid with a failed job did not finish, so that it is taken up again."""
+    """The status of the sweep's run. A grid with a failed job is FAILED, so that it can be resumed; a search is not."""
     if isinstance(error, KeyboardInterrupt):
         return "KILLED"
     if error is not None or report is None or (report.study is None and not all(job.finished for job in report.jobs)):

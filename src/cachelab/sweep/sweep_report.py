@@ -1,13 +1,11 @@
 """Everything that a finished sweep leaves, in one folder: tables, comparison, figures."""
 
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cachelab.disk import writing
+from cachelab.atomic import atomic_folder
 from cachelab.errors import ConfigError
 from cachelab.report.section import Section
 from cachelab.report.summary import table as markdown
@@ -105,21 +103,17 @@ def report_sweep(
 
 
 def write_sweep(report: SweepReport, folder: Path, tables: Mapping[str, Mapping[str, Sequence[Any]]]) -> Path:
-    """Write the tables, comparison.md and figures/*.png; the folder appears when it is whole, or not at all."""
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    try:
-        with writing(part, "write elsewhere with hydra.sweep.dir=FOLDER"):
-            _write(part, report, tables)
-        if folder.exists():
-            shutil.rmtree(folder)
-        part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    """Write the tables, comparison.md and figures/*.png into the folder, which is replaced atomically.
+
+    Raises StorageError if the disk is full.
+    """
+    with atomic_folder(folder, "write elsewhere with hydra.sweep.dir=FOLDER") as part:
+        _write(part, report, tables)
     return folder
 
 
 def _write(folder: Path, report: SweepReport, tables: Mapping[str, Mapping[str, Sequence[Any]]]) -> None:
-    (folder / "figures").mkdir(parents=True)
+    (folder / "figures").mkdir()
     write_job_table(folder, job_table(report.jobs))
     figures = draw_sweep(report.jobs, tables, report.comparisons)
     if report.study is not None:

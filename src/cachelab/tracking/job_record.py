@@ -1,12 +1,12 @@
 """result.json: everything about a job that a store would hold, whether a store holds it or not."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from cachelab.atomic import atomic_file
 from cachelab.errors import TrackingError
 
 FILE = "result.json"
@@ -45,14 +45,10 @@ class JobRecord:
     reused: bool = False
 
     def write(self, folder: Path) -> Path:
-        """Write `<folder>/result.json`, whole or not at all."""
+        """Write `<folder>/result.json` atomically; returns its path. Raises OSError."""
         path = folder / FILE
-        part = path.with_name(f".{FILE}.{os.getpid()}.part")
-        try:
+        with atomic_file(path) as part:
             part.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
         return path
 
     @classmethod

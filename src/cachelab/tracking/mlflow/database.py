@@ -1,40 +1,35 @@
-"""A new MLflow database on SQLite, which appears when it is whole; imports MLflow."""
+"""Creates an MLflow database on SQLite atomically; imports MLflow."""
 
-import os
 from pathlib import Path
 
 from filelock import FileLock
 from mlflow import MlflowClient
 
-from cachelab.disk import writing
+from cachelab.atomic import atomic_file
 
 
 def make_database(path: Path) -> None:
-    """Make the database if there is none (or an empty file).
+    """Create the database if the file is missing or empty. Raises StorageError if the disk is full.
 
-    MLflow migrates a new file step by step: one that is interrupted meanwhile, or that two processes open at once, can
-    never be opened again. So it is made under another name, behind a lock, and renamed.
+    MLflow migrates a new file step by step. If it is interrupted, or if two processes open the file at once, the file
+    can never be opened again. So the database is created under another name, behind a lock, and renamed.
     """
     if path.exists() and path.stat().st_size:
         return
     lock = FileLock(f"{path}.lock")
     try:
         with lock:
-            if not path.exists() or not path.stat().st_size:  # while this one waited, another may have made it
+            if not path.exists() or not path.stat().st_size:  # another process may have made it meanwhile
                 _make(path)
     finally:
         Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def _make(path: Path) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with writing(
-            part, "choose a database on another disk (tracking.uri=sqlite:///FILE), or run with tracking=none"
-        ):
-            uri = f"sqlite:///{part}"
+    way_out = "choose a database on another disk (tracking.uri=sqlite:///FILE), or run with tracking=none"
+    with atomic_file(path, way_out) as part:
+        uri = f"sqlite:///{part}"
+        try:
             MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
-            part.rename(path)
-    finally:
-        for left in (part, Path(f"{part}-journal")):
-            left.unlink(missing_ok=True)
+        finally:
+            Path(f"{part}-journal").unlink(missing_ok=True)

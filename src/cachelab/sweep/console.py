@@ -1,0 +1,26 @@
+"""Prints the result of a sweep."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from cachelab.report.console import drawn, print_where, short_path
+from cachelab.sweep.sweep_report import SweepReport
+
+
+def print_sweep(report: SweepReport, where_to_look: Mapping[str, str], console: Console | None = None) -> None:
+    """Print a sweep's tables and headlines to the console (by default stdout).
+
+    `where_to_look` maps labels to commands and addresses; "files" is the sweep's folder.
+    """
+    console = console or Console(highlight=False)
+    console.print()
+    for section in report.sections:
+        if report.study is None or section.title != "Jobs":  # each trial printed its own line
+            console.print(drawn(section, console, console.width, "comparison.md"))
+    for line in report.headlines:
+        console.print(Text(line, style="bold green"))
+    console.print()
+    print_where({**where_to_look, "files": short_path(Path(where_to_look["files"]))}, console)
