@@ -125,8 +125,8 @@ def test_engine_counters_host_tier(result: Result) -> None:
 
     assert rows(engine_counters(result))["host tier: tokens hit"] == ("-",)
     assert rows(shown)["host tier: tokens hit"] == ("10",)
-    assert "Host tier" in engine_counters(result).note
-    assert "Host tier" not in shown.note
+    assert "No host tier" in engine_counters(result).note
+    assert "No host tier" not in shown.note
 
 
 def test_settings_leave_out_what_is_unset(description: RunDescription) -> None:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axes._secondary_axes import SecondaryAxis
     from matplotlib.figure import Figure
 
 
@@ -36,7 +37,7 @@ def whole_ticks(axes: "Axes", axis: str) -> None:
         one.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
 
 
-def plain_ticks(axes: "Axes", axis: str, *, log: bool = True) -> None:
+def plain_ticks(axes: "Axes | SecondaryAxis", axis: str, *, log: bool = True) -> None:
     """Write numbers as 1,000 and 0.01, not as powers of ten; `axis` is x or y."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 

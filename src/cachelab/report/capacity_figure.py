@@ -10,6 +10,7 @@ from cachelab.metrics.hit_rate import first_prefill
 from cachelab.metrics.ideal import ideal
 from cachelab.metrics.observation import Observation
 from cachelab.pipeline import Result
+from cachelab.report.axes import plain_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,10 +103,12 @@ def _axes_of_size(upper: "Axes", lower: "Axes", observation: Observation) -> Non
     above = upper.secondary_xaxis("top", functions=_scaled(size))
     above.set_xlabel("tokens", fontsize=8)
     above.tick_params(labelsize=8)
+    plain_ticks(above, "x")
     if (one := gib(observation, 1)) is not None:
         higher = upper.secondary_xaxis(1.22, functions=_scaled(one))
         higher.set_xlabel("GiB", fontsize=8)
         higher.tick_params(labelsize=8)
+        plain_ticks(higher, "x")
 
 
 def _scaled(factor: float) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
@@ -118,10 +121,7 @@ def _size(observation: Observation, name: str, blocks: int) -> str:
 
 
 def _plain(axes: "Axes") -> None:
-    from matplotlib.ticker import FuncFormatter, NullFormatter
-
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    plain_ticks(axes, "x")
     axes.grid(alpha=0.25)
 
 

@@ -20,7 +20,7 @@ LABELS = {
     "in_flight": "still in flight",
     "other": "preemption, concurrency",
     "eviction": "eviction (avoidable with foresight)",
-    "capacity": "capacity (unavoidable)",
+    "capacity": "capacity (cache too small)",
 }
 """Short names of the terms. Only a policy that knows the future requests (Belady's optimum) avoids the evictions."""
 

@@ -10,7 +10,7 @@ from cachelab.metrics.losses import TERMS, lost
 from cachelab.metrics.observation import Observation
 from cachelab.metrics.turn import turn_table
 from cachelab.pipeline import Result
-from cachelab.report.absence import NO_HOST_TIER, why_absent
+from cachelab.report.absence import why_absent
 from cachelab.report.losses_figure import LABELS
 from cachelab.report.section import Section, count, decimal, grouped, percent, plain, seconds
 from cachelab.report.settings import settings, stages
@@ -180,7 +180,7 @@ def engine_counters(result: Result) -> Section:
         ("host tier: capacity in blocks", count(counters.num_host_blocks)),
     ]
     note = f"Blocks are counted by {_RULES[counters.rules]}."
-    note += "" if counters.host_queries_tokens is not None else f" Host tier: {NO_HOST_TIER}."
+    note += "" if counters.host_queries_tokens is not None else " No host tier (KV connector) is on."
     return Section("Engine counters", ("counter", "value"), rows, note)
 
 
