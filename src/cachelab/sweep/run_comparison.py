@@ -13,9 +13,11 @@ from cachelab.sweep.comparison import compare as compare_arms
 from cachelab.sweep.logged_run import LoggedRun, logged_run
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from cachelab.result import Result
 
-    RunReference = str | os.PathLike[str] | Result
+    RunReference: TypeAlias = str | os.PathLike[str] | Result
 
 _NO_SETTINGS = ("tracking.", "sweep.", "comparison.", "hydra.", "cache_dir", "sync", "artifacts")
 """Beginnings of parameters that do not change a run's numbers."""
