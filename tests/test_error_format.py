@@ -1,17 +1,59 @@
 """One line for a person, whatever went wrong."""
 
-from cachelab.error_format import format_error, one_line
+import errno
+
+import pytest
+from pydantic import Field, TypeAdapter, ValidationError
+
+from cachelab.error_format import cut, format_error, format_finding, one_line, reason, shown
 from cachelab.errors import DatasetError
 
 
-def test_complaint_of_our_own_error_is_its_text() -> None:
+def test_format_error_of_our_own_error_is_its_text() -> None:
     assert format_error(DatasetError("chats.json: empty: write a chat")) == "chats.json: empty: write a chat"
 
 
-def test_complaint_of_an_unforeseen_error_names_its_kind_and_where_to_see_more() -> None:
+def test_format_error_of_an_unforeseen_error_names_its_kind_and_where_to_see_more() -> None:
     text = format_error(ZeroDivisionError("division\nby zero"))
     assert text == "ZeroDivisionError: division by zero (HYDRA_FULL_ERROR=1 shows where)"
 
 
-def test_one_line_joins_what_says_something() -> None:
+def invalid(kind: object, value: object) -> ValidationError:
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(kind).validate_python(value)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("a sentence\n  on two lines"), "a sentence on two lines"),
+        (KeyError("vocab"), "KeyError: 'vocab'"),
+        (RuntimeError(), "RuntimeError"),
+        (PermissionError(errno.EACCES, "Permission denied", "a.json"), "Permission denied: a.json"),
+        (ValueError("x " * 400), "x " * 148 + "x..."),
+        (invalid(dict[str, list[int]], {"sizes": [1, "b"]}), "sizes.1: input should be a valid integer, "),
+    ],
+)
+def test_reason_is_one_line(error: Exception, text: str) -> None:
+    assert reason(error).startswith(text)
+    assert len(reason(error)) <= 300
+    assert "\n" not in reason(error)
+
+
+def test_finding_names_the_key_below_the_prefix() -> None:
+    from typing import Annotated
+
+    error = invalid(dict[str, Annotated[int, Field(gt=0)]], {"num_users": 0})
+    assert format_finding(error, "order") == "order.num_users: input should be greater than 0, got 0"
+    assert format_finding(error) == "num_users: input should be greater than 0, got 0"
+
+
+def test_cut_text_keeps_to_its_length() -> None:
+    assert cut("abcdef", 6) == "abcdef"
+    assert cut("abcdefg", 6) == "abc..."
+    assert shown("a" * 100) == "'" + "a" * 76 + "..."
+
+
+def test_one_line_joins_the_lines_with_text() -> None:
     assert one_line("  a\n\n   b  \n") == "a b"

@@ -5,15 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from cachelab.config import ComparisonConfig, Group, Root, SweepConfig
-from cachelab.error_format import one_line, shown
+from cachelab.error_format import format_finding, reason, shown
 from cachelab.errors import ConfigError
 from cachelab.metrics.base import AnyMetric, Metric, Series
 from cachelab.objective import known_objectives
 from cachelab.pipeline import Parts
 from cachelab.trust import refuse_untrusted, refuse_untrusted_group
-
-_UNION_MEMBER = re.compile(r"(str|int|float|bool)|(constrained|nullable|function)-.*|\[key\]|list\[.*|dict\[.*")
-"""Steps that pydantic adds to the place of a finding and that are no keys of the config."""
 
 
 def build_root(config: dict[str, Any]) -> Root:
@@ -30,7 +27,7 @@ def build_root(config: dict[str, Any]) -> Root:
         root = Root(**config | nested)
     except (ValidationError, TypeError) as error:
         raise ConfigError(
-            explain(error, prefix) if isinstance(error, ValidationError) else _not_a_group(prefix, config)
+            format_finding(error, prefix) if isinstance(error, ValidationError) else _not_a_group(prefix, config)
         ) from error
     for plugin in root.plugins:
         _refuse_missing_plugin(plugin)
@@ -49,9 +46,7 @@ def _refuse_missing_plugin(plugin: str) -> None:
     try:
         found = find_spec(plugin)
     except Exception as error:  # a package that holds the plugin is imported, and may raise anything
-        raise ConfigError(
-            f"plugins: {plugin} cannot be imported ({one_line(f'{type(error).__name__}: {error}')})"
-        ) from error
+        raise ConfigError(f"plugins: {plugin} cannot be imported ({reason(error)})") from error
     if found is None:
         raise ConfigError(f"plugins: there is no package {plugin}: install it, or run where Python finds it")
 
@@ -118,12 +113,12 @@ def build_part(name: str, group: Group, plugins: Sequence[str]) -> Any:
     try:
         return instantiate(group, _convert_="all", _execution_whitelist_=whitelist)
     except ValidationError as error:
-        raise ConfigError(explain(error, _path_of(error.title, group, name))) from error
+        raise ConfigError(format_finding(error, _path_of(error.title, group, name))) from error
     except ConfigError as error:
         raise ConfigError(_of_inner_part(str(error), name, error)) from error
     except (InstantiationException, TypeError, ValueError) as error:
-        reason = one_line(str(error)).removeprefix("Error instantiating ")
-        raise ConfigError(f"{name}: cannot build {group['_target_']}: {reason}") from error
+        why = reason(error).removeprefix("Error instantiating ")
+        raise ConfigError(f"{name}: cannot build {group['_target_']}: {why}") from error
 
 
 def _of_inner_part(text: str, name: str, error: ConfigError) -> str:
@@ -157,7 +152,7 @@ def build_metrics(groups: dict[str, str], plugins: Sequence[str] = ()) -> list[A
             found = resolve_name(path)
         except Exception as error:  # a plugin is imported, and may raise anything
             raise ConfigError(
-                f"metrics.{key}: {shown(path)} cannot be imported ({one_line(str(error))}): give package.module.NAME"
+                f"metrics.{key}: {shown(path)} cannot be imported ({reason(error)}): give package.module.NAME"
             ) from error
         if not isinstance(found, (tuple, list)) or not all(isinstance(metric, (Metric, Series)) for metric in found):
             raise ConfigError(f"metrics.{key}: {shown(path)} is not a tuple of cachelab.metrics.base.Metric or Series")
@@ -166,18 +161,3 @@ def build_metrics(groups: dict[str, str], plugins: Sequence[str] = ()) -> list[A
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise ConfigError(f"metrics: {twice} is defined twice: leave one of the two out")
     return metrics
-
-
-def explain(error: Any, prefix: str) -> str:
-    """One line for the first finding of a pydantic ValidationError: the key, what is wrong, what was given."""
-    first = error.errors()[0]
-    steps = [str(step) for step in first["loc"] if not _UNION_MEMBER.fullmatch(str(step))]
-    key = ".".join([*([prefix] if prefix else []), *steps])
-    wrong = first["msg"].removeprefix("Value error, ")
-    if first["type"] in ("missing", "missing_argument"):
-        return f"{key}: a value is needed and none was given"
-    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        return f"{key}: there is no such setting"
-    if first["type"] == "value_error" and not first["loc"]:
-        return f"{prefix}: {wrong}"
-    return one_line(f"{key}: {wrong[0].lower()}{wrong[1:]}, got {shown(first['input'])}")

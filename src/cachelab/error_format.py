@@ -1,18 +1,26 @@
-"""One line for a person, from whatever went wrong, and the exit code that goes with it."""
+"""Errors as one line of text for people, and the exit code of the process."""
 
 import re
 import sys
 import tempfile
 import traceback
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from cachelab.disk import free_bytes, full_folders, no_room, size
 from cachelab.errors import CachelabError, ConfigError
 from cachelab.secret import without_secrets
 
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 RUN_FAILED, WRONG_USAGE = 1, 2
 """Exit codes of an error; 0 is success and 128 + N the end by signal N."""
+
+_SPACE_OF_A_RUN = "5 MiB or more"  # 80 requests of the sample: 0.6 MiB of files, a copy of them in MLflow, its database
+_MAX_REASON = 300
+_UNION_MEMBER = re.compile(r"(str|int|float|bool)|(constrained|nullable|function)-.*|\[key\]|list\[.*|dict\[.*")
+"""Steps that pydantic adds to the location of a finding and that are not keys of the config."""
 
 
 def leave(error: BaseException) -> NoReturn:
@@ -22,29 +30,77 @@ def leave(error: BaseException) -> NoReturn:
 
 
 def exit_code(error: BaseException) -> int:
-    """WRONG_USAGE if the command line or the config is at fault, else RUN_FAILED; the latter for a job of a sweep."""
+    """WRONG_USAGE for an error of the command line or the config, else RUN_FAILED.
+
+    An error that a job of a sweep raised is always RUN_FAILED.
+    """
     if _is_a_jobs(error):
         return RUN_FAILED
     of_config = isinstance(error, ConfigError) or type(error).__module__.split(".")[0] == "omegaconf"
     return WRONG_USAGE if of_config or _is_hydras(error) else RUN_FAILED
 
 
-_A_RUN = "5 MiB or more"  # 80 requests of the sample: 0.6 MiB of files, a copy of them in MLflow, its database
-
-
 def format_error(error: BaseException) -> str:
-    """What is wrong, where, what to do: one line. HYDRA_FULL_ERROR=1 shows the whole trace instead."""
-    return without_secrets(_complaint(error))
+    """The whole message for an error that ends a run: what is wrong, where, what to do; one line without passwords."""
+    return without_secrets(one_line(_message(error)))
 
 
-def _complaint(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
+    """The text of another library's error in one line of at most 300 characters, to be put into a message.
+
+    A pydantic error gives its first finding, an error of the system its own text and file. A text without a blank (a
+    KeyError, for example) gets the name of the error's class in front.
+    """
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        return cut(format_finding(error), _MAX_REASON)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
+    text = one_line(str(error))
+    if " " not in text:
+        text = f"{type(error).__name__}{text and ': '}{text}"
+    return cut(text, _MAX_REASON)
+
+
+def format_finding(error: "ValidationError", prefix: str = "") -> str:
+    """One line for the first finding of a pydantic error: the key (below `prefix`), what is wrong, the value."""
+    first = error.errors()[0]
+    steps = [str(step) for step in first["loc"] if not _UNION_MEMBER.fullmatch(str(step))]
+    key = ".".join([*([prefix] if prefix else []), *steps])
+    wrong = first["msg"].removeprefix("Value error, ")
+    if first["type"] in ("missing", "missing_argument"):
+        return f"{key}: a value is needed and none was given"
+    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        return f"{key}: there is no such setting"
+    if first["type"] == "value_error" and not first["loc"]:
+        return one_line(f"{prefix}: {wrong}" if prefix else wrong)
+    return one_line(f"{key}: {wrong[0].lower()}{wrong[1:]}, got {shown(first['input'])}")
+
+
+def shown(value: object, length: int = 80) -> str:
+    """The value as Python code, cut to `length` characters."""
+    return cut(repr(value), length)
+
+
+def cut(text: str, length: int) -> str:
+    """The text, cut to `length` characters; a text that was cut ends with "..."."""
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+def one_line(text: str) -> str:
+    """The text with its lines joined."""
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _message(error: BaseException) -> str:
     if isinstance(error, CachelabError):
-        return one_line(str(error))
-    if (reason := no_room(error)) is not None:
-        return one_line(f"{_full(error)}: {reason}: free some space, or work in a folder of another disk")
+        return str(error)
+    if (full := no_room(error)) is not None:
+        return f"{_full_folders(error)}: {full}: free some space, or work in a folder of another disk"
     text = f"{error}\n{error.__cause__ or ''}"
     if missing := re.search(r"Could not find '([\w/]+)/([^']+)'", text):
-        return one_line(f"{missing[1]}={missing[2]}: there is no such option{_available(text)}")
+        return f"{missing[1]}={missing[2]}: there is no such option{_available(text)}"
     if missing := re.search(r"Could not override '([^']+)'", text):
         full_key = re.search(r"full_key: (\S+)", text) or missing  # of a key inside a given {...}
         key = full_key[1]
@@ -56,21 +112,10 @@ def _complaint(error: BaseException) -> str:
     if (folder := _unwritable(error)) is not None:
         return folder
     if type(error).__module__.split(".")[0] in ("hydra", "omegaconf"):
-        return one_line(_with_key(text))
+        return _with_key(text)
     if _is_hydras(error):
-        return one_line(f"command line: {error}: see python -m cachelab --help")
-    return one_line(f"{type(error).__name__}: {error} (HYDRA_FULL_ERROR=1 shows where)")
-
-
-def shown(value: object, length: int = 80) -> str:
-    """The value as code, cut to `length` characters."""
-    text = repr(value)
-    return text if len(text) <= length else f"{text[: length - 3]}..."
-
-
-def one_line(text: str) -> str:
-    """The text with its lines joined."""
-    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+        return f"command line: {error}: see python -m cachelab --help"
+    return f"{type(error).__name__}: {error} (HYDRA_FULL_ERROR=1 shows where)"
 
 
 def _available(text: str) -> str:
@@ -81,44 +126,44 @@ def _available(text: str) -> str:
 
 
 def _with_key(text: str) -> str:
-    """OmegaConf's account of a value, the key first."""
+    """OmegaConf's message about a value, with the key in front."""
     key = re.search(r"^\s*full_key: (\S+)", text, re.MULTILINE)
-    account = re.sub(r"^\s*(full_key|object_type): ?.*$", "", text, flags=re.MULTILINE)
-    return f"{key[1]}: {account}" if key else account
+    message = re.sub(r"^\s*(full_key|object_type): ?.*$", "", text, flags=re.MULTILINE)
+    return f"{key[1]}: {message}" if key else message
 
 
 def _unwritable(error: BaseException) -> str | None:
-    """The line for a folder of Hydra's that cannot be written; None if that is not what happened."""
+    """The message for a folder that Hydra cannot write to; None for another error."""
     cause = error if isinstance(error, OSError) else error.__cause__
     if not isinstance(cause, OSError) or not _is_hydras(error):
         return None
     where = cause.filename or cause
-    return one_line(
+    return (
         f"hydra.run.dir (in a sweep: hydra.sweep.dir): {where}: {cause.strerror or type(cause).__name__}: "
         "name a folder that can be written"
     )
 
 
 def _is_hydras(error: BaseException) -> bool:
-    """Whether Hydra raised it while it composed the config or made its folders."""
+    """Whether Hydra raised the error while it composed the config or created its folders."""
     packages = [module.split(".")[0] for module, _ in _raised_through(error)]
     known = [package for package in packages if package in ("hydra", "omegaconf", "cachelab")]
     return bool(known) and known[-1] != "cachelab" and not _is_a_jobs(error)
 
 
 def _is_a_jobs(error: BaseException) -> bool:
-    """Whether a job of a sweep raised it: the property of Hydra's JobReturn that holds the error raised it again."""
+    """Whether a job of a sweep raised the error: Hydra's JobReturn holds it and raises it again."""
     return ("hydra.core.utils", "return_value") in _raised_through(error)
 
 
 def _raised_through(error: BaseException) -> list[tuple[str, str]]:
-    """(module, function) of each frame that the error passed, the one that raised it last."""
+    """(module, function) of each frame of the traceback, the frame that raised the error last."""
     frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
     return [(str(frame.f_globals.get("__name__", "")), frame.f_code.co_name) for frame in frames]
 
 
-def _full(error: BaseException) -> str:
-    """The folders without room, as far as they are known, with what is free there."""
+def _full_folders(error: BaseException) -> str:
+    """The folders whose disk is full, as far as they are known, with the bytes that are free there."""
     named = [Path(error.filename).parent] if isinstance(error, OSError) and isinstance(error.filename, str) else []
     full = full_folders([*named, Path.cwd(), Path(tempfile.gettempdir())]) or named or [Path.cwd()]
-    return ", ".join(f"{folder} ({size(free_bytes(folder))} free, a run needs {_A_RUN})" for folder in full)
+    return ", ".join(f"{folder} ({size(free_bytes(folder))} free, a run needs {_SPACE_OF_A_RUN})" for folder in full)

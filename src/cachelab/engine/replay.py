@@ -14,7 +14,7 @@ from cachelab.engine.history import SIMULATED_NOTES
 from cachelab.engine.sim import SimEngine
 from cachelab.engine.sizes import EngineSizes, model_length
 from cachelab.engine.step_cost import StepCost, check_clock
-from cachelab.engine.vllm.core import first_line
+from cachelab.error_format import reason
 from cachelab.errors import ConfigError
 from cachelab.model.kv_model import KvModel
 from cachelab.prefix_cache.accesses import BlockAccesses, CountingRules, Int64s, lru_hit_blocks
@@ -65,7 +65,7 @@ class ReplayEngine(EngineSizes):
                 self._sim(num_blocks)
             except (ConfigError, ValidationError) as error:
                 raise ConfigError(
-                    f"engine.sim_at: engine=sim cannot run with {num_blocks} blocks: {first_line(error)}"
+                    f"engine.sim_at: engine=sim cannot run with {num_blocks} blocks: {reason(error)}"
                 ) from error
 
     @property

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from cachelab.error_format import reason
+
 
 def is_path(model: str) -> bool:
     """Whether a name can only be a folder. An id on the hub is `name` or `owner/name`."""
@@ -34,11 +36,9 @@ def why_refused(model: str) -> str | None:
     try:
         HfApi().model_info(model, timeout=5)
     except Exception as error:  # the errors of its HTTP client share no base class with OSError
-        return shortened(error)
+        return reason(error)
     return None
 
 
-def shortened(error: Exception) -> str:
-    """An error's text in one line of at most 200 characters."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."
+shortened = reason
+"""The old name, which tokenizer/ imports."""

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from cachelab.error_format import format_finding
 from cachelab.errors import ConfigError
 from cachelab.strict_config import STRICT, Text
 
@@ -27,11 +28,9 @@ def check_search(settings: Mapping[str, Any]) -> SearchSettings:
     """The settings, checked; one direction may stand without its list. Raises ConfigError that names the key."""
     from pydantic import ValidationError
 
-    from cachelab.build import explain
-
     direction = settings["direction"]
     try:
         return SearchSettings(**{**settings, "direction": direction if isinstance(direction, list) else [direction]})
     except ValidationError as error:
         place = "hydra.sweeper.sampler" if error.errors()[0]["loc"][:1] == ("seed",) else "hydra.sweeper"
-        raise ConfigError(explain(error, place)) from error
+        raise ConfigError(format_finding(error, place)) from error

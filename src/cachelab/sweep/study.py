@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from cachelab.error_format import reason
 from cachelab.errors import ConfigError
 from cachelab.secret import revealed
 from cachelab.sweep.study_report import StudyReport, Trial
@@ -38,12 +39,8 @@ def open_study(
             directions=cast(Any, list(directions)),
             load_if_exists=True,
         )
-    except ValueError as error:
-        raise ConfigError(f"hydra.sweeper.storage={storage}: {str(error).splitlines()[0]}") from error
-    except Exception as error:  # each database has its own client library's errors
-        raise ConfigError(
-            f"hydra.sweeper.storage={storage}: {type(error).__name__}: {str(error).splitlines()[0]}"
-        ) from error
+    except Exception as error:  # each database raises the errors of its own client library
+        raise ConfigError(f"hydra.sweeper.storage={storage}: {reason(error)}") from error
     if [direction.name.lower() for direction in study.directions] != list(directions):
         raise ConfigError(f"hydra.sweeper.study_name: {where} has other directions: choose another study_name")
     known = study.user_attrs.get(SWEEP_DIGEST)

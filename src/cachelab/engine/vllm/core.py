@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from cachelab.error_format import reason
 from cachelab.errors import EngineError
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def build_core(args: Mapping[str, Any], executor_class: "type[Executor] | None" 
             return EngineCore(config, executor_class or Executor.get_class(config), log_stats=True)
     except Exception as error:  # vLLM and its libraries also raise bare Exceptions and OSErrors
         gc.unfreeze()
-        raise EngineError(f"engine: vLLM {version} refuses these arguments: {first_line(error)}") from error
+        raise EngineError(f"engine: vLLM {version} refuses these arguments: {reason(error)}") from error
 
 
 @contextmanager
@@ -95,17 +96,6 @@ def _llvmlite_hidden() -> Iterator[None]:
         yield
     finally:
         sys.modules.update(hidden)
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text that is not empty; of a pydantic error the first finding."""
-    if callable(findings := getattr(error, "errors", None)):  # the first line of pydantic's text only counts them
-        first = findings()[0]
-        field = ".".join(str(step) for step in first["loc"])
-        reason = str(first["msg"]).removeprefix("Value error, ").splitlines()[0]
-        return f"{field}: {reason}, got {first['input']!r}" if field else reason
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
 
 
 def submit(

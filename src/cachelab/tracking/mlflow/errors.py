@@ -10,6 +10,8 @@ from contextlib import contextmanager
 import requests
 from mlflow.exceptions import MlflowException
 
+from cachelab import error_format
+from cachelab.error_format import cut
 from cachelab.errors import CachelabError, TrackingError
 from cachelab.secret import without_secrets
 
@@ -106,17 +108,12 @@ def _root(error: BaseException) -> BaseException:
 
 
 def reason(error: BaseException) -> str:
-    """The error in one line, with the name of its class where its text alone does not speak to people."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
-    lines = str(error).strip().splitlines()
-    text = re.sub(r"^\([\w.]+\) ", "", lines[0]) if lines else ""  # SQLAlchemy puts its driver's class in front
-    if caused := re.search(r"\(Caused by .*['\"]([^'\"]+)['\"]\)+$", text):
-        text = caused[1]  # what urllib3 says after the path of its request
-    speaks = isinstance(error, (CachelabError, OSError, MlflowException, sqlite3.Error))
-    return cut(text if speaks and text else f"{type(error).__name__}{text and ': '}{text}", 300)
-
-
-def cut(text: str, length: int) -> str:
-    """The text, cut to that many characters."""
-    return text if len(text) <= length else text[: length - 1] + "…"
+    """The error in one line, without what SQLAlchemy and urllib3 put around the reason."""
+    first = str(error).strip().partition("\n")[0]  # SQLAlchemy adds the statement below
+    if caused := re.search(r"\(Caused by .*['\"]([^'\"]+)['\"]\)+$", first):
+        return caused[1]
+    if driver := re.match(r"\([\w.]+\) ", first):  # SQLAlchemy puts the class of the driver's error in front
+        return cut(first[driver.end() :], 300)
+    known = isinstance(error, (CachelabError, OSError, MlflowException, sqlite3.Error))
+    text = error_format.reason(error)
+    return text if known or text.startswith(type(error).__name__) else f"{type(error).__name__}: {text}"

@@ -15,11 +15,12 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 
 from cachelab.dataset.base import LoadedDataset
 from cachelab.disk import no_room, size, written_bytes
+from cachelab.error_format import cut
 from cachelab.errors import TrackingError
 from cachelab.metrics.base import Numbers
 from cachelab.secret import masked, without_secrets
 from cachelab.tracking.description import RunDescription
-from cachelab.tracking.mlflow.errors import StoreAwayError, asking, cut
+from cachelab.tracking.mlflow.errors import StoreAwayError, asking
 from cachelab.tracking.mlflow.errors import reason as reason_of
 
 log = logging.getLogger(__name__)
