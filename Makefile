@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed-$(EXTRA)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test faults check format bench clean
+.PHONY: help install demo test faults check format docs bench clean
 
 help: ## show this list
 	@echo "make TARGET [PYTHON=python3.12] [EXTRA=cpu|cuda] [ARGS='...']"
@@ -26,26 +26,30 @@ demo: $(INSTALLED) ## run experiment=multi_turn on the bundled sample (ARGS: ove
 test: $(INSTALLED) ## run the tests (ARGS: pytest's, e.g. "-m 'not slow'")
 	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 $(ARGS)
 
-faults: $(INSTALLED) ## attack cachelab for an hour and print what held (MOMENTS=50 of each attack)
+faults: $(INSTALLED) ## attack cachelab for an hour and print the results (MOMENTS=50 of each attack)
 	@mkdir -p $(dir $(LEDGER)) && rm -f $(LEDGER)
 	CACHELAB_FAULTS_LEDGER=$(LEDGER) CACHELAB_FAULTS_MOMENTS=$(MOMENTS) $(BIN)/python -m pytest tests/faults $(ARGS)
 
-check: $(INSTALLED) ## lint, formatting, types
+check: $(INSTALLED) ## lint, formatting, types, direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy src
+	$(BIN)/mypy
+	PYTHONPATH=src $(BIN)/lint-imports --no-cache
 
-format: $(INSTALLED) ## let ruff fix and format the code
+format: $(INSTALLED) ## fix and format the code with ruff
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(INSTALLED) ## measure cachelab itself (ARGS: e.g. "--dataset FILE")
+docs: $(INSTALLED) ## the documentation as web pages in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+bench: $(INSTALLED) ## measure cachelab's own cost (ARGS: e.g. "--dataset FILE")
 	$(BIN)/python bench/sim.py $(ARGS)
 
-install: $(INSTALLED) ## make .venv and nothing else
+install: $(INSTALLED) ## make .venv only
 
 clean: ## remove .venv, caches and builds; runs and sweeps stay
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) build dist site .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml tools/install.sh

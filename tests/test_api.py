@@ -67,9 +67,16 @@ def test_run_gives_the_tables_of_its_files(result: Result) -> None:
     for name in ("requests", "blocks"):
         written = pyarrow.parquet.read_table(artifacts / f"{name}.parquet").to_pandas()
         pd.testing.assert_frame_equal(getattr(result, name), written)
+    written = pd.read_csv(artifacts / "per_turn.csv")
+    pd.testing.assert_frame_equal(result.per_turn, written)
     assert result.requests.hit_blocks.sum() == 2417
-    assert result.per_turn.hit_blocks.sum() == 2417
     assert result.requests is result.requests  # made once
+
+
+def test_run_gives_the_curve_of_its_file() -> None:
+    result = cachelab.run("experiment=capacity", "filter.max_conversations=10", "artifacts=[capacity]")
+    pd.testing.assert_frame_equal(result.capacity, pd.read_csv(result.folder / "artifacts" / "capacity.csv"))
+    assert 0 < result.capacity.gib.iloc[0] < 1
 
 
 def test_run_draws_figures_when_asked(result: Result) -> None:

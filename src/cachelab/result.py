@@ -70,6 +70,13 @@ class Result:
         return _frame(turn_table(self._run.observation))
 
     @cached_property
+    def capacity(self) -> "pd.DataFrame":
+        """One row per cache size, as in capacity.csv: hit rates of LRU and of Belady's optimum."""
+        from cachelab.metrics.capacity import capacity_table
+
+        return _frame(capacity_table(self._run.observation))
+
+    @cached_property
     def figures(self) -> "Mapping[str, Figure]":
         """The figures by name, without those that have no data in this run."""
         from cachelab.report.figures import draw

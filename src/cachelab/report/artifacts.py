@@ -139,4 +139,4 @@ def _harmless(cell: Any) -> Any:
 def _type_name(column: str) -> str:
     if column in _WORDS:
         return "string"
-    return "float64" if column.endswith(("_s", "_rate")) else "int64"
+    return "float64" if column.endswith(("_s", "_rate")) or column == "gib" else "int64"

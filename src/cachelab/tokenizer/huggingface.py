@@ -15,7 +15,8 @@ from pydantic.dataclasses import dataclass
 from cachelab.conversation import Conversation, TokenizedTurn
 from cachelab.errors import ConfigError, TokenizerError
 from cachelab.message import Message, Part
-from cachelab.model.hub import is_path, shortened, why_refused
+from cachelab.error_format import reason
+from cachelab.model.hub import is_path, why_refused
 from cachelab.strict_config import STRICT, FilePath, Text
 from cachelab.tokenizer.content_format import ContentFormat, content_format
 from cachelab.tokenizer.media import MediaTokens
@@ -119,7 +120,7 @@ class HuggingFace:
             roles = "with" if messages and messages[0]["role"] == "system" else "without"
             raise TokenizerError(
                 f"tokenizer.model {self.model}: its chat template refuses a chat {roles} a system message "
-                f"({shortened(error)}): set tokenizer.chat_template to a template that takes it"
+                f"({reason(error)}): set tokenizer.chat_template to a template that takes it"
             ) from error
         return text
 
@@ -139,7 +140,7 @@ class HuggingFace:
             return Path(self.chat_template).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise TokenizerError(
-                f"tokenizer.chat_template {self.chat_template}: cannot be read ({shortened(error)}): give a file"
+                f"tokenizer.chat_template {self.chat_template}: cannot be read ({reason(error)}): give a file"
             ) from error
 
     def _template(self, tools: Sequence[Any] | None) -> str:
@@ -175,7 +176,7 @@ def _load(model: str, trust_remote_code: bool) -> Any:
         if local:
             raise TokenizerError(
                 f"tokenizer.model {model}: this folder holds no tokenizer that transformers can load "
-                f"({shortened(error)}): give the folder of a downloaded model (tokenizer.json, tokenizer_config.json)"
+                f"({reason(error)}): give the folder of a downloaded model (tokenizer.json, tokenizer_config.json)"
             ) from error
     if is_path(model):
         raise TokenizerError(f"tokenizer.model {model}: no such folder: give a model's folder or its id on the hub")
@@ -184,7 +185,7 @@ def _load(model: str, trust_remote_code: bool) -> Any:
         return AutoTokenizer.from_pretrained(model, trust_remote_code=trust_remote_code)
     except Exception as error:
         raise TokenizerError(
-            f"tokenizer.model {model}: cannot be loaded from the hub ({shortened(error)}): choose another model"
+            f"tokenizer.model {model}: cannot be loaded from the hub ({reason(error)}): choose another model"
         ) from error
 
 
