@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,11 +10,16 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from cachelab.conversation import TEMPLATE, TOOLS, Conversation
-from cachelab.message import Message, Part
+from cachelab.conversation import TEMPLATE, TOOLS, Conversation, Turn
+from cachelab.errors import ConfigError, TokenizerError
+from cachelab.message import Message, Part, ToolCall
 from cachelab.tokenizer.huggingface import TEMPLATE_DATE, HuggingFace
+from cachelab.tokenizer.pieces import PieceEncoder
 from chat_models import (
+    CHATML,
     TEMPLATES,
+    WEATHER,
+    conversation_of,
     conversations,
     openai_message,
     save_chatml,
@@ -116,3 +122,109 @@ def texts_by_source(tokenizer: HuggingFace, prompt: list[int], spans: Any) -> di
     for (start, source), end in zip(spans.tolist(), [*spans[1:, 0].tolist(), len(prompt)], strict=True):
         texts[source] = texts.get(source, "") + tokenizer._tokenizer.decode(prompt[start:end])
     return texts
+
+
+def chat(*messages: Message, tools: Any = ()) -> Conversation:
+    return conversation_of([*messages], tools)
+
+
+def test_reply_of_calls_is_what_the_template_adds(models: dict[str, HuggingFace]) -> None:
+    call = ToolCall("get_weather", '{"city":"Bern"}', "1")
+    conversation = chat(
+        Message("user", "q"),
+        Message("assistant", None, (call,), reasoning="hm"),
+        Message("tool", "sun", tool_call_id="1"),
+        Message("assistant", "Sun."),
+        tools=WEATHER,
+    ).tokenized(models["chatml"])
+    decode = models["chatml"]._tokenizer.decode
+    written = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Bern"}}\n</tool_call>'
+    replies = [decode(turn.reply_ids.tolist()) for turn in conversation.turns]
+    assert replies == [f"<think>\nhm\n</think>\n{written}<|im_end|>", "Sun.<|im_end|>"]
+    assert conversation.prefix_breaks == 0
+    assert conversation.spans()[1][:, 1].tolist() == [TEMPLATE, TOOLS, TEMPLATE, 0, TEMPLATE, 1, TEMPLATE, 2, TEMPLATE]
+
+
+def test_reasoning_that_the_template_drops_breaks_the_prefix_at_the_next_user_message(
+    models: dict[str, HuggingFace],
+) -> None:
+    conversation = chat(
+        Message("user", "q"),
+        Message("assistant", "a", reasoning="hm"),
+        Message("user", "r"),
+        Message("assistant", "b"),
+    ).tokenized(models["drops_reasoning"])
+    decode = models["drops_reasoning"]._tokenizer.decode
+    assert decode(conversation.turns[0].reply_ids.tolist()) == "<think>\nhm\n</think>\na<|im_end|>"
+    assert conversation.turns[1].kept_tokens == conversation.turns[0].prompt_tokens
+    assert conversation.prefix_breaks == 1
+
+
+def test_turn_without_reply_has_no_reply_tokens(models: dict[str, HuggingFace]) -> None:
+    (turn,) = Conversation("c", (Turn(0, (Message("user", "q"),), None),)).tokenized(models["chatml"]).turns
+    assert (turn.reply_ids.dtype, len(turn.reply_ids)) == (np.int32, 0)
+
+
+def test_chat_without_a_user_message_has_no_prompt_of_its_own(models: dict[str, HuggingFace]) -> None:
+    (turn,) = chat(Message("system", "s"), Message("assistant", "a")).tokenized(models["chatml"]).turns
+    assert turn.alone_ids is None
+
+
+def test_each_text_is_encoded_once(models: dict[str, HuggingFace], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent's loop of 50 calls: the tokenizer gets about as many characters as the last prompt has, not 50 times."""
+    tokenizer = HuggingFace(models["chatml"].model)
+    messages = [Message("user", "do it")]
+    for step in range(50):
+        messages.append(Message("assistant", None, (ToolCall("now", f'{{"step": {step}}}', str(step)),)))
+        messages.append(Message("tool", f"result {step} " * 20, tool_call_id=str(step)))
+    conversation = conversation_of([*messages, Message("assistant", "done")], WEATHER)
+    given: list[int] = []
+    learn = PieceEncoder._encoded_pieces
+
+    def counted(self: PieceEncoder, pieces: list[str]) -> Any:
+        given.extend(map(len, pieces))
+        return learn(self, pieces)
+
+    monkeypatch.setattr(PieceEncoder, "_encoded_pieces", counted)
+    tokenized = conversation.tokenized(tokenizer)
+    last = tokenized.turns[-1].prompt_tokens  # one token per character, special tokens are one
+    assert tokenized.prompt_tokens > 20 * last
+    assert sum(given) < 1.5 * last + 60 * sum(map(len, ("<|im_start|>", "<|im_end|>")))
+
+
+def test_template_kwargs_reach_the_template(tmp_path: Path) -> None:
+    model = save_chatml(tmp_path, "{{ 'thinking' if enable_thinking else 'plain' }}" + CHATML)
+    conversation = chat(Message("user", "q"), Message("assistant", "a"))
+    plain, thinking = HuggingFace(model), HuggingFace(model, template_kwargs={"enable_thinking": True})
+    for tokenizer, start in ((plain, "plain"), (thinking, "thinking")):
+        assert tokenizer._tokenizer.decode(conversation.tokenized(tokenizer).prompts()[0]).startswith(start)
+    assert plain.name != thinking.name
+    with pytest.raises(ConfigError, match=r"template_kwargs\.tools: cachelab sets it itself"):
+        HuggingFace(model, template_kwargs={"tools": []})
+
+
+@pytest.mark.parametrize("name", ["chatml", "parts"])
+def test_images_are_ids_of_their_digest(name: str, models: dict[str, HuggingFace]) -> None:
+    tokenizer = HuggingFace(models[name].model, image_tokens=4)
+
+    def prompt(digest: str) -> list[int]:
+        parts = (Part("text", "see "), Part("image", digest=digest))
+        ids: list[int] = (
+            chat(Message("user", parts), Message("assistant", "a")).tokenized(tokenizer).prompts()[0].tolist()
+        )
+        return ids
+
+    one, same, other = prompt("aa"), prompt("aa"), prompt("bb")
+    assert one == same
+    differs = [place for place, (a, b) in enumerate(zip(one, other, strict=True)) if a != b]
+    assert 2 <= len(differs) <= 4
+    assert differs[-1] - differs[0] < 4
+    assert tokenizer.name != models[name].name
+    with pytest.raises(TokenizerError, match=r"set tokenizer\.image_tokens"):
+        chat(Message("user", (Part("image", digest="aa"),)), Message("assistant", "a")).tokenized(models[name])
+
+
+def test_tool_definition_without_a_name_is_one_line(models: dict[str, HuggingFace]) -> None:
+    with pytest.raises(TokenizerError, match=r"^tools\[0\] has no function with a name") as caught:
+        chat(Message("user", "q"), Message("assistant", "a"), tools=({"type": "function"},)).tokenized(models["chatml"])
+    assert "\n" not in str(caught.value)

@@ -104,14 +104,7 @@ class PieceEncoder:
         new = [piece for piece in pieces if piece not in self.known and piece not in self.media]
         if not new:
             return
-        made = self.tokenizer(
-            new,
-            add_special_tokens=False,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            return_offsets_mapping=self.tokenizer.is_fast,
-            verbose=False,
-        )
+        made = self._encoded_pieces(new)
         for place, (piece, ids) in enumerate(zip(new, made["input_ids"], strict=True)):
             if self.tokenizer.is_fast:
                 offsets = np.asarray(made["offset_mapping"][place], np.int32).reshape(-1, 2)
@@ -119,6 +112,16 @@ class PieceEncoder:
                 offsets = self._estimated(piece, len(ids))
             self.known[piece] = Encoded(np.asarray(ids, np.int32), offsets[:, 0], offsets[:, 1])
             self.kept_characters += len(piece)
+
+    def _encoded_pieces(self, pieces: list[str]) -> Any:
+        return self.tokenizer(
+            pieces,
+            add_special_tokens=False,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            return_offsets_mapping=self.tokenizer.is_fast,
+            verbose=False,
+        )
 
     def _estimated(self, piece: str, tokens: int) -> Int32s:
         """Characters of tokens where the tokenizer does not say: in proportion. They place spans, never tokens."""
