@@ -38,7 +38,3 @@ def why_refused(model: str) -> str | None:
     except Exception as error:  # the errors of its HTTP client share no base class with OSError
         return reason(error)
     return None
-
-
-shortened = reason
-"""The old name, which tokenizer/ imports."""

@@ -13,9 +13,9 @@ from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import Conversation, TokenizedTurn
+from cachelab.error_format import reason
 from cachelab.errors import ConfigError, TokenizerError
 from cachelab.message import Message, Part
-from cachelab.error_format import reason
 from cachelab.model.hub import is_path, why_refused
 from cachelab.strict_config import STRICT, FilePath, Text
 from cachelab.tokenizer.content_format import ContentFormat, content_format
