@@ -5,8 +5,9 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from cachelab.error_format import reason
 from cachelab.errors import DatasetError
-from cachelab.model.hub import is_path, shortened
+from cachelab.model.hub import is_path
 
 _ROWS = 256  # held at a time
 
@@ -22,16 +23,16 @@ def hub_records(
     import datasets
 
     named = f"dataset.hub={hub}"
-    if not is_path(hub) and not datasets.config.HF_HUB_OFFLINE and (reason := _why_refused(hub)):
+    if not is_path(hub) and not datasets.config.HF_HUB_OFFLINE and (refusal := _why_refused(hub)):
         raise DatasetError(
-            f"{named}: the hub does not give it ({reason}): check the name and the network; with HF_HUB_OFFLINE=1 a "
+            f"{named}: the hub does not give it ({refusal}): check the name and the network; with HF_HUB_OFFLINE=1 a "
             "copy in the cache is read, with dataset.path=FOLDER downloaded files"
         )
     try:
         rows = datasets.load_dataset(os.path.expanduser(hub), name=subset, split=split, revision=revision)
     except Exception as error:  # the library's own, its HTTP client's and pyarrow's errors share no base
         raise DatasetError(
-            f"{named} dataset.split={split}: cannot be loaded ({shortened(error)}): check dataset.hub, dataset.split, "
+            f"{named} dataset.split={split}: cannot be loaded ({reason(error)}): check dataset.hub, dataset.split, "
             "dataset.subset and dataset.revision"
         ) from error
     index = 0
@@ -51,5 +52,5 @@ def _why_refused(hub: str) -> str | None:
     try:
         HfApi().dataset_info(hub, timeout=5)
     except Exception as error:  # its HTTP client's errors share no base with OSError
-        return shortened(error)
+        return reason(error)
     return None
