@@ -17,7 +17,7 @@ from cachelab.disk import writing
 from cachelab.errors import CachelabError, TokenizerError
 from cachelab.tokenizer.base import Tokenizer
 
-ENCODING_VERSION = 2
+ENCODING_VERSION = 3
 """To be raised with every change of what a TokenizedTurn holds, in this package or in conversation.py."""
 
 _ARRAYS = ("new_ids", "reply_ids", "alone_ids", "new_spans", "alone_spans")
