@@ -2,9 +2,11 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from cachelab.message import Isolation, Message
 from cachelab.request import Request, Schedule
 
 
@@ -25,8 +27,8 @@ def request(
         turn_index=turn,
         prompt_ids=np.asarray(prompt, dtype=np.int32),
         reply_ids=np.asarray(reply, dtype=np.int32),
-        messages=(f"message {turn}",),
-        response=f"reply {turn}",
+        messages=(Message("user", f"message {turn}"),),
+        reply=Message("assistant", f"reply {turn}"),
         timestamp_s=0.0,
         kept_tokens=kept_tokens,
         follows=f"{conversation}/{turn - 1}" if follows else None,
@@ -67,6 +69,23 @@ def random_requests(
         turns[0] = ([*opening, *turns[0][0]], turns[0][1])
         requests += conversation(f"c{index}", *turns)
     return requests
+
+
+ISOLATIONS = (
+    None,
+    Isolation("salt"),
+    Isolation("other"),
+    Isolation(lora="salt"),
+    Isolation(model="salt"),
+    Isolation("salt", "lora", "model"),
+)
+"""No two of them may share a block."""
+
+
+def isolated(requests: Sequence[Request], seed: int) -> list[Request]:
+    """The requests, each with an isolation drawn at random."""
+    rng = random.Random(seed)
+    return [replace(entry, isolation=rng.choice(ISOLATIONS)) for entry in requests]
 
 
 def one_lane(requests: Sequence[Request]) -> Schedule:

@@ -116,10 +116,12 @@ def submit(
     reply_ids: Sequence[int],
     max_tokens: int,
     number: int = 0,
+    cache_salt: str | None = None,
 ) -> None:
     """Add one request that generates exactly `max_tokens` tokens, whatever they are.
 
     `number` counts submissions: it is the arrival time by which a priority scheduler tells equals apart.
+    Requests with different `cache_salt` share no block.
 
     `reply_ids` are what an executor or model that follows the recorded reply is to emit.
     """
@@ -145,7 +147,7 @@ def submit(
             pooling_params=None,
             arrival_time=float(number),
             lora_request=None,
-            cache_salt=None,
+            cache_salt=cache_salt,
             data_parallel_rank=None,
         )
     )

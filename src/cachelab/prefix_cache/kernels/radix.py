@@ -7,13 +7,18 @@ _NONE = -1
 
 
 @njit(cache=True)
-def longest_known(tokens, starts, lengths, asks):
-    """Tokens that each sequence that asks shares, from its start, with any sequence before it; 0 for the others.
+def longest_known(tokens, starts, lengths, asks, roots):
+    """Tokens that each sequence that asks shares, from its start, with any sequence of its root before it.
+
+    0 for the others. Roots are numbered from 0.
 
     A radix tree: an edge is a piece of `tokens`, a node's children differ in their first token and are found by it in
     a hash table. A sequence adds one leaf and splits at most one edge.
     """
-    room = 2 * len(starts) + 2
+    num_roots = 1
+    for root in roots:
+        num_roots = max(num_roots, root + 1)
+    room = 2 * len(starts) + 1 + num_roots
     edge_start = np.zeros(room, np.int64)
     edge_length = np.zeros(room, np.int64)
     parents = np.full(room, _NONE, np.int64)
@@ -21,10 +26,10 @@ def longest_known(tokens, starts, lengths, asks):
     while size < 2 * room:
         size *= 2
     table = np.full(size, _NONE, np.int64)  # (parent, first token) -> child
-    num_nodes = 1  # the root
+    num_nodes = num_roots  # nodes from 0 on
     known = np.zeros(len(starts), np.int64)
     for i in range(len(starts)):
-        node = np.int64(0)
+        node = np.int64(roots[i])
         at, end = starts[i], starts[i] + lengths[i]
         while at < end:
             slot = _find(table, parents, edge_start, tokens, node, tokens[at])
