@@ -166,9 +166,9 @@ def test_replay_runs_sim_beside_where_it_is_told_to() -> None:
     engine = ReplayEngine(block_size=8, max_model_len=200, num_blocks=40, sim_at=[26, 60])
     result = run(engine, schedule)
     assert [other.counters.num_blocks for other in result.comparison_runs] == [25, 59]
-    for beside in result.beside:
-        alone = ReplayEngine(block_size=8, max_model_len=200, num_blocks=beside.counters.num_blocks + 1)
-        assert run(alone, schedule).records == beside.records
+    for other in result.comparison_runs:
+        alone = ReplayEngine(block_size=8, max_model_len=200, num_blocks=other.counters.num_blocks + 1)
+        assert run(alone, schedule).records == other.records
 
 
 def test_replay_and_sim_take_the_longest_request_for_max_model_len() -> None:
