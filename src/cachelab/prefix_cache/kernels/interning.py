@@ -1,5 +1,7 @@
 """Numbers the blocks of token sequences by comparing tokens, never digests: equal ids are equal chains."""
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -27,7 +29,7 @@ def _spread(tokens, at, width, parent):
     return np.int64((h ^ (h >> np.uint64(32))) >> np.uint64(1))
 
 
-def intern(tokens, starts, lengths, width, roots=None):
+def intern(tokens: Any, starts: Any, lengths: Any, width: int, roots: Any = None) -> Any:
     """Chain ids of the full blocks of sequences that lie in `tokens`, one after another.
 
     Sequences share blocks only where their numbers in `roots` (from 0) are equal; None: all are 0.
