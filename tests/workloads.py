@@ -2,11 +2,12 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from cachelab.conversation import Conversation, Turn
-from cachelab.message import Message
+from cachelab.message import Isolation, Message
 from cachelab.request import Request, Schedule
 
 
@@ -86,6 +87,23 @@ def random_requests(
         turns[0] = ([*opening, *turns[0][0]], turns[0][1])
         requests += conversation(f"c{index}", *turns)
     return requests
+
+
+ISOLATIONS = (
+    None,
+    Isolation("salt"),
+    Isolation("other"),
+    Isolation(lora="salt"),
+    Isolation(model="salt"),
+    Isolation("salt", "lora", "model"),
+)
+"""No two of them may share a block."""
+
+
+def isolated(requests: Sequence[Request], seed: int) -> list[Request]:
+    """The requests, each with an isolation drawn at random."""
+    rng = random.Random(seed)
+    return [replace(entry, isolation=rng.choice(ISOLATIONS)) for entry in requests]
 
 
 def one_lane(requests: Sequence[Request]) -> Schedule:

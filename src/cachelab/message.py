@@ -73,7 +73,7 @@ class Isolation:
     """What is part of a block's identity, apart from its tokens: requests with different values share no block.
 
     Source: vLLM's extra keys of block hashes (vllm/v1/core/kv_cache_utils.py), and the model, since each model has its
-    own cache.
+    own cache. An empty text counts as missing, as in vLLM.
     """
 
     cache_salt: str | None = None
@@ -82,12 +82,11 @@ class Isolation:
 
     @property
     def salt(self) -> str | None:
-        """`cache_salt` and `model` as one text; None where both are missing or empty."""
-        if not self.cache_salt and not self.model:
-            return None
-        return json.dumps([self.cache_salt or None, self.model or None])
+        """All values as one text; equal salts may share blocks. None where all values are missing or empty.
 
-    @property
-    def key(self) -> tuple[str | None, str | None]:
-        """Equal keys may share blocks: the salt and the LoRA name. An empty text counts as missing, as in vLLM."""
-        return self.salt, self.lora or None
+        Engines pass it to vLLM as the request's cache_salt. The LoRA name is in it too, since the adapter's weights,
+        which a LoRARequest needs, are not in a log. Block hashes are chained, so a salt in the first block makes the
+        same blocks distinct as a LoRA key in each block.
+        """
+        values = [self.cache_salt or None, self.lora or None, self.model or None]
+        return json.dumps(values) if any(values) else None

@@ -14,7 +14,7 @@ from cachelab.conversation import RecordedConversation
 from cachelab.dataset.trace_file import TraceFile, parse_trace
 from cachelab.errors import DatasetError
 from cachelab.export.trace_writer import trace_rows, write_trace
-from cachelab.message import Message
+from cachelab.message import Isolation, Message
 from cachelab.request import Request
 
 
@@ -221,3 +221,20 @@ def test_write_trace_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
         write_trace(path, [row(), row(prompt=object())])
     assert path.read_bytes() == b"old"
     assert [file.name for file in tmp_path.iterdir()] == ["t.jsonl.gz"]
+
+
+def test_isolation_of_a_request_is_written_and_read_back(tmp_path: Path) -> None:
+    isolation = Isolation(cache_salt="tenant", model="m")
+    prompt = np.asarray([1, 2], np.int32)
+    request = Request("c/0", "c", 0, prompt, prompt, (Message("user", "a"),), None, 0.0, isolation=isolation)
+    write_trace(tmp_path / "trace.jsonl.gz", trace_rows([request], "t"))
+    (conversation,) = TraceFile(path=str(tmp_path / "trace.jsonl.gz")).load().conversations
+    assert isinstance(conversation, RecordedConversation)
+    assert conversation.turns[0].isolation == isolation
+
+
+@pytest.mark.parametrize("isolation", ['"a"', '{"salt": "a"}', '{"cache_salt": 3}'])
+def test_isolation_that_is_wrong_is_refused(isolation: str) -> None:
+    row = '{"prompt": "a", "response": "b", "conversation_id": "c", "turn_index": 0, "timestamp": 0.0, "isolation": '
+    with pytest.raises(DatasetError, match=r"^f: line 1: field isolation"):
+        parse_trace(f"{row}{isolation}}}", "f")

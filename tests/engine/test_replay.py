@@ -13,6 +13,7 @@ from cachelab.engine.replay import ReplayEngine
 from cachelab.engine.sim import SimEngine
 from cachelab.errors import ConfigError
 from cachelab.filter.thresholds import Thresholds
+from cachelab.message import Isolation
 from cachelab.order.all_at_once import AllAtOnce
 from cachelab.order.base import Order
 from cachelab.order.by_conversation import ByConversation
@@ -23,7 +24,7 @@ from cachelab.tokenizer.cached_tokenizer import CachedTokenizer
 from cachelab.tokenizer.mistral import Mistral
 from cachelab.trace.multi_turn import MultiTurn
 from cachelab.trace.single_turn import SingleTurn
-from workloads import conversation, one_lane, random_requests, request
+from workloads import ISOLATIONS, conversation, isolated, one_lane, random_requests, request
 
 ORDERS: Sequence[Order] = [ByConversation(), AllAtOnce(), ByTurn(), Sessions(num_users=3)]
 
@@ -62,12 +63,15 @@ def repeated(requests: Sequence[Request], times: int) -> list[Request]:
     vocabulary=st.sampled_from([1, 2, 50]),
     times=st.integers(1, 3),
     order=st.sampled_from(ORDERS),
+    isolate=st.booleans(),
 )
 @settings(max_examples=60, deadline=None)
 def test_replay_gives_the_records_of_sim(
-    seed: int, block_size: int, spare: int, batched: int, vocabulary: int, times: int, order: Order
+    seed: int, block_size: int, spare: int, batched: int, vocabulary: int, times: int, order: Order, isolate: bool
 ) -> None:
     requests = repeated(random_requests(seed, 5, vocabulary=vocabulary), times)
+    if isolate:
+        requests = isolated(requests, seed)
     assert_equal_to_sim(
         order.arrange(requests),
         block_size=block_size,
@@ -119,6 +123,20 @@ def test_replay_worked_by_hand() -> None:
     longest = request("b", 0, range(100, 116), [1, 2, 3])
     result = run(engine, one_lane([a, longest, again]))
     assert [record.cached_tokens for record in result.records] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("first", ISOLATIONS)
+@pytest.mark.parametrize("second", ISOLATIONS)
+def test_equal_prompts_share_blocks_only_with_equal_isolation(
+    first: Isolation | None, second: Isolation | None
+) -> None:
+    prompt = list(range(9))
+    requests = [
+        dataclasses.replace(request(name, 0, prompt, [1]), isolation=isolation and dataclasses.replace(isolation))
+        for name, isolation in (("a", first), ("b", second))
+    ]
+    found = assert_equal_to_sim(one_lane(requests), block_size=4, max_model_len=16, num_blocks=10)
+    assert [record.cached_tokens for record in found.records] == [0, 8 if first == second else 0]
 
 
 def test_replay_of_an_empty_schedule_has_no_records() -> None:

@@ -31,6 +31,7 @@ import pytest
 import yaml
 
 from cachelab.engine.base import EngineCounters
+from cachelab.message import LoggedUsage
 from cachelab.metrics.base import AnyMetric
 from cachelab.metrics.observation import Observation
 from cachelab.request import Request, RequestRecord
@@ -94,10 +95,24 @@ GOLDEN_HOST = {"A1": 4, "D1": 4}
 GOLDEN_REFERENCE = {"A2": 16, "B1": 0}
 
 
+# What the log says: A1 and A2 count, B1 does not, since its cached tokens are missing.
+GOLDEN_USAGE = {"A1": LoggedUsage(18, 8), "A2": LoggedUsage(24, 16), "B1": LoggedUsage(8)}
+
+
 def _golden_requests() -> list[Request]:
-    rejected = Request("E0", "E", 0, np.arange(40, dtype=np.int32), np.array([1], dtype=np.int32), (), "", 0.0)
+    rejected = Request("E0", "E", 0, np.arange(40, dtype=np.int32), np.array([1], dtype=np.int32), (), None, 0.0)
     completed = [
-        Request(name, name[0], int(name[1]), np.array(row[0], np.int32), np.array(row[1], np.int32), (), "", 0.0)
+        Request(
+            name,
+            name[0],
+            int(name[1]),
+            np.array(row[0], np.int32),
+            np.array(row[1], np.int32),
+            (),
+            None,
+            0.0,
+            usage=GOLDEN_USAGE.get(name),
+        )
         for name, row in GOLDEN.items()
     ]
     return [*completed, rejected]
@@ -167,7 +182,7 @@ class Observe:
             turn = turns[index] if turns else 0
             cached = block_size * hit_blocks[index] if hit_blocks else 0
             ids, reply_ids = np.array(prompt, np.int32), np.array(reply, np.int32)
-            request = Request(f"r{index}", f"c{index}", turn, ids, reply_ids, (), "", 0.0)
+            request = Request(f"r{index}", f"c{index}", turn, ids, reply_ids, (), None, 0.0)
             requests[request.id] = request
             records.append(
                 RequestRecord(

@@ -65,7 +65,7 @@ def test_document_stages(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     log.write_text('{"timestamp": 0, "session_id": "a", "input": "a", "output": "b"}')
     sources = (block_trace, ClaudeCode(path=str(session)), TextLog(path=str(log)))
-    turn = TokenizedTurn(0, np.ones(3, np.int32), np.ones(2, np.int32), np.ones(3, np.int32), "a", "b")
+    turn = TokenizedTurn(0, np.ones(3, np.int32), np.ones(2, np.int32), np.ones(3, np.int32))
     conversation = TokenizedConversation("c", (turn,))
     row = '{"prompt": "a", "response": "b", "conversation_id": "c", "turn_index": 0, "timestamp": 0.0}'
     counted = {

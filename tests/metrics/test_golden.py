@@ -35,6 +35,7 @@ EXPECTED = {
     "hit_rate/ideal_per_request_mean": (0 + 4 / 6 + 12 / 18 + 0 + 4 / 8 + 4 / 8 + 20 / 24 + 8 / 12 + 4 / 7) / 9,
     "hit_rate/ideal_steady": 40 / 59,  # from the fifth request on: (4+4+20+8+4) / (8+8+24+12+7)
     "hit_rate/of_ideal": 6 / 7,  # 12 / 14
+    "hit_rate/logged": 24 / 42,  # (8 + 16) / (18 + 24): A1 and A2 log both numbers
     "hit_rate/opt": 2 / 3,  # 12 blocks hold everything that is used again
     "capacity/knee_blocks": 11,  # where D1's block lies when D1 comes: docs/metrics.md counts it
     "capacity/knee_tokens": 44,
@@ -93,6 +94,7 @@ EXPECTED = {
 EXPECTED_SERIES = {
     # turn 0: A0 B0 C0 D0, hits 0+1+1+0 of 2+1+2+0; turn 1: A1 B1 C1 D1, hits 2+1+2+0 of 4+2+3+1; turn 2: A2, 5 of 6
     "turn/hit_rate": {0: 2 / 5, 1: 5 / 10, 2: 5 / 6},
+    "turn/logged_hit_rate": {1: 8 / 18, 2: 16 / 24},
     "turn/requests": {0: 4, 1: 4, 2: 1},
 }
 
@@ -160,6 +162,8 @@ def test_request_table_golden_run(golden: Observation) -> None:
         "ttft_s": 4.5,
         "e2e_s": pytest.approx(6.1),
         "tpot_s": pytest.approx(0.8),
+        "logged_prompt_tokens": 24,
+        "logged_cached_tokens": 16,
         "reference_cached_tokens": 16,
     }
     assert rows["A1"]["host_hit_blocks"] == 1

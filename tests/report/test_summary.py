@@ -1,5 +1,7 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
+from cachelab.message import LoggedUsage
 from cachelab.metrics.base import AnyMetric
 from cachelab.pipeline import Result
 from cachelab.report.summary import summary
@@ -37,3 +39,19 @@ def test_summary_tables_have_equal_columns(
     for table in summary(result, description, metrics, {}).split("\n\n"):
         bars = {line.replace("\\|", "").count("|") for line in table.splitlines() if line.startswith("|")}
         assert len(bars) <= 1
+
+
+def test_summary_holds_what_the_log_says(
+    result: Result, description: RunDescription, metrics: Sequence[AnyMetric]
+) -> None:
+    # A/1 and A/2 log both numbers: 9 of 36 tokens; this run hit 12 + 16 of 16 + 20, and so would an unlimited cache.
+    usages = {"A/1": LoggedUsage(16, 4), "A/2": LoggedUsage(20, 5), "A/0": LoggedUsage(9)}
+    observation = result.observation
+    requests = {id: replace(request, usage=usages.get(id)) for id, request in observation.requests.items()}
+    logged = replace(result, observation=replace(observation, requests=requests))
+
+    line = (
+        "the log says 25.00 %; this run 77.78 %; an unlimited cache 77.78 % (in tokens, the requests with logged usage)"
+    )
+    assert line in summary(logged, description, metrics, {}).splitlines()
+    assert "the log says" not in summary(result, description, metrics, {})

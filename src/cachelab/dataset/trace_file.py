@@ -18,14 +18,14 @@ from cachelab.dataset.json_lines import numbered_lines
 from cachelab.dataset.json_text import decode_json
 from cachelab.dataset.source_bytes import MaxBytes
 from cachelab.dataset.source_file import MAX_BYTES, SourceFile
-from cachelab.dataset.trace_row import EXACT_FIELDS, FIELDS, TraceRow
+from cachelab.dataset.trace_row import EXACT_FIELDS, FIELDS, ISOLATION_FIELD, TraceRow
 from cachelab.errors import DatasetError
 from cachelab.strict_config import STRICT, FilePath
 
 FORMAT_VERSION = "trace-1"
 """Version of the rules that read the format: a digest over it changes when they do."""
 
-_KNOWN = frozenset((*FIELDS, *EXACT_FIELDS))
+_KNOWN = frozenset((*FIELDS, *EXACT_FIELDS, ISOLATION_FIELD))
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -102,8 +102,14 @@ def _turns(rows: list[TraceRow], name: str) -> Iterator[RecordedTurn]:
             prompt_ids = np.concatenate([context[:kept], row.exact.new_ids])
             context, before = np.concatenate([prompt_ids, row.exact.response_ids]), row.exact.tokenizer
             yield RecordedTurn(
-                row.prompt, row.response, row.timestamp_s, prompt_ids, row.exact.response_ids, row.exact.tokenizer
+                row.prompt,
+                row.response,
+                row.timestamp_s,
+                prompt_ids,
+                row.exact.response_ids,
+                row.exact.tokenizer,
+                isolation=row.isolation,
             )
         else:
             context, before = np.empty(0, dtype=np.int32), None
-            yield RecordedTurn(row.prompt, row.response, row.timestamp_s)
+            yield RecordedTurn(row.prompt, row.response, row.timestamp_s, isolation=row.isolation)

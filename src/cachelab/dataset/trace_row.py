@@ -1,6 +1,6 @@
 """One line of a trace file, checked field by field."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -8,12 +8,16 @@ import numpy as np
 from cachelab.conversation import TokenIds
 from cachelab.dataset.json_text import is_unicode, kind, shown
 from cachelab.errors import DatasetError
+from cachelab.message import Isolation
 
 FIELDS = ("prompt", "response", "conversation_id", "turn_index", "timestamp")
 """What every row has."""
 
 EXACT_FIELDS = ("tokenizer", "prompt_kept_tokens", "prompt_new_token_ids", "response_token_ids")
 """What a row with exact token ids has in addition: all or none."""
+
+ISOLATION_FIELD = "isolation"
+"""Optional: an object with `cache_salt`, `lora` and `model`, which are part of the identity of the row's blocks."""
 
 MAX_SECONDS = 1e13
 """Largest time: 300,000 years, which nanoseconds and milliseconds hold as floats without an overflow."""
@@ -45,6 +49,7 @@ class TraceRow:
     turn_index: int
     timestamp_s: float
     exact: ExactIds | None
+    isolation: Isolation | None
 
     @classmethod
     def of(cls, document: object, where: str, line: int) -> "TraceRow":
@@ -62,6 +67,7 @@ class TraceRow:
             _count(document, "turn_index", where),
             _seconds(document, "timestamp", where),
             _exact_ids(document, where),
+            _isolation(document, where),
         )
 
 
@@ -74,6 +80,19 @@ def _exact_ids(document: dict[str, Any], where: str) -> ExactIds | None:
         _ids(document, "prompt_new_token_ids", where),
         _ids(document, "response_token_ids", where),
     )
+
+
+def _isolation(document: dict[str, Any], where: str) -> Isolation | None:
+    value = document.get(ISOLATION_FIELD)
+    if value is None:
+        return None
+    names = tuple(field.name for field in fields(Isolation))
+    if not isinstance(value, dict) or not value.keys() <= set(names):
+        raise DatasetError(f"{where}: field isolation is not an object with {', '.join(names)}: correct the row")
+    for name, text in value.items():
+        if text is not None and not (isinstance(text, str) and is_unicode(text)):
+            raise DatasetError(f"{where}: field isolation.{name} is {kind(text)}, not text or null: correct the row")
+    return Isolation(**value)
 
 
 def _field(document: dict[str, Any], field: str, where: str) -> Any:

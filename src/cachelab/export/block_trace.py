@@ -57,12 +57,12 @@ class BlockTraceExport:
         names = {block: _named(bytes.fromhex(digest), salt) for block, digest in digests.items()}
         numbers = {request.id: number for number, request in enumerate(requests)}
         start_s = min((request.timestamp_s for request in requests), default=0.0)
-        for request, chain in zip(requests, blocks.block_ids.per_sequence, strict=True):
+        for index, (request, chain) in enumerate(zip(requests, blocks.block_ids.per_sequence, strict=True)):
             full, partial = divmod(len(request.prompt_ids), self.block_size)
             ids = [names[block] for block in chain.tolist()]
             listed = ids[:full]
             if partial:
-                parent = digests[int(chain[full - 1])] if full else ""
+                parent = digests[int(chain[full - 1])] if full else blocks.block_ids.root_digest(index)
                 tokens = np.asarray(request.prompt_ids)[-partial:].astype("<i4").tobytes()
                 listed = [*listed, _named(bytes.fromhex(parent) + tokens, salt)]
             yield {

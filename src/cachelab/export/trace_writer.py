@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ def trace_rows(requests: Sequence[Request], tokenizer: str) -> Iterator[dict[str
     Only the prompt ids from `kept_tokens` on are stored. The others are in the row of the previous turn.
     """
     for request in requests:
+        isolation = {} if request.isolation is None else {"isolation": asdict(request.isolation)}
         yield {
             "prompt": request.prompt,
             "response": request.response,
@@ -27,6 +29,7 @@ def trace_rows(requests: Sequence[Request], tokenizer: str) -> Iterator[dict[str
             "prompt_kept_tokens": request.kept_tokens,
             "prompt_new_token_ids": request.prompt_ids[request.kept_tokens :].tolist(),
             "response_token_ids": request.reply_ids.tolist(),
+            **isolation,
         }
 
 

@@ -32,23 +32,24 @@ def of_ideal(observation: Observation) -> Ratio:
 
 def ideal_tokens(observation: Observation) -> Ratio:
     """Tokens in the ideal hit blocks of prompt tokens."""
-    return Ratio(int(_ideal_cached(observation).sum()), int(observation.prompt_tokens.sum()))
+    return Ratio(int(ideal_cached_tokens(observation).sum()), int(observation.prompt_tokens.sum()))
 
 
 def ideal_steady(observation: Observation) -> Ratio:
     """Tokens in the ideal hit blocks of prompt tokens over the second half of the requests."""
     half = len(observation.completed) // 2
-    return Ratio(int(_ideal_cached(observation)[half:].sum()), int(observation.prompt_tokens[half:].sum()))
+    return Ratio(int(ideal_cached_tokens(observation)[half:].sum()), int(observation.prompt_tokens[half:].sum()))
 
 
-def _ideal_cached(observation: Observation) -> Int64s:
+def ideal_cached_tokens(observation: Observation) -> Int64s:
+    """Prompt tokens that each completed request would find in an infinite cache. Shape: (num_completed,)."""
     return observation.accesses.cached_tokens(ideal_hit_blocks(observation))
 
 
 def _ideal_per_request(observation: Observation) -> float | None:
     if not observation.completed:
         return None
-    return float(np.mean(_ideal_cached(observation) / observation.prompt_tokens))
+    return float(np.mean(ideal_cached_tokens(observation) / observation.prompt_tokens))
 
 
 METRICS = (

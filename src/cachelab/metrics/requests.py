@@ -6,6 +6,7 @@ from typing import Any
 from cachelab.metrics.base import NEVER, Metric
 from cachelab.metrics.ideal import ideal_hit_blocks
 from cachelab.metrics.latency import latency_columns
+from cachelab.metrics.logged import logged_columns
 from cachelab.metrics.observation import Observation
 from cachelab.request import RequestRecord
 
@@ -15,7 +16,8 @@ def request_table(observation: Observation) -> dict[str, list[Any]]:
 
     Every field of RequestRecord, with `*_ns` as `*_s` (seconds of the engine's clock). Then `full_blocks`,
     `hit_blocks`, `host_hit_blocks` and `ideal_hit_blocks` of the prompt, and `ttft_s`, `e2e_s` and `tpot_s` as in
-    docs/metrics.md; all of them are None for a rejected request. `reference_cached_tokens` if a second engine ran.
+    docs/metrics.md; all of them are None for a rejected request. `logged_prompt_tokens` and
+    `logged_cached_tokens` if the log has usage, `reference_cached_tokens` if a second engine ran.
     """
     columns: dict[str, list[Any]] = {}
     for field in fields(RequestRecord):
@@ -35,6 +37,7 @@ def request_table(observation: Observation) -> dict[str, list[Any]]:
         of_request = dict(zip(ids, blocks.tolist(), strict=True))
         columns[name] = [of_request.get(record.request_id) for record in observation.records]
     columns |= latency_columns(observation.records)
+    columns |= logged_columns(observation)
     if observation.reference_records is not None:
         references = {record.request_id: record.cached_tokens for record in observation.reference_records}
         columns["reference_cached_tokens"] = [references.get(record.request_id) for record in observation.records]

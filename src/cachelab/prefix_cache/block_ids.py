@@ -1,4 +1,7 @@
-"""Block ids: integers that are equal only if all tokens up to the end of the block are equal."""
+"""Block ids: integers that are equal only if all tokens up to the end of the block are equal.
+
+Requests with different isolation (message.Isolation) have different roots and share no block.
+"""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +27,7 @@ class BlockIds:
     (num_sequences + 1,). `parents`: int32, shape (num_ids,): the id of each block's parent, always the smaller of the
     two; ROOT for a first block. `where`: int64, shape (num_ids,): the index in `tokens` of each block's first token.
     `tokens`: int32: all sequences, `width` tokens per block. A block is these tokens repeated up to `block_size`.
+    `roots`: the sequences' roots; the parent of a first block is ROOT - root.
     """
 
     ids: Int32s
@@ -33,26 +37,39 @@ class BlockIds:
     tokens: Int32s
     width: int
     block_size: int
+    roots: "Roots"
 
     @classmethod
-    def of(cls, sequences: Sequence[AnyTokens], block_size: int, width: int | None = None) -> "BlockIds":
+    def of(
+        cls,
+        sequences: Sequence[AnyTokens],
+        block_size: int,
+        width: int | None = None,
+        roots: "Roots | None" = None,
+    ) -> "BlockIds":
         """The ids of the full blocks of the sequences, in the order of the sequences.
 
         With `width` the sequences hold only the first `width` tokens of each block, which the block repeats.
+        Without `roots` all sequences have the root of requests without isolation.
         """
-        return cls.of_pieces([(sequence,) for sequence in sequences], block_size, width)
+        return cls.of_pieces([(sequence,) for sequence in sequences], block_size, width, roots)
 
     @classmethod
     def of_pieces(
-        cls, sequences: Sequence[tuple[AnyTokens, ...]], block_size: int, width: int | None = None
+        cls,
+        sequences: Sequence[tuple[AnyTokens, ...]],
+        block_size: int,
+        width: int | None = None,
+        roots: "Roots | None" = None,
     ) -> "BlockIds":
         """The same for sequences that consist of pieces."""
         from cachelab.prefix_cache.kernels.interning import intern
 
         width = width or block_size
         tokens, starts, lengths = _concatenated(sequences)
-        ids, offsets, parents, where = intern(tokens, starts, lengths, width)
-        return cls(ids, offsets, parents, where, tokens, width, block_size)
+        roots = roots or Roots.same(len(sequences))
+        ids, offsets, parents, where = intern(tokens, starts, lengths, width, roots.numbers)
+        return cls(ids, offsets, parents, where, tokens, width, block_size, roots)
 
     @property
     def num_ids(self) -> int:
@@ -65,7 +82,7 @@ class BlockIds:
 
     def digests(self, blocks: Iterable[int]) -> Mapping[int, str]:
         """Names of the blocks and of their ancestors: 32 hex digits of a chained SHA-256, equal in every process."""
-        digests: dict[int, bytes] = {ROOT: b""}
+        digests = {ROOT - number: _root_digest(salt) for number, salt in enumerate(self.roots.salts)}
         for block in blocks:
             lineage = []
             while block not in digests:
@@ -74,12 +91,44 @@ class BlockIds:
             for descendant in reversed(lineage):
                 parent = digests[int(self.parents[descendant])]
                 digests[descendant] = hashlib.sha256(parent + self._content(descendant)).digest()
-        return {block: digest[:_DIGEST_BYTES].hex() for block, digest in digests.items() if block != ROOT}
+        return {block: digest[:_DIGEST_BYTES].hex() for block, digest in digests.items() if block >= 0}
+
+    def root_digest(self, sequence: int) -> str:
+        """What stands for the parent of a sequence's first block: "" without isolation, else 32 hex digits."""
+        return _root_digest(self.roots.salts[int(self.roots.numbers[sequence])])[:_DIGEST_BYTES].hex()
 
     def _content(self, block: int) -> bytes:
         start = int(self.where[block])
         tokens = self.tokens[start : start + self.width].astype("<i4", copy=False).tobytes()
         return tokens * (self.block_size // self.width)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Roots:
+    """The root of each sequence, as an index into `salts`. Root 0 is that without isolation.
+
+    Shape of numbers: (num_sequences,).
+    """
+
+    numbers: Int64s
+    salts: tuple[str | None, ...] = (None,)
+
+    @classmethod
+    def of(cls, requests: Sequence[Request]) -> "Roots":
+        """A root for each isolation of the requests."""
+        found: dict[str | None, int] = {None: 0}
+        salts = (request.isolation.salt if request.isolation else None for request in requests)
+        numbers = [found.setdefault(salt, len(found)) for salt in salts]
+        return cls(np.asarray(numbers, np.int64), tuple(found))
+
+    @classmethod
+    def same(cls, sequences: int) -> "Roots":
+        """The root without isolation for all sequences."""
+        return cls(np.zeros(sequences, np.int64))
+
+
+def _root_digest(salt: str | None) -> bytes:
+    return b"" if salt is None else hashlib.sha256(salt.encode()).digest()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,18 +149,20 @@ def number_blocks(
     blocks and the rules are those of block traces.
     """
     prompt_tokens = np.fromiter((len(request.prompt_ids) for request in requests), np.int64, len(requests))
+    roots = Roots.of(requests)
     if rules == "trace":
-        block_ids = BlockIds.of([_listed(request, block_size) for request in requests], block_size, width=1)
+        block_ids = BlockIds.of([_listed(request, block_size) for request in requests], block_size, 1, roots)
         accesses = BlockAccesses.listed(block_ids.ids, block_ids.offsets, block_ids.num_ids, prompt_tokens, block_size)
         return RequestBlocks(block_ids, accesses)
     replies = np.maximum(np.asarray(reply_tokens, np.int64) - 1, 0)
     computed = prompt_tokens + replies
     if all(_in_blocks(request, block_size) for request in requests):
         full = (computed // block_size).tolist()
-        block_ids = BlockIds.of([_numbers(r, n) for r, n in zip(requests, full, strict=True)], block_size, width=1)
+        numbers = [_numbers(request, blocks) for request, blocks in zip(requests, full, strict=True)]
+        block_ids = BlockIds.of(numbers, block_size, 1, roots)
     else:
         pairs = zip(requests, replies.tolist(), strict=True)
-        block_ids = BlockIds.of_pieces([_computed(request, reply) for request, reply in pairs], block_size)
+        block_ids = BlockIds.of_pieces([_computed(request, reply) for request, reply in pairs], block_size, None, roots)
     accesses = BlockAccesses.vllm(block_ids.ids, block_ids.num_ids, prompt_tokens, computed, block_size)
     return RequestBlocks(block_ids, accesses)
 
@@ -173,16 +224,18 @@ def seen_tokens(
 ) -> Int64s:
     """Leading prompt tokens of each request that also start an earlier request's prompt and computed reply.
 
-    Block boundaries play no role. Of a block trace only whole blocks can be compared: two partial blocks are equal if
-    their numbers are. int64, shape (num_requests,).
+    Only requests with the same isolation share tokens. Block boundaries play no role. Of a block trace only whole
+    blocks can be compared: two partial blocks are equal if their numbers are. int64, shape (num_requests,).
     """
     from cachelab.prefix_cache.kernels.radix import longest_known
 
     sequences: list[tuple[AnyTokens, ...]] = []
     is_asked: list[bool] = []
+    roots: list[int] = []
     width = block_size if rules == "trace" or all(_in_blocks(request, block_size) for request in requests) else 1
-    for request, reply in zip(requests, reply_tokens, strict=True):
+    for request, reply, root in zip(requests, reply_tokens, Roots.of(requests).numbers.tolist(), strict=True):
         prompt = request.prompt_ids
+        roots.append(root)
         if width == 1:
             sequences.append(_computed(request, max(reply - 1, 0)))
             is_asked.append(True)
@@ -194,8 +247,9 @@ def seen_tokens(
         if rules == "vllm":
             sequences.append((_numbers(request, (len(prompt) + max(reply - 1, 0)) // block_size),))
             is_asked.append(False)
+            roots.append(root)
     asked = np.asarray(is_asked, np.bool_)
-    known = longest_known(*_concatenated(sequences), asked)[asked]
+    known = longest_known(*_concatenated(sequences), asked, np.asarray(roots, np.int64))[asked]
     prompt_tokens = np.fromiter((len(request.prompt_ids) for request in requests), np.int64, len(requests))
     seen: Int64s = np.minimum(known * width, prompt_tokens)
     return seen

@@ -12,7 +12,7 @@ from rich.text import Text
 from cachelab.pipeline import Result
 from cachelab.report.fitted import fitted
 from cachelab.report.section import Section
-from cachelab.report.sections import context, headline, sections
+from cachelab.report.sections import context, headline, logged_line, sections
 from cachelab.tracking.description import RunDescription
 
 _MAX_TURNS = 12
@@ -31,6 +31,8 @@ def print_summary(
     console.print(Text(description.run_name, style="bold"))
     console.print(Text(headline(result), style="bold green"))
     console.print(Text(context(result)))
+    if line := logged_line(result):
+        console.print(Text(line))
     for note in result.run.notes:
         console.print(Text(note, style="dim"))
     console.print()

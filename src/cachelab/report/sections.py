@@ -6,6 +6,7 @@ from cachelab.metrics.base import Ratio
 from cachelab.metrics.capacity import gib
 from cachelab.metrics.hit_rate import RATIOS
 from cachelab.metrics.ideal import ideal, ideal_steady, ideal_tokens, of_ideal
+from cachelab.metrics.logged import logged_rates
 from cachelab.metrics.losses import TERMS, lost
 from cachelab.metrics.observation import Observation
 from cachelab.metrics.turn import turn_table
@@ -37,6 +38,17 @@ def context(result: Result) -> str:
     ended = f"{count(len(result.observation.completed))} of {count(len(result.observation.records))} requests completed"
     ceiling = result.numbers.values.get("hit_rate/ideal")
     return ended if ceiling is None else f"{ended}; an infinite cache would hit {percent(ceiling)}"
+
+
+def logged_line(result: Result) -> str | None:
+    """The hit rate that the log states, next to this run and to an unlimited cache; None where the log has none."""
+    rates = logged_rates(result.observation)
+    if rates is None:
+        return None
+    logged, run, ideal = (percent(rate.value) for rate in rates)
+    return (
+        f"the log says {logged}; this run {run}; an unlimited cache {ideal} (in tokens, the requests with logged usage)"
+    )
 
 
 def sections(result: Result, description: RunDescription, *, max_turns: int) -> list[Section]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from cachelab.metrics.base import AnyMetric
 from cachelab.pipeline import Result
 from cachelab.report.section import ABSENT, Section, plain
-from cachelab.report.sections import context, headline, sections
+from cachelab.report.sections import context, headline, logged_line, sections
 from cachelab.tracking.description import RunDescription
 
 _MAX_TURNS = 100
@@ -19,6 +19,7 @@ def summary(
         f"# {_escaped(description.run_name)}",
         f"**{headline(result)}**",
         context(result),
+        *filter(None, [logged_line(result)]),
         *result.run.notes,
         *map(_escaped, result.workload.dataset.notes),
         *(table(section) for section in sections(result, description, max_turns=_MAX_TURNS)),

@@ -105,11 +105,13 @@ def submit(
     reply_ids: Sequence[int],
     max_tokens: int,
     number: int = 0,
+    cache_salt: str | None = None,
 ) -> None:
     """Add one request that generates exactly `max_tokens` tokens; end-of-sequence is ignored.
 
     `reply_ids`: the tokens to emit, for an executor or a model that follows the recorded reply. `number` counts the
     submissions. It is the arrival time, by which the priority scheduler orders requests of equal priority.
+    Requests with different `cache_salt` share no block.
     """
     from vllm.sampling_params import RequestOutputKind, SamplingParams
     from vllm.v1.engine import EngineCoreRequest
@@ -133,7 +135,7 @@ def submit(
             pooling_params=None,
             arrival_time=float(number),
             lora_request=None,
-            cache_salt=None,
+            cache_salt=cache_salt,
             data_parallel_rank=None,
         )
     )

@@ -121,7 +121,13 @@ class Driver:
             reply = request.reply_ids[:reply_tokens].tolist() or [0]
             self.submitted.append(request.id)
             vllm_core.submit(
-                self.core, request.id, prompt_ids.tolist(), reply, reply_tokens, number=len(self.submitted)
+                self.core,
+                request.id,
+                prompt_ids.tolist(),
+                reply,
+                reply_tokens,
+                number=len(self.submitted),
+                cache_salt=request.isolation.salt if request.isolation else None,
             )
             return
 

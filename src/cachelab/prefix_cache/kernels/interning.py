@@ -1,5 +1,7 @@
 """Gives blocks of token sequences integer ids by comparing tokens, never digests. The result is exact."""
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -47,8 +49,7 @@ def _spread(tokens, at, width, parent):
     return np.int64((h ^ (h >> np.uint64(32))) >> np.uint64(1))
 
 
-@njit(cache=True)
-def intern(tokens, starts, lengths, width):
+def intern(tokens: Any, starts: Any, lengths: Any, width: int, roots: Any = None) -> Any:
     """The ids of the full blocks of sequences. Blocks are equal if they and all their ancestors hold the same tokens.
 
     A block is first compared with its parent's first child. Only further children are found through a hash table, which
@@ -59,13 +60,24 @@ def intern(tokens, starts, lengths, width):
         starts: int64, shape (num_sequences,). Where each sequence starts in `tokens`.
         lengths: int64, shape (num_sequences,). The length of each sequence in tokens.
         width: int. The tokens per block.
+        roots: int64, shape (num_sequences,). Sequences with different roots (from 0) share no block; None: all 0.
 
     Returns:
         ids: int32, shape (num_blocks,). Sequence i has ids[offsets[i]:offsets[i + 1]].
         offsets: int64, shape (num_sequences + 1,).
-        parents: int32, shape (num_ids,). The id of each block's parent; ROOT for a first block.
+        parents: int32, shape (num_ids,). The id of each block's parent; ROOT - root for a first block.
         where: int64, shape (num_ids,). Where each block starts in `tokens`.
     """
+    if roots is None:
+        roots = np.zeros(len(starts), np.int64)
+    return _intern(tokens, starts, lengths, width, roots)
+
+
+@njit(cache=True)
+def _intern(tokens, starts, lengths, width, roots):
+    num_roots = 1
+    for root in roots:
+        num_roots = max(num_roots, root + 1)
     num_sequences = len(starts)
     offsets = np.zeros(num_sequences + 1, np.int64)
     for i in range(num_sequences):
@@ -74,15 +86,15 @@ def intern(tokens, starts, lengths, width):
     room = 1024
     parents = np.empty(room, np.int32)
     where = np.empty(room, np.int64)
-    first_child = np.full(room + 1, _EMPTY, np.int32)  # of the root at 0, of id n at n + 1
+    first_child = np.full(room + num_roots, _EMPTY, np.int32)  # of id n at n + num_roots, the roots before
     num_ids = 0
     table = np.full(1024, _EMPTY, np.int32)
     in_table = 0
     for i in range(num_sequences):
-        parent = ROOT
+        parent = np.int64(ROOT - roots[i])
         at = starts[i]
         for j in range(offsets[i], offsets[i + 1]):
-            found = first_child[parent + 1]
+            found = first_child[parent + num_roots]
             slot = -1
             if found != _EMPTY and not _same(tokens, at, where[found], width):
                 mask = len(table) - 1
@@ -100,22 +112,22 @@ def intern(tokens, starts, lengths, width):
                     room *= 2
                     parents = _grown(parents, room)
                     where = _grown(where, room)
-                    children = np.full(room + 1, _EMPTY, np.int32)
-                    children[: num_ids + 1] = first_child
+                    children = np.full(room + num_roots, _EMPTY, np.int32)
+                    children[: num_ids + num_roots] = first_child
                     first_child = children
                 found = np.int32(num_ids)
                 num_ids += 1
                 parents[found] = parent
                 where[found] = at
                 if slot == -1:
-                    first_child[parent + 1] = found
+                    first_child[parent + num_roots] = found
                 else:
                     table[slot] = found
                     in_table += 1
                     if 2 * in_table > len(table):
                         table = _rehashed(table, tokens, where, parents, width)
             ids[j] = found
-            parent = found
+            parent = np.int64(found)
             at += width
     return ids, offsets, parents[:num_ids].copy(), where[:num_ids].copy()
 

@@ -7,8 +7,8 @@ _NONE = -1
 
 
 @njit(cache=True)
-def longest_known(tokens, starts, lengths, asked):
-    """The length of each sequence's longest prefix that an earlier sequence also starts with.
+def longest_known(tokens, starts, lengths, asked, roots):
+    """The length of each sequence's longest prefix that an earlier sequence with the same root also starts with.
 
     The sequences are kept in a radix tree. An edge is a slice of `tokens`. The children of a node differ in their first
     token, by which a hash table finds them. A sequence adds at most one leaf and splits at most one edge.
@@ -18,11 +18,15 @@ def longest_known(tokens, starts, lengths, asked):
         starts: int64, shape (num_sequences,). Where each sequence starts in `tokens`.
         lengths: int64, shape (num_sequences,). The length of each sequence in tokens.
         asked: bool, shape (num_sequences,). Whether the result is needed for the sequence.
+        roots: int64, shape (num_sequences,). The root of each sequence, from 0.
 
     Returns:
         int64, shape (num_sequences,): the length in tokens; 0 where it is not asked for.
     """
-    room = 2 * len(starts) + 2
+    num_roots = 1
+    for root in roots:
+        num_roots = max(num_roots, root + 1)
+    room = 2 * len(starts) + 1 + num_roots
     edge_start = np.zeros(room, np.int64)
     edge_length = np.zeros(room, np.int64)
     parents = np.full(room, _NONE, np.int64)
@@ -30,10 +34,10 @@ def longest_known(tokens, starts, lengths, asked):
     while size < 2 * room:
         size *= 2
     table = np.full(size, _NONE, np.int64)  # (parent, first token) -> child
-    num_nodes = 1  # the root
+    num_nodes = num_roots  # nodes from 0 on
     known = np.zeros(len(starts), np.int64)
     for i in range(len(starts)):
-        node = np.int64(0)
+        node = np.int64(roots[i])
         at, end = starts[i], starts[i] + lengths[i]
         while at < end:
             slot = _find(table, parents, edge_start, tokens, node, tokens[at])
