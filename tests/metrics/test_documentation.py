@@ -63,7 +63,7 @@ def test_document_stages(tmp_path: Path) -> None:
     call = {"type": "n", "t": 0, "model": "m", "in": 4, "out": 1, "hash_ids": [1]}
     session.write_text(json.dumps({"id": "a", "block_size": 4, "hash_id_scope": "local", "requests": [call]}))
     log = tmp_path / "log.jsonl"
-    log.write_text('{"timestamp": 0, "session_id": "a", "input": "a", "output": "b"}')
+    log.write_text('{"timestamp": 1760000000, "session_id": "a", "input": "a", "output": "b"}')
     sources = (block_trace, ClaudeCode(path=str(session)), TextLog(path=str(log)))
     turn = TokenizedTurn(0, np.ones(3, np.int32), np.ones(2, np.int32), np.ones(3, np.int32))
     conversation = TokenizedConversation("c", (turn,))

@@ -1,1 +1,5 @@
 """The metrics of a run, each with its name, unit and definition."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

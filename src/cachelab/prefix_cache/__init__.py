@@ -1,1 +1,5 @@
-"""The exact prefix cache without vLLM: flat arrays and compiled loops, no Python object per block."""
+"""The exact prefix cache without vLLM, on flat arrays in compiled loops."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

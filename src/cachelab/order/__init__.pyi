@@ -1,0 +1,15 @@
+from .all_at_once import AllAtOnce
+from .base import Order
+from .by_arrival import ByArrival
+from .by_conversation import ByConversation
+from .by_turn import ByTurn
+from .sessions import Sessions
+
+__all__ = [
+    "AllAtOnce",
+    "ByArrival",
+    "ByConversation",
+    "ByTurn",
+    "Order",
+    "Sessions",
+]

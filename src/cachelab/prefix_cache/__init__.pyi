@@ -1,0 +1,12 @@
+from .accesses import BlockAccesses, CountingRules
+from .block_ids import BlockIds, RequestBlocks, number_blocks
+from .hit_rate_curve import LruCurve
+
+__all__ = [
+    "BlockAccesses",
+    "BlockIds",
+    "CountingRules",
+    "LruCurve",
+    "RequestBlocks",
+    "number_blocks",
+]
