@@ -1,7 +1,7 @@
 """How large should the cache be?
 
-    python examples/cache_size.py                # the bundled sample
-    python examples/cache_size.py my_chats.json  # ShareGPT's schema
+python examples/cache_size.py                # the bundled sample
+python examples/cache_size.py my_chats.json  # ShareGPT's schema
 """
 
 import sys

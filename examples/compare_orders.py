@@ -1,7 +1,7 @@
 """What does the order of the requests cost, and what does the history bring?
 
-    python examples/compare_orders.py                # the bundled sample
-    python examples/compare_orders.py my_chats.json  # ShareGPT's schema
+python examples/compare_orders.py                # the bundled sample
+python examples/compare_orders.py my_chats.json  # ShareGPT's schema
 """
 
 import sys

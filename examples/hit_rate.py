@@ -1,7 +1,7 @@
 """The prefix-cache hit rate of my own chats, and what is lost.
 
-    python examples/hit_rate.py                # the bundled sample
-    python examples/hit_rate.py my_chats.json  # ShareGPT's schema
+python examples/hit_rate.py                # the bundled sample
+python examples/hit_rate.py my_chats.json  # ShareGPT's schema
 """
 
 import sys

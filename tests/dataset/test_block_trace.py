@@ -178,7 +178,7 @@ def test_block_trace_stops_at_a_field_that_may_change_what_a_row_means(tmp_path:
     path = write(tmp_path / "t.jsonl", GOOD, {**GOOD, field: value}, {**GOOD, field: value, "timestamp": 1})
     for on_bad_row in ("error", "skip"):  # it is no bad row: no row of such a file is understood
         with pytest.raises(DatasetError, match=rf"line 2: field {field} is ") as caught:
-            BlockTrace(path=path, block_size=4, on_bad_row=on_bad_row).load()  # type: ignore[arg-type]
+            BlockTrace(path=path, block_size=4, on_bad_row=on_bad_row).load()
         assert "\n" not in str(caught.value)
     loaded = BlockTrace(path=path, block_size=4, ignore_fields=[field]).load()
     assert (loaded.counts["turns"], loaded.counts["bad_rows"]) == (3, 0)
@@ -365,14 +365,14 @@ def test_block_trace_replays_as_vllm_runs_it(
         documents.append(row)
     path = write(tmp_path_factory.mktemp("trace") / "t.jsonl", *documents)
     schedule = ByArrival().arrange(requests(path))
-    shared = {"block_size": block_size, "max_model_len": 40, "num_blocks": 40 // block_size + 1 + spare}
+    shared: dict[str, Any] = {"block_size": block_size, "max_model_len": 40, "num_blocks": 40 // block_size + 1 + spare}
     sim = SimEngine(max_num_seqs=1, **shared).run(schedule, lambda ended: None)
     replay = ReplayEngine(rules="vllm", **shared).run(schedule, lambda ended: None)
     assert replay.records == sim.records
     assert replay.counters == sim.counters
 
 
-Number = st.integers(-2, 30) | st.sampled_from([2**62, 2**63, 10**18, 1.5, None, True, "4", []])
+Number: st.SearchStrategy[Any] = st.integers(-2, 30) | st.sampled_from([2**62, 2**63, 10**18, 1.5, None, True, "4", []])
 Document = st.fixed_dictionaries(
     {},
     optional={

@@ -114,9 +114,9 @@ def check_messages(data: bytes, loaded: LoadedDataset) -> None:
     used: Counter[str] = Counter()
     for conversation in loaded.conversations:
         texts = [
-            conversation.system or "",
-            *(text for turn in conversation.turns for text in (turn.user, turn.assistant)),
-        ]  # type: ignore[union-attr]
+            conversation.system or "",  # type: ignore[union-attr]
+            *(text for turn in conversation.turns for text in (turn.user, turn.assistant)),  # type: ignore[union-attr]
+        ]
         used.update(piece for text in texts if text for piece in text.split("\n\n"))
     known = Counter(
         re.sub("[\ud800-\udfff]", "\ufffd", message["value"]) for message in messages if message.get("value")

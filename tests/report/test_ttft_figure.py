@@ -1,5 +1,7 @@
 """What a hit is worth in seconds."""
 
+from typing import Any
+
 import numpy as np
 
 from cachelab.report.ttft_figure import ttft_by_cached_tokens, worth
@@ -27,7 +29,7 @@ def test_worth_in_noise_is_not_claimed() -> None:
 
 
 def test_ttft_figure_has_a_point_a_completed_request() -> None:
-    table = {
+    table: dict[str, list[Any]] = {
         "outcome": ["completed", "rejected", "completed"],
         "prompt_tokens": [10, 20, 30],
         "cached_tokens": [0, 0, 16],
@@ -37,6 +39,6 @@ def test_ttft_figure_has_a_point_a_completed_request() -> None:
     figure = ttft_by_cached_tokens(table, "simulated")
     assert figure is not None
     axes = figure.axes[0]
-    assert axes.collections[0].get_offsets().tolist() == [[0.0, 0.1], [24.0, 0.05]]
+    assert np.asarray(axes.collections[0].get_offsets()).tolist() == [[0.0, 0.1], [24.0, 0.05]]
     assert "simulated seconds" in axes.get_ylabel()
     assert ttft_by_cached_tokens({name: values[1:2] for name, values in table.items()}, "wall") is None

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,12 +60,12 @@ def _new_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a new process: nothing in memory."""
-    monkeypatch.setattr(cache, "_memo", cache.OrderedDict())
+    monkeypatch.setattr(cache, "_memo", OrderedDict())
 
 
 def test_ids_and_texts_survive_the_disk(tmp_path: Path) -> None:
     read = CachedTokenizer(Codepoints(), str(tmp_path))(dataset())
-    made = [chat.tokenized(Codepoints()) for chat in CHATS]
+    made = [chat.tokenized(Codepoints()) for chat in CHATS]  # type: ignore[union-attr]
     assert [(c.id, c.system, c.prefix_breaks) for c in read] == [(c.id, c.system, c.prefix_breaks) for c in made]
     for read_turn, made_turn in zip(
         (t for c in read for t in c.turns), (t for c in made for t in c.turns), strict=True
@@ -83,7 +84,7 @@ def test_ids_and_texts_survive_the_disk(tmp_path: Path) -> None:
 def test_arrays_cannot_be_written(tmp_path: Path) -> None:
     read = CachedTokenizer(Codepoints(), str(tmp_path))(dataset())
     with pytest.raises(ValueError, match="read-only"):
-        read[0].turns[0].new_ids[0] = 0
+        read[0].turns[0].new_ids[0] = 0  # type: ignore[index]
 
 
 def test_second_process_does_not_tokenise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
