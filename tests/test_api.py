@@ -39,7 +39,8 @@ def test_public_names_are_those_that_are_documented() -> None:
     assert set(cachelab.__all__) <= set(dir(cachelab))
     assert all(getattr(cachelab, name) is not None for name in cachelab.__all__)
     errors = {name for name in cachelab.__all__ if name.endswith("Error")}
-    assert errors == {error.__name__ for error in [CachelabError, *CachelabError.__subclasses__()]}
+    known: list[type[CachelabError]] = [CachelabError, *CachelabError.__subclasses__()]
+    assert errors == {error.__name__ for error in known}
     with pytest.raises(AttributeError, match="nonsense"):
         _ = cachelab.nonsense
 

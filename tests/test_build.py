@@ -1,5 +1,7 @@
 """From plain config to parts, and what a wrong config is told."""
 
+from typing import Any
+
 import pytest
 
 from cachelab.build import build_metrics, build_part, build_root
@@ -8,7 +10,7 @@ from cachelab.order.sessions import Sessions
 
 SESSIONS = {"_target_": "cachelab.order.sessions.Sessions", "num_users": 3}
 GROUPS = ("dataset", "tokenizer", "filter", "trace", "order", "engine", "tracking")
-ROOT = {group: {} for group in GROUPS} | {"metrics": {}, "objective": ["hit_rate/ideal"]}
+ROOT: dict[str, Any] = {group: {} for group in GROUPS} | {"metrics": {}, "objective": ["hit_rate/ideal"]}
 
 
 def test_build_part_gives_the_object_that_target_names() -> None:

@@ -26,7 +26,7 @@ PROGRAM = re.compile(r"(?:python -m )?cachelab\b")
 SETTING = re.compile(r"'?\+{0,2}[a-z_]+(?:[./@][a-z_A-Z]+)*=\S.*")
 PATTERN = re.compile(r"[<|…]|\.\.\.\S|=\.\.\.|\$\{")  # a form to be filled in, not a command
 FLAGS = {"--multirun": 0, "--help": 0, "--cfg": 1, "--info": 1, "--config-dir": 1, "--shell-completion": 1}
-BASES = (
+BASES: tuple[list[str], ...] = (
     [],
     ["experiment=tune_filter"],
     ["engine=replay"],

@@ -40,7 +40,7 @@ def test_script_prints_its_numbers(
 @pytest.mark.slow
 def test_notebook_runs_and_shows_its_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(EXAMPLES.parent / "src"), *sys.path])))
-    notebook = nbformat.read(EXAMPLES / "chats.ipynb", as_version=4)
+    notebook = nbformat.read(EXAMPLES / "chats.ipynb", as_version=4)  # type: ignore[no-untyped-call]
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": tmp_path}}).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     noise = [output.text for output in outputs if output.output_type == "stream"]
@@ -53,5 +53,5 @@ def test_notebook_runs_and_shows_its_figures(tmp_path: Path, monkeypatch: pytest
 
 
 def test_notebook_is_kept_without_outputs() -> None:
-    notebook = nbformat.read(EXAMPLES / "chats.ipynb", as_version=4)
+    notebook = nbformat.read(EXAMPLES / "chats.ipynb", as_version=4)  # type: ignore[no-untyped-call]
     assert not any(cell.outputs for cell in notebook.cells if cell.cell_type == "code")

@@ -4,7 +4,7 @@ import pytest
 
 from cachelab.errors import ConfigError
 from cachelab.metrics.requests import METRICS
-from cachelab.objective import Outcome, bound_of, known_objectives, score, violations
+from cachelab.objective import Outcome, Scores, bound_of, known_objectives, score, violations
 
 VALUES = {"hit_rate/first_prefill": 0.8, "requests/completed": 40.0}
 
@@ -13,6 +13,7 @@ def test_score_takes_one_or_several_metrics() -> None:
     assert score(["requests/completed"], VALUES, Outcome()) == 40.0
     both = score(["requests/completed", "hit_rate/first_prefill"], VALUES, Outcome("run"))
     assert both == (40.0, 0.8)
+    assert isinstance(both, Scores)
     assert both.outcome.run_id == "run"
 
 

@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ def test_no_room_knows_a_full_database() -> None:
 
 
 def test_trace_that_finds_no_room_leaves_nothing(tmp_path: Path) -> None:
-    def rows():
+    def rows() -> Iterator[dict[str, int]]:
         yield {"a": 1}
         no_space()
 

@@ -47,7 +47,7 @@ class Forgetful:
 
 
 def tokenize(dataset: LoadedDataset) -> Sequence[TokenizedConversation]:
-    return [conversation.tokenized(Mistral()) for conversation in dataset.conversations]
+    return [conversation.tokenized(Mistral()) for conversation in dataset.conversations]  # type: ignore[union-attr]
 
 
 PARTS = Parts(Listed(), Mistral(), tokenize, Thresholds(), MultiTurn(), ByConversation(), Forgetful(), METRICS)

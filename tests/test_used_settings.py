@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from cachelab import used_settings as used
-from cachelab.composition import config_dir
+from cachelab.composition import composed, config_dir
 from cachelab.request import Request
 from cachelab.tokens import BlockTokens
 from cachelab.used_settings import runs_vllm, used_settings
@@ -20,10 +18,7 @@ from workloads import request
 
 
 def config(*overrides: str) -> dict[str, Any]:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(config_dir())):
-        plain: Any = OmegaConf.to_container(compose("config", overrides=list(overrides)), resolve=True)
-    return plain
+    return composed(list(overrides)).config
 
 
 def of_blocks(block_size: int) -> Request:

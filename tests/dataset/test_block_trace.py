@@ -363,14 +363,14 @@ def test_block_trace_replays_as_vllm_runs_it(
         documents.append(row)
     path = write(tmp_path_factory.mktemp("trace") / "t.jsonl", *documents)
     schedule = ByArrival().arrange(requests(path))
-    shared = {"block_size": block_size, "max_model_len": 40, "num_blocks": 40 // block_size + 1 + spare}
+    shared: dict[str, Any] = {"block_size": block_size, "max_model_len": 40, "num_blocks": 40 // block_size + 1 + spare}
     sim = SimEngine(max_num_seqs=1, **shared).run(schedule, lambda ended: None)
     replay = ReplayEngine(rules="vllm", **shared).run(schedule, lambda ended: None)
     assert replay.records == sim.records
     assert replay.counters == sim.counters
 
 
-Number = st.integers(-2, 30) | st.sampled_from([2**62, 2**63, 10**18, 1.5, None, True, "4", []])
+Number: st.SearchStrategy[Any] = st.integers(-2, 30) | st.sampled_from([2**62, 2**63, 10**18, 1.5, None, True, "4", []])
 Document = st.fixed_dictionaries(
     {},
     optional={

@@ -51,7 +51,7 @@ def test_read_directory(tmp_path: Path) -> None:
 
 def test_read_standard_input_plain_and_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for data in (b"[1]", gzip.compress(b"[1]")):
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(data))))  # type: ignore[arg-type]
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(data))))
         read = SourceFile.read("-", "r")
         assert (read.name, read.text, read.digest) == ("-", "[1]", SourceFile.of("a", data, "r").digest)
     monkeypatch.setattr("sys.stdin", None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -18,8 +19,8 @@ from cachelab.order.sessions import Sessions
 from cachelab.request import Request, RequestRecord
 from workloads import random_requests, request
 
-SIM = {"block_size": 8, "max_model_len": 256, "num_blocks": 40}
-CPU = {"block_size": 32, "max_model_len": 256, "num_blocks": 10}
+SIM: dict[str, Any] = {"block_size": 8, "max_model_len": 256, "num_blocks": 40}
+CPU: dict[str, Any] = {"block_size": 32, "max_model_len": 256, "num_blocks": 10}
 ENGINES: dict[str, Callable[[], Engine]] = {
     "replay": lambda: ReplayEngine(**SIM),
     "sim, one at a time": lambda: SimEngine(**SIM, max_num_seqs=1),

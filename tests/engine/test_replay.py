@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -33,7 +34,7 @@ def run(engine: ReplayEngine | SimEngine, schedule: Schedule) -> EngineRun:
     return engine.run(schedule, lambda ended: None)
 
 
-def assert_equal_to_sim(schedule: Schedule, **shared: int) -> EngineRun:
+def assert_equal_to_sim(schedule: Schedule, **shared: Any) -> EngineRun:
     sim = run(SimEngine(max_num_seqs=1, **shared), schedule)
     replay = run(ReplayEngine(**shared), schedule)
     assert replay.records == sim.records

@@ -65,8 +65,8 @@ def end(process: Any, folder: Path, started: float, limit_s: float = 120) -> Don
     if process.exitcode is None:
         process.kill()
         raise TimeoutError(f"{folder}: not ended after {limit_s} s\n{(folder / 'err.txt').read_text()}")
-    texts = [(folder / name).read_text() for name in ("out.txt", "err.txt")]
-    return Done(process.exitcode, *texts, time.monotonic() - started)
+    out, err = ((folder / name).read_text() for name in ("out.txt", "err.txt"))
+    return Done(process.exitcode, out, err, time.monotonic() - started)
 
 
 def _command(folder: str, arguments: tuple[str, ...], variables: Mapping[str, str], user: int | None) -> None:

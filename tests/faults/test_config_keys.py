@@ -123,7 +123,7 @@ def tokenized() -> Any:
     from cachelab.dataset.sample import Sample
     from cachelab.tokenizer.mistral import Mistral
 
-    return [one.tokenized(Mistral()) for one in Sample().load().conversations[:2]]
+    return [one.tokenized(Mistral()) for one in Sample().load().conversations[:2]]  # type: ignore[union-attr]
 
 
 def assert_one_line(error: Exception) -> str:

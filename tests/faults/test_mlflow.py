@@ -54,7 +54,7 @@ def points(database: Path, run_id: str) -> list[tuple[str, int, float]]:
 
 def run_of(text: str) -> str:
     """The last run that a command's output names."""
-    return re.findall(r"(?:runs/|as run )([0-9a-f]{32})", text)[-1]
+    return str(re.findall(r"(?:runs/|as run )([0-9a-f]{32})", text)[-1])
 
 
 def check_one_line(done: Done) -> None:

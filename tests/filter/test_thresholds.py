@@ -129,14 +129,16 @@ def test_bad_value_names_the_field(field: str, value: object) -> None:
 conversations = st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=5), max_size=8).map(
     lambda rows: [conversation(f"c{i}", *row) for i, row in enumerate(rows)]
 )
+Keep = Literal["whole", "prefix"]
 limit = st.none() | st.integers(1, 9)
 
 
 @st.composite
-def thresholds(draw: st.DrawFn, keep: Literal["whole", "prefix"] | None = None, totals: bool = True) -> Thresholds:
+def thresholds(draw: st.DrawFn, keep: Keep | None = None, totals: bool = True) -> Thresholds:
     low, high = draw(st.none() | st.integers(1, 3)), draw(st.none() | st.integers(3, 5))
     total = limit if totals else st.none()
-    kept = keep or draw(st.sampled_from(["whole", "prefix"]))
+    either: tuple[Keep, ...] = ("whole", "prefix")
+    kept = draw(st.sampled_from(either)) if keep is None else keep
     return Thresholds(low, high, draw(limit), draw(total), draw(total), kept)
 
 
@@ -178,8 +180,8 @@ def test_larger_total_keeps_all_that_a_smaller_one_kept(
     given_conversations: list[TokenizedConversation], rule: Thresholds, small: int, more: int, requests: bool
 ) -> None:
     def kept(total: int) -> dict[str, list[int]]:
-        totals = (None, total) if requests else (total, None)
-        limited = Thresholds(rule.min_turns, rule.max_turns, rule.max_prompt_tokens, *totals, keep=rule.keep)
+        totals: tuple[int | None, int | None] = (None, total) if requests else (total, None)
+        limited = Thresholds(rule.min_turns, rule.max_turns, rule.max_prompt_tokens, *totals, rule.keep)
         return lengths(limited.apply(given_conversations).kept)
 
     smaller, larger = kept(small), kept(small + more)

@@ -80,7 +80,7 @@ def test_losses_table_sums_by_turn(golden: Observation) -> None:
 def assert_sums(observation: Observation) -> None:
     losses = losses_of(observation)
     columns = [getattr(losses, term) for term in TERMS]
-    assert sum(columns).tolist() == observation.prompt_tokens.tolist()  # type: ignore[union-attr]
+    assert sum(columns).tolist() == observation.prompt_tokens.tolist()
     assert min(int(column.min(initial=0)) for column in columns) == 0
     shares = [metric.compute(observation) for metric in METRICS]
     assert sum(share or 0.0 for share in shares) == pytest.approx(1.0)

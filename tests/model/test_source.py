@@ -62,7 +62,12 @@ def test_tiny_model_has_the_vocabulary_of_the_tokenizer(largest: int, vocabulary
 def test_tiny_model_is_built_once_however_many_ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[Path] = []
     build = tiny._build
-    monkeypatch.setattr(tiny, "_build", lambda folder, vocabulary: (built.append(folder), build(folder, vocabulary)))
+
+    def counted(folder: Path, vocabulary: int) -> None:
+        built.append(folder)
+        build(folder, vocabulary)
+
+    monkeypatch.setattr(tiny, "_build", counted)
     import transformers  # noqa: F401  two threads must not be the first to import it
 
     threads = [threading.Thread(target=tiny.tiny_model, args=(tmp_path, 64)) for _ in range(2)]

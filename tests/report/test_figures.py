@@ -1,6 +1,7 @@
 import io
 import struct
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,8 +74,8 @@ def test_hits_per_block_many_hits_as_points() -> None:
 
     assert figure is not None
     line = figure.axes[0].lines[0]
-    assert list(line.get_xdata()) == [1, 500]
-    assert list(line.get_ydata()) == [3, 1]
+    assert np.asarray(line.get_xdata()).tolist() == [1, 500]
+    assert np.asarray(line.get_ydata()).tolist() == [3, 1]
 
 
 def test_prompt_lengths_data(result: Result) -> None:
@@ -88,7 +89,11 @@ def test_prompt_lengths_data(result: Result) -> None:
 
 
 def test_prompt_lengths_long_tail_on_a_log_axis() -> None:
-    table = {"prompt_tokens": [10, 12, 9000], "cached_tokens": [0, 0, 0], "outcome": ["completed"] * 3}
+    table: dict[str, list[Any]] = {
+        "prompt_tokens": [10, 12, 9000],
+        "cached_tokens": [0, 0, 0],
+        "outcome": ["completed"] * 3,
+    }
     figure = prompt_lengths(table)
 
     assert figure is not None

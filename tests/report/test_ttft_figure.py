@@ -1,5 +1,7 @@
 """The seconds that hits save."""
 
+from typing import Any
+
 import numpy as np
 
 from cachelab.report.ttft_figure import savings, ttft_by_cached_tokens
@@ -39,6 +41,6 @@ def test_ttft_figure_has_one_point_per_completed_request() -> None:
     figure = ttft_by_cached_tokens(table, "simulated")
     assert figure is not None
     axes = figure.axes[0]
-    assert axes.collections[0].get_offsets().tolist() == [[0.0, 0.1], [24.0, 0.05]]
+    assert np.asarray(axes.collections[0].get_offsets()).tolist() == [[0.0, 0.1], [24.0, 0.05]]
     assert "simulated seconds" in axes.get_ylabel()
     assert ttft_by_cached_tokens({name: values[1:2] for name, values in table.items()}, "wall") is None

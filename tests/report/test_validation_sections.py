@@ -1,5 +1,7 @@
 """The agreement with a second engine, as it is shown."""
 
+from typing import Any
+
 from cachelab.engine.base import EngineCounters
 from cachelab.metrics.observation import Observation
 from cachelab.report.validation_sections import agreement
@@ -10,7 +12,9 @@ REQUESTS = {name: request(name, 0, range(64), [1]) for name in ("a", "b", "c")}
 
 
 def record(name: str, index: int, cached_tokens: int) -> RequestRecord:
-    times = dict.fromkeys(("submitted_ns", "first_scheduled_ns", "first_token_ns", "finished_ns"), index)
+    times: dict[str, Any] = dict.fromkeys(
+        ("submitted_ns", "first_scheduled_ns", "first_token_ns", "finished_ns"), index
+    )
     return RequestRecord(
         f"{name}/0", name, 0, "completed", 64, cached_tokens=cached_tokens, prefill_index=index, **times
     )

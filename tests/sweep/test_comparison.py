@@ -143,7 +143,7 @@ def test_interval_is_seeded_and_antisymmetric(seed: int, num: int) -> None:
     assert low is not None
     assert high is not None
     back_low, back_high = interval((two, full), (one, full), seed)
-    assert (-low, -high) == (pytest.approx(back_high), pytest.approx(back_low))
+    assert [-low, -high] == pytest.approx([back_high, back_low])
 
 
 def test_verdict_says_when_conversations_are_few() -> None:

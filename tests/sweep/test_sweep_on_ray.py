@@ -46,6 +46,6 @@ def test_sweep_on_two_ray_nodes_gives_the_serial_table(
         address = f"hydra.launcher.ray.init.address={cluster.address}"
         on_ray = table(repository, tmp_path / "ray", "hydra/launcher=ray", address)
     finally:
-        cluster.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call]
     assert len(on_ray) == 2
     assert on_ray == table(repository, tmp_path / "serial")

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def _new_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a new process: nothing in memory."""
-    monkeypatch.setattr(cache, "_memo", cache.OrderedDict())
+    monkeypatch.setattr(cache, "_memo", OrderedDict())
 
 
 def test_ids_and_texts_survive_the_disk(tmp_path: Path) -> None:
@@ -94,7 +95,7 @@ def test_ids_and_texts_survive_the_disk(tmp_path: Path) -> None:
 def test_arrays_cannot_be_written(tmp_path: Path) -> None:
     read = CachedTokenizer(Codepoints(), str(tmp_path))(dataset())
     with pytest.raises(ValueError, match="read-only"):
-        read[0].turns[0].new_ids[0] = 0
+        read[0].turns[0].new_ids[0] = 0  # type: ignore[index]
 
 
 def test_second_process_does_not_tokenise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """The one module that knows vLLM's interfaces."""
 
+from importlib import metadata
+
 import pytest
 
 from cachelab.engine.vllm import core as vllm_core
@@ -12,15 +14,15 @@ def test_vllm_core_knows_the_installed_minor() -> None:
 
 
 def test_vllm_core_refuses_another_minor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vllm_core.metadata, "version", lambda name: "0.99.1")
+    monkeypatch.setattr(metadata, "version", lambda name: "0.99.1")
     with pytest.raises(EngineError, match=r"vLLM 0\.99\.1 is installed"):
         vllm_core.vllm_version()
 
 
 def test_vllm_core_without_vllm_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> str:
-        raise vllm_core.metadata.PackageNotFoundError(name)
+        raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(vllm_core.metadata, "version", missing)
+    monkeypatch.setattr(metadata, "version", missing)
     with pytest.raises(EngineError, match="pip install"):
         vllm_core.vllm_version()

@@ -79,10 +79,11 @@ def test_finished_run_holds_everything(
     assert tags["cachelab.dataset_digest"] == DATASET.digest
     assert tags["mlflow.note.content"] == "# the summary\n"
     assert "cachelab.error" not in tags
+    assert run.inputs is not None
     (given,) = run.inputs.dataset_inputs
     assert (given.dataset.name, given.dataset.digest) == ("sample", DATASET.digest[:36])
     assert json.loads(given.dataset.source) == {"uri": "sample.json"}
-    assert json.loads(given.dataset.profile) == {"turns": 328, "dropped_empty": 0}
+    assert json.loads(given.dataset.profile or "") == {"turns": 328, "dropped_empty": 0}
     names = {item.path for item in client.list_artifacts(run.info.run_id)}
     assert names == {"config.yaml", "summary.md", "figures", "cachelab.log"}
     assert text(client, run, "config.yaml", tmp_path / "down") == description.config_yaml
