@@ -1,7 +1,5 @@
 """The seconds that hits save."""
 
-from typing import Any
-
 import numpy as np
 
 from cachelab.report.ttft_figure import savings, ttft_by_cached_tokens

@@ -1,6 +1,6 @@
 from .accesses import BlockAccesses, CountingRules
 from .block_ids import BlockIds, RequestBlocks, number_blocks
-from .hit_rate_curve import LruCurve
+from .hit_rate_curve import LruCurve, opt_hit_blocks
 
 __all__ = [
     "BlockAccesses",
@@ -9,4 +9,5 @@ __all__ = [
     "LruCurve",
     "RequestBlocks",
     "number_blocks",
+    "opt_hit_blocks",
 ]
