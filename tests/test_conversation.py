@@ -59,7 +59,7 @@ def test_prompts_are_rebuilt_from_differences() -> None:
 
 def test_prompts_have_one_type() -> None:
     conversation = TokenizedConversation("c", (TokenizedTurn(0, ids(1), NOTHING),))
-    assert [prompt.dtype for prompt in conversation.prompts()] == [np.int32]
+    assert [np.asarray(prompt).dtype for prompt in conversation.prompts()] == [np.int32]
     assert TokenizedConversation("c", ()).prompts() == []
 
 

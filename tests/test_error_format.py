@@ -1,6 +1,7 @@
 """One line for a person, whatever went wrong."""
 
 import errno
+from typing import Any
 
 import pytest
 from pydantic import Field, TypeAdapter, ValidationError
@@ -18,7 +19,7 @@ def test_format_error_of_an_unforeseen_error_names_its_kind_and_where_to_see_mor
     assert text == "ZeroDivisionError: division by zero (HYDRA_FULL_ERROR=1 shows where)"
 
 
-def invalid(kind: object, value: object) -> ValidationError:
+def invalid(kind: Any, value: object) -> ValidationError:
     with pytest.raises(ValidationError) as caught:
         TypeAdapter(kind).validate_python(value)
     return caught.value

@@ -169,7 +169,7 @@ def test_numbers_of_the_filter(chats: list[list[int]], rule: dict[str, Any], min
         min_turns = min(min_turns, rule["max_turns"])
     conversations = [
         TokenizedConversation(
-            str(at), tuple(TokenizedTurn(0, np.ones(n, np.int32), np.ones(1, np.int32), None, "", "") for n in prompts)
+            str(at), tuple(TokenizedTurn(0, np.ones(n, np.int32), np.ones(1, np.int32)) for n in prompts)
         )
         for at, prompts in enumerate(chats)
     ]
@@ -229,7 +229,7 @@ class Letters:
     def encode_text(self, text: str) -> list[int]:
         return [ord(character) for character in text]
 
-    def encode_chat(self, system: Any, turns: Any) -> Any:
+    def encode_chat(self, conversation: Any) -> Any:
         raise NotImplementedError
 
 
@@ -269,7 +269,7 @@ def test_numbers_of_single_turns(chats: list[list[tuple[str, str]]]) -> None:
     conversations = [
         TokenizedConversation(
             str(at),
-            tuple(TokenizedTurn(0, ids("history" + user), ids(reply), ids(user), user, reply) for user, reply in chat),
+            tuple(TokenizedTurn(0, ids("history" + user), ids(reply), ids(user)) for user, reply in chat),
         )
         for at, chat in enumerate(chats)
     ]

@@ -102,7 +102,7 @@ def test_auto_reads_seconds_of_qwen_bailian(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text(SOURCES["block_trace qwen"])
     turns = [turn for one in Auto(path=str(path)).load().conversations for turn in one.turns]
-    assert [turn.timestamp_s for turn in turns] == [0.0, 0.5]  # type: ignore[union-attr]
+    assert [turn.timestamp_s for turn in turns] == [0.0, 0.5]
 
 
 def test_auto_takes_a_folder_and_a_glob(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_session_prompt_is_all_before_it_and_its_own_new_tokens(tmp_path: Path) 
     assert len(set(reply)) == 1
     assert not set(reply) & {1, 2, 7}
     assert (first.timestamp_s, second.timestamp_s) == (0.0, 0.5)
-    assert [turn.think_s for turn in conversation.turns] == [None, 0.5]  # type: ignore[union-attr]
+    assert [turn.think_s for turn in conversation.turns] == [None, 0.5]
     assert second.follows == first.id
     assert (loaded.counts["sessions"], loaded.counts["conversations"], loaded.counts["turns"]) == (1, 1, 2)
     # the blocks that the first request leaves: 8 tokens of 6 + 3 - 1
@@ -96,7 +96,7 @@ def test_session_of_one_row_is_counted_by_the_rules_of_traces_as_well(tmp_path: 
 
 
 def test_local_ids_belong_to_their_session_or_chat(tmp_path: Path) -> None:
-    local = {"hash_id_scope": "local"}
+    local: dict[str, Any] = {"hash_id_scope": "local"}
     path = write(
         tmp_path / "s.jsonl", *(row([1, 2], 8, session=name, **local) for name in "ab"), row([1, 2], 8, session="c")
     )
@@ -168,7 +168,8 @@ def test_sessions_replay_as_vllm_runs_their_tokens(
     tmp_path_factory: pytest.TempPathFactory, steps: list[Any], block_size: int, spare: int
 ) -> None:
     folder = tmp_path_factory.mktemp("t")
-    rows, started = [], {}
+    rows: list[dict[str, Any]] = []
+    started: dict[Any, Any] = {}
     for session, ids, short, reply in steps:
         if started.setdefault(session, ids[0]) == ids[0] and any(row["session_id"] == session for row in rows):
             ids = [ids[0] + 3, *ids[1:]]  # else it would look like a whole prompt

@@ -178,7 +178,7 @@ def test_block_trace_stops_at_a_field_that_may_change_what_a_row_means(tmp_path:
     path = write(tmp_path / "t.jsonl", GOOD, {**GOOD, field: value}, {**GOOD, field: value, "timestamp": 1})
     for on_bad_row in ("error", "skip"):  # it is no bad row: no row of such a file is understood
         with pytest.raises(DatasetError, match=rf"line 2: field {field} is") as caught:
-            BlockTrace(path=path, block_size=4, on_bad_row=on_bad_row).load()  # type: ignore[arg-type]
+            BlockTrace(path=path, block_size=4, on_bad_row=on_bad_row).load()
         assert "\n" not in str(caught.value)
     loaded = BlockTrace(path=path, block_size=4, ignore_fields=[field]).load()
     assert (loaded.counts["turns"], loaded.counts["bad_rows"]) == (3, 0)
@@ -220,7 +220,7 @@ def test_block_trace_reads_times_in_the_unit_of_the_format(
 ) -> None:
     path = write(tmp_path / "t.jsonl", {**row, "timestamp": 10}, {**row, "timestamp": 15.0})
     loaded = BlockTrace(path=path, block_size=4, timestamp_unit=given).load()
-    assert [turn.timestamp_s for one in loaded.conversations for turn in one.turns] == [0.0, second]  # type: ignore[union-attr]
+    assert [turn.timestamp_s for one in loaded.conversations for turn in one.turns] == [0.0, second]
     assert f" are read in {'s' if second == 5.0 else 'ms'} (" in loaded.notes[0]
 
 

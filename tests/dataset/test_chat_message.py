@@ -220,9 +220,10 @@ def test_responses_without_a_reply() -> None:
     reader = MessageReader(Counter(), IgnoredFields())
     assert read_response({"status_code": 400, "body": {}}, "r", reader).failed
     assert read_response({"error": {"message": "overloaded"}}, "r", reader).failed
-    for raw in (None, "", {}, [], {"choices": []}):
+    nothing: tuple[Any, ...] = (None, "", {}, [], {"choices": []})
+    for raw in nothing:
         assert read_response(raw, "r", reader).reply is None
-    read_response({"choices": [*COMPLETION["choices"], *COMPLETION["choices"]]}, "r", reader)  # type: ignore[misc]
+    read_response({"choices": [*COMPLETION["choices"], *COMPLETION["choices"]]}, "r", reader)
     assert reader.counts["dropped_choices"] == 1
 
 

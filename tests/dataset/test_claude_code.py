@@ -116,7 +116,7 @@ def test_claude_code_shared_prefix(tmp_path: Path) -> None:
 
 
 def test_claude_code_shared_prefix_never_joins_two_ids_of_a_session(tmp_path: Path) -> None:
-    start = {"tool_tokens": 6, "system_tokens": 3}
+    start: dict[str, Any] = {"tool_tokens": 6, "system_tokens": 3}
     first, second = (agent(t, call(0, ids), id=f"a{t}", **start) for t, ids in ((1, [7, 2]), (2, [8, 9])))
     one = session(call(0, [1, 2]), first, second)
     other = session(call(50, [5, 6]), agent(60, call(0, [7, 8]), id="b", **start), id="trace_2")

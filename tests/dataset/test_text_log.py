@@ -83,7 +83,7 @@ def test_text_log_reads_times_in_a_given_unit(tmp_path: Path, unit: Any, seconds
 def test_text_log_recognises_the_unit_and_names_it(tmp_path: Path, first: Any, second: Any, note: str) -> None:
     path = write(tmp_path / "t.jsonl", {**GOOD, "timestamp": second}, {**GOOD, "timestamp": first})
     loaded = TextLog(path=path).load()
-    assert [turn.timestamp_s for turn in loaded.conversations[0].turns] == [0, 2]  # type: ignore[union-attr]
+    assert [turn.timestamp_s for turn in loaded.conversations[0].turns] == [0, 2]
     assert note in loaded.notes[0]
 
 

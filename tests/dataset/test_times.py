@@ -68,7 +68,7 @@ def test_what_is_no_time_is_refused_in_one_line(value: Any) -> None:
 
 def test_notes_say_the_unit_and_the_missing_zone() -> None:
     reader = TimeReader()
-    assert reader.notes == ()
+    assert not reader.notes
     for value in (1_718_000_000_000, "2024-06-10T06:13:20", "2024-06-10T06:13:20Z"):
         reader.ns(value, "x")
     assert reader.notes == (

@@ -13,7 +13,7 @@ TURNS = conversation("a", ([1, 2, 3], [10, 11]), ([4, 5], [12]), ([6], [13]))
 
 def test_history_recorded_and_forced_leave_prompts_alone() -> None:
     for name in ("recorded", "forced"):
-        prompts = history(name)  # type: ignore[arg-type]
+        prompts = history(name)
         assert isinstance(prompts, RecordedReplies)
         assert prompts.prompt_ids(TURNS[1]).tolist() == [1, 2, 3, 10, 11, 4, 5]
 

@@ -176,5 +176,5 @@ def test_replay_and_sim_take_the_longest_request_for_max_model_len() -> None:
     requests = [*conversation("a", ([1] * 50, [2] * 9)), *conversation("b", ([3] * 20, [4] * 5), ([5] * 60, [6]))]
     schedule = one_lane(requests)
     for num_blocks, rejected in ((40, []), (16, ["b/1"])):  # 15 blocks of 4 hold a/0, not the 85 tokens of b/1
-        run = assert_equal_to_sim(schedule, block_size=4, num_blocks=num_blocks, max_model_len=None)  # type: ignore[arg-type]
+        run = assert_equal_to_sim(schedule, block_size=4, num_blocks=num_blocks, max_model_len=None)
         assert [record.request_id for record in run.records if record.outcome == "rejected"] == rejected

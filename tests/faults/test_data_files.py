@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from cachelab.build import explain
+from cachelab.conversation import Conversation
 from cachelab.dataset.auto import Auto
 from cachelab.dataset.base import Dataset, LoadedDataset
 from cachelab.dataset.block_trace import BlockTrace
@@ -30,6 +30,7 @@ from cachelab.dataset.claude_code import ClaudeCode
 from cachelab.dataset.sharegpt import ShareGPT
 from cachelab.dataset.text_log import TextLog
 from cachelab.dataset.trace_file import TraceFile
+from cachelab.error_format import format_finding
 from cachelab.errors import DatasetError
 from workloads import reply_text, system_text, user_text
 
@@ -119,10 +120,11 @@ def check_messages(data: bytes, loaded: LoadedDataset) -> None:
     assert counts["conversations"] + counts["conversations_without_human"] == len(items)
     used: Counter[str] = Counter()
     for conversation in loaded.conversations:
+        assert isinstance(conversation, Conversation)
         texts = [
             system_text(conversation) or "",
             *(text for turn in conversation.turns for text in (user_text(turn), reply_text(turn))),
-        ]  # type: ignore[union-attr]
+        ]
         used.update(piece for text in texts if text for piece in text.split("\n\n"))
     known = Counter(
         re.sub("[\ud800-\udfff]", "\ufffd", message["value"]) for message in messages if message.get("value")
@@ -294,7 +296,7 @@ def check_text_log(data: bytes, loaded: LoadedDataset) -> None:
     assert sorted(found) == sorted((row["session_id"], row["input"], row["output"]) for row in rows)
     assert loaded.counts["turns"] == len(rows)
     first = min(row["timestamp"] for row in rows)
-    times = sorted(turn.timestamp_s for one in loaded.conversations for turn in one.turns)  # type: ignore[union-attr]
+    times = sorted(turn.timestamp_s or 0.0 for one in loaded.conversations for turn in one.turns)
     assert times == pytest.approx(sorted((row["timestamp"] - first) / 1e6 for row in rows))
 
 
@@ -312,7 +314,7 @@ def check_aiperf(data: bytes, loaded: LoadedDataset) -> None:
     found = [turn for one in loaded.conversations for turn in one.turns]
     assert sorted(turn.prompt_tokens for turn in found) == sorted(expected)  # type: ignore[union-attr]
     assert all(len(turn.new_ids.tolist()) == turn.prompt_tokens for turn in found)  # type: ignore[union-attr]
-    assert all(turn.timestamp_s >= 0 for turn in found)  # type: ignore[union-attr, operator]
+    assert all((turn.timestamp_s or 0.0) >= 0 for turn in found)
 
 
 CALL = {"t": 0, "type": "n", "model": "m", "in": 9, "out": 2, "hash_ids": [1, 2], "think_time": 0.5}
@@ -602,7 +604,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path, tally: Tally) -> Non
             try:
                 dataset = source.dataset(path=path)
             except ValidationError as error:  # a path that cannot exist is refused before anything is read
-                tally.refused(f"{source.name}: {case}", explain(error, "dataset"))
+                tally.refused(f"{source.name}: {case}", format_finding(error, "dataset"))
                 continue
             tally.attempt(f"{source.name}: {case}", dataset, name, nothing_to_check)
     assert not tally.lost, "\n".join(tally.lost)

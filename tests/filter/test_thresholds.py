@@ -18,7 +18,7 @@ NOTHING = np.empty(0, dtype=np.int32)
 
 def conversation(name: str, *prompt_tokens: int) -> TokenizedConversation:
     """Turns of the given prompt lengths."""
-    turns = (TokenizedTurn(0, np.zeros(n, dtype=np.int32), NOTHING, NOTHING, "u", "a") for n in prompt_tokens)
+    turns = (TokenizedTurn(0, np.zeros(n, dtype=np.int32), NOTHING, NOTHING) for n in prompt_tokens)
     return TokenizedConversation(name, tuple(turns))
 
 

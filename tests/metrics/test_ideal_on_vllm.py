@@ -29,7 +29,7 @@ def _requests(seed: int) -> list[Request]:
             reply = [rng.randrange(2) for _ in range(rng.randint(1, 6))]
             ids, reply_ids = np.array(prompt, np.int32), np.array(reply, np.int32)
             requests.append(
-                Request(f"{chat}/{turn}", f"{chat}", turn, ids, reply_ids, (), "", 0.0, len(context), follows)
+                Request(f"{chat}/{turn}", f"{chat}", turn, ids, reply_ids, (), None, 0.0, len(context), follows)
             )
             context, follows = [*prompt, *reply], f"{chat}/{turn}"
     return requests

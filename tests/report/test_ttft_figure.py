@@ -1,5 +1,7 @@
 """The seconds that hits save."""
 
+from typing import Any
+
 import numpy as np
 
 from cachelab.report.ttft_figure import savings, ttft_by_cached_tokens
@@ -29,7 +31,7 @@ def test_savings_of_noise_are_not_claimed() -> None:
 
 
 def test_ttft_figure_has_one_point_per_completed_request() -> None:
-    table = {
+    table: dict[str, list[Any]] = {
         "outcome": ["completed", "rejected", "completed"],
         "prompt_tokens": [10, 20, 30],
         "cached_tokens": [0, 0, 16],

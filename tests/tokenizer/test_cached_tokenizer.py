@@ -53,7 +53,7 @@ class Codepoints:
         return made
 
 
-CHATS: list[AnyConversation] = [
+CHATS: list[Conversation | RecordedConversation] = [
     Conversation.of_texts("a", [("one", "two"), ("three", "")], "be kind"),
     RecordedConversation("b", (RecordedTurn("xy", "z", 7.5), RecordedTurn("xyz!", "", 9.0))),
     Conversation.of_texts("c", [("\ud83d", "日本")]),  # half of a surrogate pair, which Arrow could not store

@@ -121,7 +121,7 @@ def test_special_token_text_is_plain_text(text: str) -> None:
 def test_turns_are_stored_as_differences() -> None:
     first, second = tokenized(None, ("one", "two"), ("three", "four")).turns
     assert (first.kept_tokens, second.kept_tokens) == (0, len(first.new_ids) + len(first.reply_ids))
-    assert first.new_ids.dtype == first.reply_ids.dtype == np.int32
+    assert np.asarray(first.new_ids).dtype == np.asarray(first.reply_ids).dtype == np.int32
 
 
 def test_encode_text_adds_no_special_token() -> None:
