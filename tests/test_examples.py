@@ -49,7 +49,7 @@ def test_notebook_runs_and_shows_its_figures(tmp_path: Path, monkeypatch: pytest
     assert sum("image/png" in shown for shown in data) == 3
     texts = "\n".join(shown["text/plain"] for shown in data)
     assert "'hit_rate/first_prefill': 0.8505" in texts
-    assert "multi_turn is higher than single_turn: +83.31 points" in texts
+    assert "multi_turn is higher than single_turn artifacts=[requests]: +83.31 points" in texts
 
 
 def test_notebook_is_kept_without_outputs() -> None:
