@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from cachelab.dataset.source_paths import is_hidden
 from cachelab.errors import ConfigError
 
 _PATH_KEYS = ("model", "config", "chat_template")
@@ -57,15 +58,11 @@ def _digest(path: Path, key: str) -> str:
         path = path / "config.json"  # the only file that is read
     if not path.is_dir():
         return _file_digest(path)
-    files = sorted(file for file in path.rglob("*") if file.is_file() and not _is_hidden(file.relative_to(path)))
+    files = sorted(file for file in path.rglob("*") if file.is_file() and not is_hidden(str(file.relative_to(path))))
     if key.startswith("tokenizer."):
         files = [file for file in files if file.suffix not in _WEIGHTS]
     lines = [f"{file.relative_to(path)} {_file_digest(file)}" for file in files]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(name.startswith(".") for name in path.parts)
 
 
 def _file_digest(file: Path) -> str:

@@ -141,6 +141,7 @@ BAD = [
     (lines({**MOONCAKE, "input_length": 9000}), r"do not tell the block size \(no usual one fits"),
     (lines({**MOONCAKE, "input_length": "9"}), r"field input_length is text"),
     (lines({**LOG, "input": [1]}), r"not recognised"),
+    (lines({**MOONCAKE, "odd": 1}), r"dataset\.ignore_fields.* \(with dataset=block_trace dataset\.block_size=512: "),
 ]  # fmt: skip
 
 

@@ -514,3 +514,9 @@ def test_any_broken_row_is_read_or_refused_in_one_line(row: dict[str, Any], chan
         message = str(error)
     assert message.startswith("x: ")
     assert "\n" not in message
+
+
+def test_messages_with_reasoning_are_counted(load: Load) -> None:
+    thought = {"role": "assistant", "content": "a", "reasoning_content": "r"}
+    assert load([{"messages": [U, thought, U, A]}]).counts["messages_with_reasoning"] == 1
+    assert load([{"messages": [U, A]}]).counts["messages_with_reasoning"] == 0

@@ -1,6 +1,6 @@
 """Recognises the format of `dataset.path`; without a path, the bundled sample."""
 
-import logging
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -8,6 +8,7 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import AnyConversation, RecordedConversation, TokenizedConversation
 from cachelab.dataset.base import Dataset, LoadedDataset
+from cachelab.dataset.block_trace import BlockTrace
 from cachelab.dataset.formats import FORMATS, Format
 from cachelab.dataset.length_only import length_columns, length_only
 from cachelab.dataset.opening import Opening
@@ -18,7 +19,7 @@ from cachelab.errors import DatasetError
 from cachelab.strict_config import STRICT, FilePath
 from cachelab.tokens import BlockTokens
 
-log = logging.getLogger(__name__)
+_KEY = re.compile(r"\bdataset\.([a-z_]+)")
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -32,7 +33,10 @@ class Auto:
         if self.path is None:
             return Sample().load()
         format, reason, dataset = recognised(self.path)
-        loaded = dataset.load()
+        try:
+            loaded = dataset.load()
+        except DatasetError as error:
+            raise DatasetError(_with_option(str(error), _option(format, dataset))) from error
         line = f"{path_name(self.path)}: read as dataset={format.option} ({reason})"
         needs = _needs(loaded.conversations)
         return replace(loaded, notes=(f"{line}: {needs}" if needs else line, *loaded.notes))
@@ -58,6 +62,18 @@ def recognised(path: str) -> tuple[Format, str, Dataset]:
         f"{opening.name}: its format is not recognised ({_seen(opening, fields)}): set dataset=OPTION, or convert the "
         f"file to one of: {known}"
     )
+
+
+def _option(format: Format, dataset: Dataset) -> str:
+    """How the command line names the recognised dataset."""
+    size = dataset.block_size if isinstance(dataset, BlockTrace) else None
+    return f"dataset={format.option}" if size is None else f"dataset={format.option} dataset.block_size={size}"
+
+
+def _with_option(said: str, option: str) -> str:
+    """An error's text; where it tells to set a key that dataset=auto does not have, also the option that has it."""
+    others = set(_KEY.findall(said)) - {"path"}
+    return f"{said} (with {option}: dataset=auto has dataset.path alone)" if others else said
 
 
 def _seen(opening: Opening, fields: Sequence[str]) -> str:

@@ -31,7 +31,7 @@ COUNTS = (
     "conversations", "turns", "messages", "rows", "bad_rows", "empty_rows", "failed_calls", "skipped_files",
     "dropped_unknown_role", "dropped_after_last_reply", "dropped_choices", "dropped_video_parts", "dropped_file_parts",
     "dropped_other_parts", "dropped_redacted_reasoning", "dropped_tool_call_ids",
-    "empty_messages", "aliased_roles", "repaired_texts", "system_fields",
+    "empty_messages", "messages_with_reasoning", "aliased_roles", "repaired_texts", "system_fields",
     "conversations_without_reply", "replies_without_prompt", "replies_in_messages", "replies_from_next_call",
     "turns_without_reply", "branches", "repeated_prompts", "reordered_calls",
     "duplicate_ids", "missing_ids", "turns_with_time", "turns_with_usage", "unusable_usage", "rows_without_isolation",
@@ -129,6 +129,8 @@ class ChatLog:
         turns = [turn for conversation in conversations for turn in conversation.turns]
         counts["conversations"], counts["turns"] = len(conversations), len(turns)
         counts["turns_without_reply"] = sum(turn.reply is None for turn in turns)
+        messages = chain.from_iterable((*turn.new_messages, turn.reply) for turn in turns)
+        counts["messages_with_reasoning"] = sum(message is not None and bool(message.reasoning) for message in messages)
         counts["turns_with_time"] = sum(turn.timestamp_s is not None for turn in turns)
         counts["turns_with_usage"] = sum(turn.usage is not None for turn in turns)
         if self._settings.isolation and counts["rows_without_isolation"] == counts["rows"]:

@@ -49,13 +49,13 @@ def named_files(path: str) -> list[str]:
             os.path.join(top, file)
             for top, _, files in os.walk(place)
             for file in files
-            if not _is_hidden(os.path.relpath(os.path.join(top, file), place))
+            if not is_hidden(os.path.relpath(os.path.join(top, file), place))
         )
     if glob.has_magic(path) and "\0" not in path and not os.path.lexists(place):
         return sorted(file for file in glob.glob(place, recursive=True) if not os.path.isdir(file))
     return [path]
 
 
-def _is_hidden(relative: str) -> bool:
+def is_hidden(relative: str) -> bool:
     """Whether the name of the file, or of a folder on the way to it, begins with a dot (.git, the hub's .cache)."""
     return any(part.startswith(".") for part in relative.split(os.sep))

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from cachelab.metrics.base import Metric, Ratio
+from cachelab.metrics.hit_rate import NO_BLOCK
 from cachelab.metrics.hits import Int64s
 from cachelab.metrics.observation import Observation, memoize
 from cachelab.prefix_cache.hit_rate_curve import LruCurve, Rates, opt_hit_blocks, rates
@@ -96,7 +97,7 @@ METRICS = (
         "ratio",
         "Block hit rate of Belady's optimum with as many blocks as the engine has: no eviction policy hits more.",
         lambda observation: opt(observation).value,
-        "no completed request has a full prompt block",
+        NO_BLOCK,
     ),
     Metric(
         "capacity/knee_blocks",

@@ -7,10 +7,10 @@ import numpy as np
 from cachelab.metrics.base import Metric, Ratio
 from cachelab.metrics.observation import Observation
 
-_NO_BLOCK = "no completed request has a full prompt block"
-_NONE_COMPLETED = "no request completed"
+NO_BLOCK = "no completed request has a full prompt block"
+NONE_COMPLETED = "no request completed"
 _NO_QUERIES = "vLLM counted no queries, or did not run (`engine=replay`)"
-_NO_HOST_BLOCK = f"there is no host tier, or {_NO_BLOCK}"
+_NO_HOST_BLOCK = f"there is no host tier, or {NO_BLOCK}"
 
 
 def first_prefill(observation: Observation) -> Ratio:
@@ -90,28 +90,28 @@ METRICS = (
         "ratio",
         "Hit blocks / full prompt blocks, each completed request counted once, at its first prefill.",
         lambda observation: first_prefill(observation).value,
-        _NO_BLOCK,
+        NO_BLOCK,
     ),
     Metric(
         "hit_rate/first_prefill_tokens",
         "ratio",
         "Cached prompt tokens / prompt tokens, each completed request counted once, at its first prefill.",
         lambda observation: first_prefill_tokens(observation).value,
-        _NONE_COMPLETED,
+        NONE_COMPLETED,
     ),
     Metric(
         "hit_rate/per_request_mean",
         "ratio",
         "Mean over the completed requests of cached prompt tokens / prompt tokens at the first prefill.",
         _per_request_mean,
-        _NONE_COMPLETED,
+        NONE_COMPLETED,
     ),
     Metric(
         "hit_rate/steady",
         "ratio",
         "Cached prompt tokens / prompt tokens of the last 50 % of the completed requests in order of first prefills.",
         lambda observation: steady(observation).value,
-        _NONE_COMPLETED,
+        NONE_COMPLETED,
     ),
     Metric(
         "hit_rate/vllm_gpu",

@@ -3,12 +3,9 @@
 import numpy as np
 
 from cachelab.metrics.base import Metric, Ratio
-from cachelab.metrics.hit_rate import first_prefill
+from cachelab.metrics.hit_rate import NO_BLOCK, NONE_COMPLETED, first_prefill
 from cachelab.metrics.hits import Int64s
 from cachelab.metrics.observation import Observation
-
-_NO_BLOCK = "no completed request has a full prompt block"
-_NONE_COMPLETED = "no request completed"
 
 
 def ideal_hit_blocks(observation: Observation) -> Int64s:
@@ -58,28 +55,28 @@ METRICS = (
         "ratio",
         "Block hit rate of an infinite cache for the completed requests in the same order, one at a time.",
         lambda observation: ideal(observation).value,
-        _NO_BLOCK,
+        NO_BLOCK,
     ),
     Metric(
         "hit_rate/ideal_tokens",
         "ratio",
         "hit_rate/first_prefill_tokens of the same infinite cache.",
         lambda observation: ideal_tokens(observation).value,
-        _NONE_COMPLETED,
+        NONE_COMPLETED,
     ),
     Metric(
         "hit_rate/ideal_per_request_mean",
         "ratio",
         "hit_rate/per_request_mean of the same infinite cache.",
         _ideal_per_request,
-        _NONE_COMPLETED,
+        NONE_COMPLETED,
     ),
     Metric(
         "hit_rate/ideal_steady",
         "ratio",
         "hit_rate/steady of the same infinite cache.",
         lambda observation: ideal_steady(observation).value,
-        _NONE_COMPLETED,
+        NONE_COMPLETED,
     ),
     Metric(
         "hit_rate/of_ideal",

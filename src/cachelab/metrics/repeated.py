@@ -9,15 +9,15 @@ from cachelab.metrics.observation import Observation
 
 Float64s = npt.NDArray[np.float64]
 
-_CLAUDE_CODE = (59_204, 739)
+_CLAUDE_CODE_SIZE = (59_204, 739)
 """Requests and sessions of the published set (github.com/callanjfox/kv-cache-tester)."""
 
 
 def is_claude_code(observation: Observation) -> bool:
     """Whether the run is of all published Claude Code sessions, under the rules of traces."""
-    if observation.counters.rules != "trace" or len(observation.requests) != _CLAUDE_CODE[0]:
+    if observation.counters.rules != "trace" or len(observation.requests) != _CLAUDE_CODE_SIZE[0]:
         return False
-    return len({id.partition("/")[0] for id in _conversations(observation)}) == _CLAUDE_CODE[1]
+    return len({id.partition("/")[0] for id in _conversations(observation)}) == _CLAUDE_CODE_SIZE[1]
 
 
 def repeated_shares(observation: Observation) -> Float64s:

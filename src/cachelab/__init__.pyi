@@ -1,0 +1,28 @@
+from .api import run
+from .errors import (
+    CachelabError,
+    ConfigError,
+    DatasetError,
+    EngineError,
+    StorageError,
+    TokenizerError,
+    TrackingError,
+)
+from .result import Result
+from .sweep.run_comparison import RunComparison, compare
+
+__version__: str
+
+__all__ = [
+    "CachelabError",
+    "ConfigError",
+    "DatasetError",
+    "EngineError",
+    "Result",
+    "RunComparison",
+    "StorageError",
+    "TokenizerError",
+    "TrackingError",
+    "compare",
+    "run",
+]
