@@ -20,6 +20,13 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 
 
+def _shared_data(name: str) -> Path:
+    path = SHARED / "data" / name
+    if not path.exists():
+        pytest.skip("the shared data is not on this machine")
+    return path
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The top of the checkout."""
@@ -29,10 +36,7 @@ def repository() -> Path:
 @pytest.fixture(scope="session")
 def real_sharegpt() -> Path:
     """The 700 real conversations; skips where they are absent."""
-    path = SHARED / "data" / "sharegpt_v3_sample_700.json"
-    if not path.exists():
-        pytest.skip("the shared data is not on this machine")
-    return path
+    return _shared_data("sharegpt_v3_sample_700.json")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -55,10 +59,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def mooncake() -> Path:
     """Mooncake's conversation trace; skips where it is absent."""
-    path = SHARED / "data" / "mooncake_conversation_trace.jsonl"
-    if not path.exists():
-        pytest.skip("the shared data is not on this machine")
-    return path
+    return _shared_data("mooncake_conversation_trace.jsonl")
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +93,4 @@ def own_store(own_tracking: "MlflowTracking") -> "Iterator[MlflowStore]":
 @pytest.fixture(scope="session")
 def agent_traces() -> Path:
     """The folder of real agent workloads; skips where it is absent."""
-    path = SHARED / "data" / "agent_traces"
-    if not path.exists():
-        pytest.skip("the shared data is not on this machine")
-    return path
+    return _shared_data("agent_traces")

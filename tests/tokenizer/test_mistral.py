@@ -149,7 +149,7 @@ def test_name_is_stable_and_does_not_load_the_vocabulary(monkeypatch: pytest.Mon
     def refuse() -> None:
         raise AssertionError("the vocabulary was loaded")
 
-    monkeypatch.setattr(module, "_instruct", refuse)
+    monkeypatch.setattr(module, "instruct", refuse)
     # sha256sum of the bundled tekken_240718.json begins with eccd1665d2e4
     assert Mistral().name == "mistral-common:v3-tekken:system-first:no-billing-header:eccd1665d2e4"
 

@@ -1,14 +1,10 @@
 """Mistral's v3 Tekken vocabulary and chat template, as mistral-common bundles them."""
 
-import hashlib
 import json
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import field
-from functools import cache, lru_cache
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
@@ -28,15 +24,19 @@ from cachelab.conversation import (
     of_turn,
     with_reply,
 )
-from cachelab.errors import TokenizerError
-from cachelab.message import Message, Part, ToolCall, ToolDefinitions
+from cachelab.message import Message, Part, ToolDefinitions
 from cachelab.strict_config import STRICT
 from cachelab.tokenizer.media import MediaTokens
+from cachelab.tokenizer.mistral_instruct import (
+    assistant_ids,
+    instruct,
+    media_parts,
+    text_ids,
+    tool_ids,
+    tool_result_ids,
+    vocabulary_digest,
+)
 from cachelab.tokenizer.served_chat import served_tools, without_header
-
-VOCABULARY = "tekken_240718.json"
-CALL_ID_LENGTH = 9
-"""Longer ids of tool calls are cut to their last characters, as in vLLM (`vllm/tokenizers/mistral.py`)."""
 
 IN_USER_BLOCK = ("system", "developer", "user")
 """Roles whose messages stand in an [INST] block."""
@@ -66,12 +66,11 @@ class Mistral:
     def name(self) -> str:
         """The vocabulary file's digest and what differs from mistral-common; does not load the vocabulary."""
         images = "" if self.image_tokens is None else f":image-tokens-{self.image_tokens}"
-        return f"mistral-common:v3-tekken:system-first:no-billing-header:{_vocabulary_digest()[:12]}{images}"
+        return f"mistral-common:v3-tekken:system-first:no-billing-header:{vocabulary_digest()[:12]}{images}"
 
     def encode_text(self, text: str) -> list[int]:
         """Token ids of plain text; no special token is added."""
-        ids: list[int] = _instruct().tokenizer.encode(text, bos=False, eos=False)
-        return ids
+        return text_ids(text)
 
     def encode_chat(self, conversation: Conversation) -> list[TokenizedTurn]:
         """One TokenizedTurn per turn; each message is encoded once.
@@ -105,12 +104,12 @@ class _Encoder:
 
     def prompt(self, messages: Sequence[Message], tools: ToolDefinitions) -> tuple[TokenIds, Spans]:
         """The ids of a prompt and its spans."""
-        ids: list[int] = list(_instruct().start())
+        ids: list[int] = list(instruct().start())
         rows: Rows = [(0, TEMPLATE)]
         for block in _blocks(messages):
             if tools and messages[block[0]].role in IN_USER_BLOCK:
                 rows.append((len(ids), TOOLS))
-                ids += _tool_ids(json.dumps(served_tools(tools)))
+                ids += tool_ids(json.dumps(served_tools(tools)))
                 tools = ()
             made, own = self._block(messages, block)
             rows += [(len(ids) + at, source) for at, source in own]
@@ -126,7 +125,7 @@ class _Encoder:
         if key not in self.known:
             message = messages[block[0]]
             if message.role == "assistant":
-                self.known[key] = _assistant(message), [(0, block[0])]
+                self.known[key] = assistant_ids(message), [(0, block[0])]
             elif message.role in ("tool", "function"):
                 self.known[key] = self._tool_result(message), [(0, block[0])]
             else:
@@ -135,12 +134,12 @@ class _Encoder:
 
     def _user(self, messages: Sequence[Message], block: tuple[int, ...]) -> tuple[list[int], Rows]:
         """Texts up to the next image are one text, a blank line between them."""
-        ids: list[int] = [_instruct().BEGIN_INST]
+        ids: list[int] = [instruct().BEGIN_INST]
         rows: Rows = [(0, TEMPLATE)]
         texts: list[tuple[int, str]] = []
 
         def write() -> None:
-            made = _text_ids("\n\n".join(text for _, text in texts))
+            made = text_ids("\n\n".join(text for _, text in texts))
             rows.extend(_starts(made, texts, len(ids)))
             ids.extend(made)
             texts.clear()
@@ -156,18 +155,15 @@ class _Encoder:
                 rows.append((len(ids), index))
                 ids += self._media(part)
         write()
-        return [*ids, _instruct().END_INST], [*rows, (len(ids), TEMPLATE)]
+        return [*ids, instruct().END_INST], [*rows, (len(ids), TEMPLATE)]
 
     def _tool_result(self, message: Message) -> list[int]:
-        from mistral_common.protocol.instruct.messages import ToolMessage
-
-        made = ToolMessage(content=message.text or "{}", tool_call_id=_call_id(message.tool_call_id))
-        ids: list[int] = _instruct().encode_tool_message(made, False)[0]
-        media = [one for part in _media_parts(message) for one in self._media(part)]
+        ids = tool_result_ids(message)
+        media = [one for part in media_parts(message) for one in self._media(part)]
         return [*ids[:-1], *media, ids[-1]]
 
     def _media(self, part: Part) -> list[int]:
-        tokenizer = _instruct().tokenizer
+        tokenizer = instruct().tokenizer
         made = MediaTokens(self.image_tokens, tokenizer.num_special_tokens, tokenizer.n_words)
         return list(map(int, made.ids(part)))
 
@@ -196,7 +192,7 @@ def _starts(ids: Sequence[int], texts: Sequence[tuple[int, str]], first: int) ->
     """Where the tokens of each text start in the tokens of all, a blank line between the texts."""
     if len({source for source, _ in texts}) <= 1:
         return [(first, source) for source, _ in texts[:1]]
-    tokenizer = _instruct().tokenizer
+    tokenizer = instruct().tokenizer
     ends = np.cumsum([len(tokenizer.id_to_byte_piece(one)) for one in ids])
     lengths = [len(text.encode(errors="replace")) + 2 for _, text in texts]
     places = np.cumsum([0, *lengths[:-1]])
@@ -217,80 +213,5 @@ def _rising(rows: Rows) -> Spans:
     return np.asarray(kept, np.int32)
 
 
-def _text_ids(text: str) -> list[int]:
-    ids: list[int] = _instruct().tokenizer.encode(text, bos=False, eos=False) if text else []
-    return ids
-
-
-def _media_parts(message: Message) -> list[Part]:
-    content = message.content if isinstance(message.content, tuple) else ()
-    return [part for part in content if part.kind != "text"]
-
-
-def _assistant(message: Message) -> list[int]:
-    """Text and calls are encoded as two messages, the first one without its end."""
-    from mistral_common.protocol.instruct.messages import AssistantMessage
-
-    if _media_parts(message):
-        raise TokenizerError(
-            "tokenizer mistral: a message of the assistant holds an image or audio part, which its template does not "
-            "have: take tokenizer=huggingface"
-        )
-    instruct = _instruct()
-    ids: list[int] = []
-    if message.text:
-        ids = instruct.encode_assistant_message(AssistantMessage(content=message.text), False)[:-1]
-    if message.tool_calls:
-        calls = [_tool_call(call) for call in message.tool_calls]
-        return ids + list(instruct.encode_assistant_message(AssistantMessage(tool_calls=calls), False))
-    return [*ids, instruct.tokenizer.eos_id]
-
-
-def _tool_call(call: ToolCall) -> Any:
-    from mistral_common.protocol.instruct.tool_calls import FunctionCall
-    from mistral_common.protocol.instruct.tool_calls import ToolCall as MistralCall
-
-    return MistralCall(id=_call_id(call.id), function=FunctionCall(name=call.name, arguments=call.arguments or "{}"))
-
-
-def _call_id(given: str | None) -> str:
-    return given[-CALL_ID_LENGTH:] if given else "null"  # mistral-common's own word for a missing one
-
-
-@lru_cache(maxsize=64)
-def _tool_ids(served: str) -> list[int]:
-    """The ids of tool definitions, given as JSON."""
-    from mistral_common.protocol.instruct.messages import UserMessage
-    from mistral_common.protocol.instruct.tool_calls import Function, Tool
-
-    tools = [Tool(function=Function.from_openai(tool["function"])) for tool in json.loads(served)]
-    instruct = _instruct()
-    ids: list[int] = instruct.encode_user_message(UserMessage(content=""), tools, is_last=True, is_first=True)[0]
-    return ids[: ids.index(instruct.END_AVAILABLE_TOOLS) + 1]
-
-
 def _ids(ids: list[int]) -> TokenIds:
     return np.asarray(ids, dtype=np.int32)
-
-
-def _vocabulary() -> Path:
-    spec = find_spec("mistral_common")  # finds the file without importing the package
-    folders = (spec.submodule_search_locations if spec else None) or []
-    for path in (Path(folder, "data", VOCABULARY) for folder in folders):
-        if path.is_file():
-            return path
-    raise TokenizerError(
-        f"tokenizer mistral: mistral-common with its {VOCABULARY} is not installed: install cachelab again"
-    )
-
-
-@cache
-def _vocabulary_digest() -> str:
-    return hashlib.sha256(_vocabulary().read_bytes()).hexdigest()
-
-
-@cache
-def _instruct() -> Any:
-    from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
-
-    return MistralTokenizer.from_file(str(_vocabulary())).instruct_tokenizer
