@@ -405,7 +405,7 @@ def test_cli_host_tier_is_hit(cachelab: Cachelab, tmp_path: Path) -> None:
 def test_cli_capacity_of_a_block_trace(cachelab: Cachelab, tmp_path: Path, mooncake: Path) -> None:
     done = cachelab("experiment=capacity", "dataset=block_trace", f"dataset.path={mooncake}")
     assert done.returncode == 0, done.stderr
-    assert "rules of traces" in done.stdout
+    assert "the rules of block traces" in done.stdout
     ((run_id, _, status),) = runs(tmp_path / "mlflow.db")
     assert status == "FINISHED"
     found = metrics(tmp_path / "mlflow.db", run_id)
