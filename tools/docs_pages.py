@@ -1,5 +1,6 @@
 """A hook of MkDocs: the Markdown files at the top of the repository become pages next to those of docs/."""
 
+import re
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -16,5 +17,6 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         text = (top / name).read_text(encoding="utf-8").replace("](docs/", "](")
         for other, target in PAGES.items():
             text = text.replace(f"]({other})", f"]({target})")
+        text = re.sub(r"\[([^]]+)\]\((?:examples|Dockerfile)\)", r"`\1`", text)  # no page of the site
         files.append(File.generated(config, page, content=text))
     return files

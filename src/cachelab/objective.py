@@ -13,7 +13,7 @@ _CONSTRAINT = re.compile(r"\s*(>=|<=)\s*([-+]?[0-9.]+(?:[eE][-+]?\d+)?)\s*")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job beside its objectives.
+    """What became of a job, apart from its objectives.
 
     `violations` says of each constraint how far the job is beyond it (0 or less: kept). `untracked` says why the store
     does not hold the job, None if it does. `reused`: the numbers are those of an earlier run of the same job.

@@ -39,8 +39,8 @@ class ReplayEngine(EngineSizes):
     `rules`: `vllm` counts blocks as vLLM does. `trace` counts them as other tools for block traces do (docs/replay.md):
     the block size is then the trace's, and no request is rejected for its length. `auto` is `trace` for a block trace,
     else `vllm`. `kv_model` sets how many blocks fit in one GiB. `sim_at`: numbers of blocks with which SimEngine also
-    runs the schedule, by vLLM's rules. `max_model_len` None rejects
-    only what the cache cannot hold. The sizes are described in EngineSizes.
+    runs the schedule, by vLLM's rules. `max_model_len` None rejects only what the cache cannot hold.
+    The sizes are described in EngineSizes.
     """
 
     max_num_seqs: Count = 1

@@ -78,7 +78,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """An arm beside a baseline, over the conversations of which both completed requests."""
+    """An arm against a baseline, over the conversations of which both completed requests."""
 
     arm: str
     baseline: str

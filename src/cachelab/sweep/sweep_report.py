@@ -97,8 +97,8 @@ def report_sweep(
             label = label_of[job.number]
             if job.number != baseline.number and label in tables:
                 comparisons.append(compare(arm_of(label, tables[label]), other))
-    beside = comparison_sections(arms, [label_of[job.number] for job in arms], comparisons) if arms else []
-    sections = [jobs_section(jobs, objectives), *(study.sections if study else []), *beside]
+    differences = comparison_sections(arms, [label_of[job.number] for job in arms], comparisons) if arms else []
+    sections = [jobs_section(jobs, objectives), *(study.sections if study else []), *differences]
     return SweepReport(name, jobs, comparisons, sections, study, notes)
 
 

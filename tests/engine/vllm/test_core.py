@@ -9,7 +9,7 @@ from cachelab.errors import EngineError
 
 
 def test_vllm_core_knows_the_installed_minor() -> None:
-    # On another minor the executor and engine interfaces have moved: read vllm_core.py and recorded_executor.py again.
+    # On another minor the executor and engine interfaces have moved: read core.py and recorded_executor.py again.
     assert vllm_core.vllm_version().startswith(f"{vllm_core.VLLM_MINOR}.")
 
 
