@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,8 @@ def cachelab(tmp_path: Path) -> Cachelab:
     """
 
     def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-        done = command.run(tmp_path, *arguments, limit_s=300, **({"COLUMNS": "100"} | environment))
+        variables: dict[str, Any] = {"COLUMNS": "100"} | environment
+        done = command.run(tmp_path, *arguments, limit_s=300, **variables)
         return subprocess.CompletedProcess(arguments, done.code, done.out, done.err)
 
     return run
