@@ -1,4 +1,4 @@
-"""The command line as a user meets it, in a process of its own."""
+"""The command line as a user meets it: exit codes, stdout and stderr of a process."""
 
 import json
 import os
@@ -11,8 +11,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from faults import command
 
 Cachelab = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -36,8 +39,23 @@ def database(tmp_path: Path, empty_database: Path) -> Path:
 
 
 @pytest.fixture
-def cachelab(tmp_path: Path, repository: Path) -> Cachelab:
-    """Runs cachelab in an empty folder; keyword arguments are environment variables."""
+def cachelab(tmp_path: Path) -> Cachelab:
+    """Runs cachelab in an empty folder; keyword arguments are environment variables.
+
+    The process is forked from one that has imported the libraries.
+    """
+
+    def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        variables: dict[str, Any] = {"COLUMNS": "100"} | environment
+        done = command.run(tmp_path, *arguments, limit_s=300, **variables)
+        return subprocess.CompletedProcess(arguments, done.code, done.out, done.err)
+
+    return run
+
+
+@pytest.fixture
+def new_cachelab(tmp_path: Path, repository: Path) -> Cachelab:
+    """Like `cachelab`, in a new Python: what it imports, and what its libraries read when they are imported."""
 
     def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "HYDRA_"))}
@@ -74,18 +92,50 @@ def one_line(done: "subprocess.CompletedProcess[str]", exit_code: int = 1) -> st
     return lines[0]
 
 
-def test_cli_alone_shows_what_can_be_run(cachelab: Cachelab) -> None:
-    done = cachelab()
+def test_cli_alone_shows_what_can_be_run(new_cachelab: Cachelab) -> None:
+    done = new_cachelab()
     assert done.returncode == 0
     for word in ("multi_turn", "by_conversation", "sharegpt", "mlflow", "python -m cachelab experiment=multi_turn"):
         assert word in done.stdout
 
 
-def test_cli_help_names_groups_and_settings(cachelab: Cachelab) -> None:
-    done = cachelab("--help")
+def test_cli_help_names_groups_and_settings(new_cachelab: Cachelab) -> None:
+    done = new_cachelab("--help")
     assert done.returncode == 0
     assert "order: all_at_once, by_arrival, by_conversation, by_turn, sessions" in done.stdout
     assert "num_blocks: 10000" in done.stdout
+
+
+@pytest.mark.parametrize("argument", ["--version", "--vers"])
+def test_cli_version_is_cachelabs_own(cachelab: Cachelab, argument: str) -> None:
+    done = cachelab(argument, "experiment=simple")
+    assert done.returncode == 0
+    assert re.fullmatch(r"cachelab \d+\.\d+\.\d+ \(vLLM [\w.+]+\)\n", done.stdout)
+
+
+def test_cli_compare_prints_tables_and_verdict(cachelab: Cachelab) -> None:
+    for arm in ("multi_turn", "single_turn"):
+        done = cachelab(f"experiment={arm}", "engine=replay", "tracking=none", f"hydra.run.dir={arm}")
+        assert done.returncode == 0, done.stderr
+    done = cachelab("compare", "multi_turn", "single_turn/artifacts")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "multi_turn is higher than single_turn: +83.31 points" in done.stdout
+    assert re.search(r"^trace\._target_ +cachelab\.trace\.multi_turn", done.stdout, re.M)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "words"),
+    [
+        (["one"], 2, "compare: the following arguments are required: RUN_B"),
+        (["one", "two"], 1, "there is no database"),
+        (["one/two", "three"], 1, "one/two: there is no such folder"),
+    ],
+    ids=str,
+)
+def test_cli_compare_of_no_runs_is_one_line(
+    cachelab: Cachelab, arguments: list[str], exit_code: int, words: str
+) -> None:
+    assert words in one_line(cachelab("compare", *arguments), exit_code)
 
 
 def test_cli_cfg_job_shows_the_composed_config(cachelab: Cachelab) -> None:
@@ -100,13 +150,13 @@ def test_cli_info_defaults_shows_the_tree(cachelab: Cachelab) -> None:
     assert "filter/guide" in done.stdout
 
 
-def test_cli_completion_offers_options(cachelab: Cachelab) -> None:
-    done = cachelab("--shell-completion", "query=bash", COMP_LINE="cachelab order=", COMP_POINT="15")
+def test_cli_completion_offers_options(new_cachelab: Cachelab) -> None:
+    done = new_cachelab("--shell-completion", "query=bash", COMP_LINE="cachelab order=", COMP_POINT="15")
     assert "order=by_turn" in done.stdout
 
 
-def test_cli_simple_prints_three_turns_with_growing_hit_rates(cachelab: Cachelab, database: Path) -> None:
-    done = cachelab("experiment=simple")
+def test_cli_simple_prints_three_turns_with_growing_hit_rates(new_cachelab: Cachelab, database: Path) -> None:
+    done = new_cachelab("experiment=simple")
     assert done.returncode == 0, done.stderr
     (run_id, name, status) = runs(database)[0]
     assert (name, status) == ("simple", "FINISHED")
@@ -315,8 +365,8 @@ def test_cli_honours_the_tracking_uri_of_the_environment(cachelab: Cachelab, tmp
     assert not (tmp_path / "mlflow.db").exists()
 
 
-def test_cli_full_error_shows_the_trace(cachelab: Cachelab) -> None:
-    done = cachelab("experiment=simple", "dataset=sharegpt", "dataset.path=nowhere.json", HYDRA_FULL_ERROR="1")
+def test_cli_full_error_shows_the_trace(new_cachelab: Cachelab) -> None:
+    done = new_cachelab("experiment=simple", "dataset=sharegpt", "dataset.path=nowhere.json", HYDRA_FULL_ERROR="1")
     assert done.returncode != 0
     assert re.search(r"Traceback[\s\S]+DatasetError", done.stderr)
 
@@ -358,8 +408,8 @@ def test_cli_all_real_conversations_are_accounted_for(cachelab: Cachelab, databa
     )
 
 
-def test_cli_real_model_runs_offline_with_latencies_and_figures(cachelab: Cachelab, tmp_path: Path) -> None:
-    done = cachelab("experiment=simple", "engine=cpu", HF_HUB_OFFLINE="1", XDG_CACHE_HOME=str(tmp_path / "cache"))
+def test_cli_real_model_runs_offline_with_latencies_and_figures(new_cachelab: Cachelab, tmp_path: Path) -> None:
+    done = new_cachelab("experiment=simple", "engine=cpu", HF_HUB_OFFLINE="1", XDG_CACHE_HOME=str(tmp_path / "cache"))
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "history=recorded" in done.stdout
