@@ -29,7 +29,7 @@ def open_study(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if len(directions) != len(objectives):
         raise ConfigError(
-            f"objective: {len(objectives)} named, but hydra.sweeper.direction has {len(directions)}: give one direction each"
+            f"objective: {len(objectives)} named, hydra.sweeper.direction has {len(directions)}: give one each"
         )
     where = f"study {name} in {storage}"
     try:
