@@ -103,7 +103,7 @@ def test_number_known_early_is_logged_once(
 @pytest.mark.parametrize(
     ("error", "status", "reason"),
     [
-        (EngineError("the engine lost\nrequest 3"), "FAILED", "the engine lost"),
+        (EngineError("the engine lost\nrequest 3"), "FAILED", "the engine lost request 3"),
         (ValueError("a bug"), "FAILED", "ValueError: a bug"),
         (KeyboardInterrupt(), "KILLED", "KeyboardInterrupt"),
     ],
@@ -155,7 +155,7 @@ def test_more_items_than_a_batch_and_longer_than_a_value(
 
     run = stored(client, tracked)
     assert len(run.data.params) == 251
-    assert run.data.params["long"] == "y" * 5999 + "…"
+    assert run.data.params["long"] == "y" * 5997 + "..."
     assert len(run.data.metrics) == 1501
     assert len(client.get_metric_history(run.info.run_id, "s")) == 1200
     note = run.data.tags["mlflow.note.content"].splitlines()
