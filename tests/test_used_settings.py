@@ -42,7 +42,7 @@ def test_block_trace_is_counted_in_its_own_blocks_without_a_tokenizer() -> None:
 def test_block_trace_by_the_rules_of_vllm_has_the_engines_blocks() -> None:
     found = used_settings(config(*TRACE, "engine=replay", "engine.rules=vllm"), [of_blocks(512)])
     assert (found["engine"]["block_size"], found["engine"]["rules"]) == (16, "vllm")
-    assert found["engine"]["max_model_len"] == 8192
+    assert found["engine"]["max_model_len"] is None
     assert used_settings(config(*TRACE, "engine=sim"), [of_blocks(512)])["engine"]["block_size"] == 16
 
 
@@ -53,7 +53,7 @@ def test_rows_that_bring_their_block_size_give_the_datasets() -> None:
 
 def test_text_is_counted_in_the_engines_blocks() -> None:
     found = used_settings(config("engine=replay"), TEXT)
-    assert found["tokenizer"] == {"_target_": "cachelab.tokenizer.mistral.Mistral"}
+    assert found["tokenizer"] == {"_target_": "cachelab.tokenizer.mistral.Mistral", "image_tokens": None}
     assert (found["engine"]["block_size"], found["engine"]["rules"]) == (16, "vllm")
 
 

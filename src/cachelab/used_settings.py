@@ -10,6 +10,7 @@ Group = Mapping[str, Any]
 
 _VOID: Sequence[tuple[tuple[str, ...], Callable[[Group], bool], tuple[str, ...]]] = (
     (("ShareGPT",), lambda group: group.get("path") is not None, ("repo_id", "filename", "revision")),
+    (("Chat",), lambda group: group.get("path") is not None, ("hub", "subset", "split", "revision")),
     (
         ("KvModel",),
         lambda group: group.get("config") is not None,

@@ -87,8 +87,8 @@ def test_auto_without_a_path_is_the_sample() -> None:
         ("block_trace sessions", r"AIPerf's sessions\): .*counted as vLLM does.*engine\.block_size=512"),
         ("trace", r"trace=multi_turn"),
         ("text_log", r"trace=multi_turn"),
-        ("chat trajectories", r"rows with messages in traj\)$"),
-        ("chat gateway", r"rows with messages in request\.body\.messages\)$"),
+        ("chat trajectories", r"rows with messages in the field traj\)$"),
+        ("chat gateway", r"rows with messages in the field request\.body\.messages\)$"),
         ("sharegpt", r"conversations of from and value\)$"),
     ],
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import huggingface_hub
 import pytest
+from huggingface_hub import constants
 from pydantic import ValidationError
 
 from cachelab.conversation import Conversation
@@ -24,7 +25,7 @@ def from_hub(repo_id: str = "owner/chats") -> ShareGPT:
 @pytest.fixture
 def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty hub cache."""
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     return tmp_path / "hub"
 
 
@@ -87,7 +88,7 @@ def test_load_offline_without_cache_asks_once_and_says_how_to_get_the_file(
 
 
 def test_load_hub_offline_mode_says_how_to_get_the_file(hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     huggingface_hub.close_session()
     with pytest.raises(DatasetError, match=r"neither cached nor reachable.*dataset.path=FILE$"):
         from_hub().load()

@@ -87,6 +87,13 @@ def test_empty_system_text_is_none() -> None:
     assert tokenized("", ("a", "b")).prompts()[0].tolist() == tokenized(None, ("a", "b")).prompts()[0].tolist()
 
 
+def test_billing_header_of_claude_code_is_left_out() -> None:
+    first = tokenized("x-anthropic-billing-header: cch=1;\nBe brief.", ("Hi", "Hello"))
+    second = tokenized("x-anthropic-billing-header: cch=2;\nBe brief.", ("Hi", "Hello"))
+    plain = tokenized("Be brief.", ("Hi", "Hello"))
+    assert next(first.prompts()).tolist() == next(second.prompts()).tolist() == next(plain.prompts()).tolist()
+
+
 def test_empty_reply_is_the_end_of_sequence_token() -> None:
     conversation = tokenized(None, ("one", ""), ("two", "x"))
     assert conversation.turns[0].reply_ids.tolist() == [EOS]
@@ -138,7 +145,7 @@ def test_name_is_stable_and_does_not_load_the_vocabulary(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(module, "_instruct", refuse)
     # sha256sum of the bundled tekken_240718.json begins with eccd1665d2e4
-    assert Mistral().name == "mistral-common:v3-tekken:system-first:eccd1665d2e4"
+    assert Mistral().name == "mistral-common:v3-tekken:system-first:no-billing-header:eccd1665d2e4"
 
 
 def openai_reference(messages: list[Any], tools: Any = None) -> list[int]:

@@ -32,7 +32,7 @@ from cachelab.errors import TokenizerError
 from cachelab.message import Message, Part, ToolCall, ToolDefinitions
 from cachelab.strict_config import STRICT
 from cachelab.tokenizer.media import MediaTokens
-from cachelab.tokenizer.served_chat import served_tools
+from cachelab.tokenizer.served_chat import served_tools, without_header
 
 VOCABULARY = "tekken_240718.json"
 CALL_ID_LENGTH = 9
@@ -54,8 +54,10 @@ class Mistral:
     would be a prefix of the next. `alone_ids` keeps the system text and the tools, so that prompts with and without
     history differ by the history alone. mistral-common refuses an assistant's message that has neither text nor calls,
     and one that has both; here the first is the end-of-sequence token alone, the second its text and then its calls.
-    Reasoning is left out: v3 has none. Special-token text in a message ("[INST]", "</s>") is plain text, as in
-    mistral-common. `image_tokens` is how many tokens an image or audio part takes; they stand where the part stands.
+    Claude Code's billing header, the first line of some of its system texts, changes with each request: it is left out,
+    as vLLM's server does. Reasoning is left out: v3 has none. Special-token text in a message ("[INST]", "</s>") is plain text, as in
+    mistral-common. `image_tokens` is how many tokens an image or audio part takes; in a user's message they stand where
+    the part stands, in a tool's result after its text.
     """
 
     image_tokens: Annotated[int, Field(gt=0)] | None = None
@@ -64,7 +66,7 @@ class Mistral:
     def name(self) -> str:
         """The vocabulary file's digest and what differs from mistral-common; does not load the vocabulary."""
         images = "" if self.image_tokens is None else f":image-tokens-{self.image_tokens}"
-        return f"mistral-common:v3-tekken:system-first:{_vocabulary_digest()[:12]}{images}"
+        return f"mistral-common:v3-tekken:system-first:no-billing-header:{_vocabulary_digest()[:12]}{images}"
 
     def encode_text(self, text: str) -> list[int]:
         """Token ids of plain text; no special token is added."""
@@ -147,7 +149,8 @@ class _Encoder:
             content = messages[index].content
             for part in content if isinstance(content, tuple) else (Part("text", content or ""),):
                 if part.kind == "text":
-                    texts += [(index, part.text)] if part.text else []
+                    text = without_header(part.text) if messages[index].role == "system" else part.text
+                    texts += [(index, text)] if text else []
                     continue
                 write()
                 rows.append((len(ids), index))

@@ -118,11 +118,12 @@ def _texts(message: Message, media: PartText) -> list[str]:
     texts = [part.text if part.kind == "text" else media(part) for part in parts]
     if message.role != "system":
         return texts
-    kept = [_without_header(text) for text in texts]
+    kept = [without_header(text) for text in texts]
     return [text for text in kept if text is not None]
 
 
-def _without_header(text: str) -> str | None:
+def without_header(text: str) -> str | None:
+    """A system text without Claude Code's billing header; None if nothing else is in it."""
     return (text.partition("\n")[2] or None) if text.startswith(BILLING_HEADER) else text
 
 
