@@ -88,10 +88,16 @@ def test_empty_system_text_is_none() -> None:
 
 
 def test_billing_header_of_claude_code_is_left_out() -> None:
-    first = tokenized("x-anthropic-billing-header: cch=1;\nBe brief.", ("Hi", "Hello"))
-    second = tokenized("x-anthropic-billing-header: cch=2;\nBe brief.", ("Hi", "Hello"))
-    plain = tokenized("Be brief.", ("Hi", "Hello"))
-    assert next(first.prompts()).tolist() == next(second.prompts()).tolist() == next(plain.prompts()).tolist()
+    first = [
+        prompt.tolist()
+        for prompt in tokenized("x-anthropic-billing-header: cch=1;\nBe brief.", ("Hi", "Hello")).prompts()
+    ]
+    second = [
+        prompt.tolist()
+        for prompt in tokenized("x-anthropic-billing-header: cch=2;\nBe brief.", ("Hi", "Hello")).prompts()
+    ]
+    plain = [prompt.tolist() for prompt in tokenized("Be brief.", ("Hi", "Hello")).prompts()]
+    assert first == second == plain
 
 
 def test_empty_reply_is_the_end_of_sequence_token() -> None:

@@ -55,8 +55,8 @@ class Mistral:
     history differ by the history alone. mistral-common refuses an assistant's message that has neither text nor calls,
     and one that has both; here the first is the end-of-sequence token alone, the second its text and then its calls.
     Claude Code's billing header, the first line of some of its system texts, changes with each request: it is left out,
-    as vLLM's server does. Reasoning is left out: v3 has none. Special-token text in a message ("[INST]", "</s>") is plain text, as in
-    mistral-common. `image_tokens` is how many tokens an image or audio part takes; in a user's message they stand where
+    as vLLM's server does. Reasoning is left out: v3 has none. Special-token text in a message ("[INST]", "</s>") is
+    plain text, as in mistral-common. `image_tokens` is how many tokens an image or audio part takes; in a user's message they stand where
     the part stands, in a tool's result after its text.
     """
 
