@@ -56,8 +56,8 @@ class Mistral:
     and one that has both; here the first is the end-of-sequence token alone, the second its text and then its calls.
     Claude Code's billing header, the first line of some of its system texts, changes with each request: it is left out,
     as vLLM's server does. Reasoning is left out: v3 has none. Special-token text in a message ("[INST]", "</s>") is
-    plain text, as in mistral-common. `image_tokens` is how many tokens an image or audio part takes; in a user's message they stand where
-    the part stands, in a tool's result after its text.
+    plain text, as in mistral-common. `image_tokens` is how many tokens an image or audio part takes; in a user's
+    message they stand where the part stands, in a tool's result after its text.
     """
 
     image_tokens: Annotated[int, Field(gt=0)] | None = None
