@@ -13,7 +13,7 @@ import dataclasses
 
 from pydantic.dataclasses import dataclass
 
-from cachelab.conversation import Conversation, Turn
+from cachelab.conversation import Conversation
 from cachelab.dataset.base import LoadedDataset
 from cachelab.engine.base import EngineCounters, EngineRun
 from cachelab.metrics.base import Metric
@@ -25,8 +25,8 @@ class Greetings:
     chats: int
 
     def load(self):
-        turns = (Turn("Good morning to you!", "And to you."), Turn("How do you do?", "Fine, thanks."))
-        chats = [Conversation(f"chat {index}", turns) for index in range(self.chats)]
+        texts = [("Good morning to you!", "And to you."), ("How do you do?", "Fine, thanks.")]
+        chats = [Conversation.of_texts(f"chat {index}", texts) for index in range(self.chats)]
         return LoadedDataset("greetings", "nowhere", "0" * 64, chats, {"greeted": self.chats})
 
 

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachelab.conversation import RecordedConversation, RecordedTurn, TokenizedConversation, TokenizedTurn
+from cachelab.conversation import RecordedConversation, RecordedTurn, TokenizedConversation, TokenizedTurn, Turn
 from cachelab.dataset.block_trace import BlockTrace
 from cachelab.dataset.messages import parse_messages
 from cachelab.dataset.trace_file import parse_trace
 from cachelab.filter.thresholds import REASONS, Thresholds
+from cachelab.message import Message
 from cachelab.trace.multi_turn import MultiTurn
 from cachelab.trace.single_turn import SingleTurn
 
@@ -269,7 +270,16 @@ def test_numbers_of_single_turns(chats: list[list[tuple[str, str]]]) -> None:
     conversations = [
         TokenizedConversation(
             str(at),
-            tuple(TokenizedTurn(0, ids("history" + user), ids(reply), ids(user)) for user, reply in chat),
+            tuple(
+                TokenizedTurn(
+                    0,
+                    ids("history" + user),
+                    ids(reply),
+                    ids(user),
+                    turn=Turn(0, (Message("user", user),), Message("assistant", reply)),
+                )
+                for user, reply in chat
+            ),
         )
         for at, chat in enumerate(chats)
     ]

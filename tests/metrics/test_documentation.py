@@ -12,6 +12,7 @@ import yaml
 
 from cachelab.conversation import TokenizedConversation, TokenizedTurn
 from cachelab.dataset.block_trace import BlockTrace
+from cachelab.dataset.chat import Chat
 from cachelab.dataset.claude_code import ClaudeCode
 from cachelab.dataset.messages import COUNTS
 from cachelab.dataset.text_log import TextLog
@@ -64,7 +65,9 @@ def test_document_stages(tmp_path: Path) -> None:
     session.write_text(json.dumps({"id": "a", "block_size": 4, "hash_id_scope": "local", "requests": [call]}))
     log = tmp_path / "log.jsonl"
     log.write_text('{"timestamp": 1760000000, "session_id": "a", "input": "a", "output": "b"}')
-    sources = (block_trace, ClaudeCode(path=str(session)), TextLog(path=str(log)))
+    chat = tmp_path / "chat.jsonl"
+    chat.write_text('{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}')
+    sources = (block_trace, ClaudeCode(path=str(session)), TextLog(path=str(log)), Chat(path=str(chat)))
     turn = TokenizedTurn(0, np.ones(3, np.int32), np.ones(2, np.int32), np.ones(3, np.int32))
     conversation = TokenizedConversation("c", (turn,))
     row = '{"prompt": "a", "response": "b", "conversation_id": "c", "turn_index": 0, "timestamp": 0.0}'

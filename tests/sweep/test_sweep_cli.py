@@ -141,7 +141,7 @@ def log_one(job: tuple[str, int]) -> str | None:
 def test_sweep_whose_jobs_keep_no_files_is_reported_without_a_comparison(repository: Path, tmp_path: Path) -> None:
     out, _ = finished(start(repository, tmp_path, *GRID, "engine=replay", "artifacts=[]"))
     assert "2 jobs: 2 finished" in out
-    assert "left no requests.parquet" in out
+    assert "wrote no requests.parquet" in out
     assert len(table(tmp_path)) == 2
     assert query(tmp_path / "mlflow.db", "select distinct status from runs") == [("FINISHED",)]
 
