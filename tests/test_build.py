@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cachelab.build import build_metrics, build_part, build_root
+from cachelab.build import build_metrics, build_part, build_root, build_settings
 from cachelab.errors import ConfigError
 from cachelab.order.sessions import Sessions
 
@@ -43,6 +43,17 @@ def test_build_root_keeps_the_groups_as_they_are() -> None:
     root = build_root(ROOT | {"order": SESSIONS})
     assert root.order == SESSIONS
     assert root.plugins == []
+
+
+def test_old_name_of_force_resume_is_taken_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    settings = build_settings({"objective": ["hit_rate/ideal"], "sweep": {"take_over": True}})
+    assert settings.sweep.force_resume
+    assert "sweep.take_over is deprecated: use sweep.force_resume" in caplog.text
+    caplog.clear()
+    for unset in (None, False):  # what conf/config.yaml and the config.yaml of earlier runs say
+        settings = build_settings({"objective": ["hit_rate/ideal"], "sweep": {"take_over": unset}})
+        assert not settings.sweep.force_resume
+    assert not caplog.text
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_history_reaches_every_engine() -> None:
 def test_history_that_an_engine_does_not_know_is_refused() -> None:
     config = plain(composed("history=generated"))
     config["engine"] = {"_target_": "workloads.RecordedOnlyEngine"}
-    with pytest.raises(ConfigError, match=r"history: engine=recorded only knows history=recorded only"):
+    with pytest.raises(ConfigError, match=r"history: engine=recorded only supports history=recorded only"):
         build_parts(build_root(config | {"plugins": ["workloads"]}))
 
 

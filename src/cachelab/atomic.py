@@ -49,5 +49,5 @@ def atomic_folder(path: Path, way_out: str | None = None, *, keep_existing: bool
 
 
 def _part_of(path: Path) -> Path:
-    """A new temporary name: hidden, in the same folder. `disk.shown` knows its ending."""
+    """A new temporary name: hidden, in the same folder. disk.py knows its ending."""
     return path.with_name(f".{path.name[:50]}.{uuid4().hex[:12]}.part")

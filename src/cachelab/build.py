@@ -1,4 +1,4 @@
-"""From plain config to parts: the only place where `_target_` becomes an object."""
+"""Builds the parts of a run from plain config: the only module that makes an object of a `_target_`."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from cachelab.trust import refuse_untrusted, refuse_untrusted_group
 
 
 def build_root(config: dict[str, Any]) -> Root:
-    """The checked root. Raises ConfigError that names the key."""
+    """The checked root of the config. Raises ConfigError that names the key."""
     from pydantic import ValidationError
 
     prefix = ""
@@ -35,7 +35,7 @@ def build_root(config: dict[str, Any]) -> Root:
 
 
 def _not_a_group(key: str, config: dict[str, Any]) -> str:
-    """What is wrong with a config whose keys are no keyword arguments."""
+    """The message for a value where a group of settings is expected."""
     value = config.get(key, config)
     return f"{key}: it has settings of its own ({key}.NAME=...), got {shown(value)}"
 
@@ -45,14 +45,14 @@ def _refuse_missing_plugin(plugin: str) -> None:
 
     try:
         found = find_spec(plugin)
-    except Exception as error:  # a package that holds the plugin is imported, and may raise anything
+    except Exception as error:  # this imports the parent package, which may raise anything
         raise ConfigError(f"plugins: {plugin} cannot be imported ({reason(error)})") from error
     if found is None:
         raise ConfigError(f"plugins: there is no package {plugin}: install it, or run where Python finds it")
 
 
 GROUPS = ("dataset", "tokenizer", "filter", "trace", "order", "engine", "metrics", "tracking", "export")
-"""The keys of the root that are groups of options."""
+"""The keys of the root that are config groups."""
 
 
 def build_settings(config: dict[str, Any]) -> Root:
@@ -65,7 +65,7 @@ def build_settings(config: dict[str, Any]) -> Root:
 
 
 def build_parts(root: Root) -> Parts:
-    """Every part of a run but its tracking. Raises ConfigError that names the key."""
+    """Every part of a run except its tracking. Raises ConfigError that names the key."""
     from cachelab.dataset.cached_dataset import CachedDataset
     from cachelab.tokenizer.cached_tokenizer import CachedTokenizer
 
@@ -74,7 +74,9 @@ def build_parts(root: Root) -> Parts:
 
     tokenizer, engine = part("tokenizer"), part("engine")
     if root.history != "recorded" and not hasattr(engine, "history"):
-        raise ConfigError(f"history: engine={engine.name} knows history=recorded only: choose that or another engine")
+        raise ConfigError(
+            f"history: engine={engine.name} supports history=recorded only: choose that or another engine"
+        )
     return Parts(
         dataset=CachedDataset(part("dataset")),
         tokenizer=tokenizer,
@@ -88,10 +90,10 @@ def build_parts(root: Root) -> Parts:
 
 
 def build_job(root: Root) -> tuple[Parts, Any]:
-    """Every part of a run, and what exports its workload (None: nothing does). Raises ConfigError that names the key.
+    """The parts of a run, and the export of its workload (None: no export). Raises ConfigError that names the key.
 
-    An objective or a constraint that no metric can give is refused here; one of a count of the dataset, the filter or
-    the trace can only be refused when these have run.
+    Objectives and constraints are checked against the metrics. Counts of the dataset, the filter and the trace are
+    checked later, when these stages have run.
     """
     parts = build_parts(root)
     counted = ("dataset/", "filter/", "trace/")
@@ -107,7 +109,7 @@ def build_part(name: str, group: Group, plugins: Sequence[str]) -> Any:
     from pydantic import ValidationError
 
     if "_target_" not in group:
-        raise ConfigError(f"{name}: names no class (_target_ is missing): choose an option, {name}=...")
+        raise ConfigError(f"{name}: no class is named (_target_ is missing): choose an option, {name}=...")
     targets = refuse_untrusted_group(name, group, plugins)
     whitelist = [*targets, *(f"{package}.*" for package in plugins)]
     try:
@@ -122,16 +124,16 @@ def build_part(name: str, group: Group, plugins: Sequence[str]) -> Any:
 
 
 def _of_inner_part(text: str, name: str, error: ConfigError) -> str:
-    """The text with the key of the part inside another that raised it: engine.block_size is engine.real.block_size.
+    """The message with the full key of a nested part: engine.block_size becomes engine.real.block_size.
 
-    A part does not know where it stands; Hydra leaves a note that says it.
+    A part does not know its own key. Hydra adds a note with the key to the error.
     """
     inner = re.search(r"full_key: (\w+)", " ".join(getattr(error, "__notes__", ())))
     return re.sub(rf"\b{name}\.(?!{inner[1]}\b)", f"{name}.{inner[1]}.", text) if inner else text
 
 
 def _path_of(class_name: str, group: Group, prefix: str) -> str:
-    """Where in the group the class is named that refused its arguments: a part may hold another."""
+    """The dotted key, below `prefix`, of the nested part whose class refused its arguments; else `prefix`."""
     for key, value in group.items():
         if isinstance(value, dict):
             if str(value.get("_target_", "")).endswith(f".{class_name}"):
@@ -142,7 +144,7 @@ def _path_of(class_name: str, group: Group, prefix: str) -> str:
 
 
 def build_metrics(groups: dict[str, str], plugins: Sequence[str] = ()) -> list[AnyMetric]:
-    """The metrics that the config names, each a dotted path to a tuple of them. Raises ConfigError."""
+    """The metrics that the config names; each value is the dotted path of a tuple of metrics. Raises ConfigError."""
     from pkgutil import resolve_name
 
     metrics: list[AnyMetric] = []
@@ -150,7 +152,7 @@ def build_metrics(groups: dict[str, str], plugins: Sequence[str] = ()) -> list[A
         refuse_untrusted(f"metrics.{key}", path, plugins)
         try:
             found = resolve_name(path)
-        except Exception as error:  # a plugin is imported, and may raise anything
+        except Exception as error:  # importing a plugin may raise anything
             raise ConfigError(
                 f"metrics.{key}: {shown(path)} cannot be imported ({reason(error)}): give package.module.NAME"
             ) from error

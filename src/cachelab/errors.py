@@ -1,18 +1,18 @@
-"""Errors that a person can act on; each message is one line: what is wrong, where, what to do.
+"""The errors that cachelab raises. Each message is one line: what is wrong, where, what to do.
 
 * CachelabError
-  x ConfigError      - a config value that no part can work with
+  x ConfigError      - a config value that is wrong
     + NothingKept    - a filter that drops every conversation (in a search: an infeasible trial)
-  x DatasetError     - a source that cannot be read (names the file and the line, item or field)
-  x TokenizerError   - a tokenizer that cannot be loaded or that cannot encode a conversation
+  x DatasetError     - a source that cannot be read; names the file and the line, item or field
+  x TokenizerError   - a tokenizer that cannot be loaded, or a conversation that it cannot encode
   x EngineError      - an engine that cannot be built, or that lost a request
   x TrackingError    - a tracking store that cannot be reached or written
-  x StorageError     - a folder whose disk has no room for what is written there
+  x StorageError     - a full disk; names the folder and the space needed
 """
 
 
 class CachelabError(Exception):
-    """Base of every error that cachelab raises on purpose."""
+    """Base class of the errors that cachelab raises."""
 
 
 class ConfigError(CachelabError):
@@ -20,7 +20,7 @@ class ConfigError(CachelabError):
 
 
 class NothingKept(ConfigError):
-    """A filter drops every conversation. `numbers` are what dataset and filter counted."""
+    """A filter drops every conversation. `numbers` are the counts of the dataset and the filter."""
 
     def __init__(self, message: str, numbers: dict[str, float]) -> None:
         super().__init__(message, numbers)
@@ -35,11 +35,11 @@ class DatasetError(CachelabError):
 
 
 class TokenizerError(CachelabError):
-    """A tokenizer cannot be loaded or cannot encode what it was given."""
+    """A tokenizer cannot be loaded, or cannot encode a conversation."""
 
 
 class EngineError(CachelabError):
-    """An engine cannot be built, or did not account for every request."""
+    """An engine cannot be built, or did not return a record for every request."""
 
 
 class TrackingError(CachelabError):
@@ -47,4 +47,4 @@ class TrackingError(CachelabError):
 
 
 class StorageError(CachelabError):
-    """A disk has no room; the message names the folder and the space needed."""
+    """A disk is full; the message names the folder and the space needed."""

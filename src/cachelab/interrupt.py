@@ -1,8 +1,8 @@
-"""SIGINT, SIGTERM and SIGHUP end a run in order: it is tracked as KILLED, with its log.
+"""Ends a run in order on SIGINT, SIGTERM and SIGHUP: it is tracked as KILLED, with its log.
 
-A signal becomes an exception in the main thread, and that can be lost: Python ignores what is raised inside a weakref
-callback or a `__del__`, and a library may catch everything. So the signal is also remembered, and raised again until
-it is on its way out of the program.
+A signal raises an exception in the main thread. The exception can be lost: Python ignores exceptions in a weakref
+callback or a `__del__`, and a library may catch all of them. So the signal is also stored, and raised again until the
+program is ending because of it.
 """
 
 import signal
@@ -16,11 +16,11 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 REPEAT_S = 0.25
 PATIENCE_S = 10.0
-"""So long after the first signal, further ones do not disturb the clean-up; a later one breaks it off."""
+"""Seconds after the first signal in which further ones are ignored; a later one interrupts the clean-up."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal that asks the process to end."""
+    """A signal told the process to end."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -29,7 +29,7 @@ class Interrupted(KeyboardInterrupt):
 
 @dataclass
 class _Received:
-    """The first signal and when it came (seconds); `deferred` counts the sections that must not be interrupted."""
+    """The first signal and its time (seconds); `deferred` counts the open contexts that must not be interrupted."""
 
     number: int | None = None
     at_s: float = 0.0
@@ -40,24 +40,24 @@ _received = _Received()
 
 
 def raise_on_signals() -> None:
-    """From now on SIGINT, SIGTERM and SIGHUP raise Interrupted in the main thread, again if it gets lost."""
+    """From now on SIGINT, SIGTERM and SIGHUP raise Interrupted in the main thread, again if it is lost."""
     global _received
     _received = _Received()
     for number in SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup: the user wants it ignored
             signal.signal(number, _receive)
     signal.signal(signal.SIGALRM, _repeat)
     sys.unraisablehook = _unraisable
 
 
 def hold_signals() -> None:
-    """From now on a signal is only remembered; raises Interrupted for one that came before."""
+    """From now on a signal is only stored. Raises Interrupted for a signal that arrived before."""
     _received.deferred += 1
     check()
 
 
 def default_signals() -> None:
-    """From now on a signal ends the process at once: nothing is left to clean up."""
+    """From now on a signal ends the process at once, without clean-up."""
     signal.setitimer(signal.ITIMER_REAL, 0)
     for number in SIGNALS:
         if signal.getsignal(number) is _receive:
@@ -65,19 +65,19 @@ def default_signals() -> None:
 
 
 def received() -> Interrupted | None:
-    """The signal that came, whatever became of its exception; None if none came."""
+    """The signal that arrived, even if its exception was lost; None without one."""
     return None if _received.number is None else Interrupted(_received.number)
 
 
 def check() -> None:
-    """Raise Interrupted if a signal came whose exception is not on its way already."""
+    """Raise Interrupted if a signal arrived and its exception is not being handled now."""
     if (interrupted := received()) is not None and not _on_its_way():
         raise interrupted
 
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Keep signals for the end of the context, which then raises Interrupted. What is inside must be short."""
+    """Delay signals until the end of the context, which then raises Interrupted. Keep the context short."""
     _received.deferred += 1
     try:
         yield
@@ -102,7 +102,7 @@ def _repeat(number: int, frame: FrameType | None) -> None:
 
 
 def _on_its_way() -> bool:
-    """Whether the interrupted code runs because of an Interrupted: in a finally, an except or an `__exit__`."""
+    """Whether the interrupted code is handling an Interrupted: in a finally, an except or an `__exit__`."""
     error = sys.exception()
     while error is not None:
         if isinstance(error, Interrupted):
@@ -112,5 +112,5 @@ def _on_its_way() -> bool:
 
 
 def _unraisable(what: "sys.UnraisableHookArgs") -> None:
-    if not isinstance(what.exc_value, Interrupted):  # that one is raised again, in a better place
+    if not isinstance(what.exc_value, Interrupted):  # Interrupted is raised again later
         sys.__unraisablehook__(what)

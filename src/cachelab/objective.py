@@ -1,4 +1,4 @@
-"""What a job gives back to a sweeper: the metrics it is to be judged by, and whether it keeps to the constraints."""
+"""The result of a job for a sweeper: its objectives, and how far it violates the constraints."""
 
 import math
 import re
@@ -13,12 +13,12 @@ _CONSTRAINT = re.compile(r"\s*(>=|<=)\s*([-+]?[0-9.]+(?:[eE][-+]?\d+)?)\s*")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job, apart from its objectives.
+    """The result of a job apart from its objectives.
 
-    `violations` says of each constraint how far the job is beyond it (0 or less: kept). `untracked` says why the store
-    does not hold the job, None if it does. `reused`: the numbers are those of an earlier run of the same job.
-    `nothing_kept` says why the filter left no request to run (None: it left some): the job is infeasible, and those of
-    its objectives that were not measured are NaN.
+    `violations` maps each constraint to the distance from its bound, in the metric's unit (0 or less: satisfied).
+    `untracked` is the reason why the store does not hold the job (None: it does). `reused`: the numbers are those of an
+    earlier run of the same job. `nothing_kept` is the reason why the filter left no request (None: it left some). Such
+    a job is infeasible, and its objectives that were not measured are NaN.
     """
 
     run_id: str | None = None
@@ -33,19 +33,19 @@ class Outcome:
 
 
 class Score(float):
-    """One objective, which any Hydra sweeper takes for the number that it is."""
+    """One objective: a number, for any Hydra sweeper."""
 
     outcome: Outcome
 
 
 class Scores(tuple[float, ...]):
-    """Several objectives, which any Hydra sweeper takes for the tuple that it is."""
+    """Several objectives: a tuple of numbers, for any Hydra sweeper."""
 
     outcome: Outcome
 
 
 def score(names: Sequence[str], values: Mapping[str, float], outcome: Outcome) -> Score | Scores:
-    """The metrics named, in order. Raises ConfigError that names one that this run does not have."""
+    """The values of the named metrics, in order. Raises ConfigError for a metric that this run does not have."""
     chosen = [_value(name, values, "objective") for name in names]
     found = Score(chosen[0]) if len(chosen) == 1 else Scores(chosen)
     found.outcome = outcome
@@ -53,26 +53,26 @@ def score(names: Sequence[str], values: Mapping[str, float], outcome: Outcome) -
 
 
 def score_of_nothing(names: Sequence[str], values: Mapping[str, float], outcome: Outcome) -> Score | Scores:
-    """The objectives of a job whose filter keeps nothing: NaN, but for those that are known before the engine runs."""
+    """The objectives of a job whose filter keeps nothing: NaN, except for counts of the dataset and the filter."""
     return score(names, {name: values.get(name, math.nan) for name in names}, outcome)
 
 
 def defined(names: Sequence[str], values: Mapping[str, float]) -> list[str]:
-    """The names that this run has a value of."""
+    """The names for which this run has a value."""
     return [name for name in names if name in values]
 
 
 def known_objectives(names: Sequence[str], metrics: Sequence[AnyMetric], numbers: Mapping[str, float]) -> None:
-    """Refuse a name that no run can have, before one is run for it. Raises ConfigError."""
+    """Check the names before the run. Raises ConfigError for one that is neither a metric nor among the numbers."""
     known = {metric.name for metric in metrics} | set(numbers)
     if unknown := next((name for name in names if name not in known), None):
         raise ConfigError(f"objective: there is no metric {unknown}: see docs/metrics.md")
 
 
 def violations(constraints: Mapping[str, str], values: Mapping[str, float]) -> dict[str, float]:
-    """How far the run is beyond each constraint, in the metric's own unit; 0 or less where it keeps to it.
+    """The distance of the run from the bound of each constraint, in the metric's unit; 0 or less: satisfied.
 
-    Raises ConfigError that names a metric that this run does not have, or a constraint that says no bound.
+    Raises ConfigError for a metric that this run does not have, and for a constraint that is not a bound.
     """
     found = {}
     for name, constraint in constraints.items():
@@ -86,7 +86,7 @@ def bound_of(name: str, constraint: str) -> tuple[str, float]:
     """The sign and the number of ">= 50". Raises ConfigError."""
     parsed = _CONSTRAINT.fullmatch(constraint)
     if parsed is None:
-        raise ConfigError(f'objective_constraints.{name}: {constraint!r} is no bound: write ">= 50" or "<= 0.5"')
+        raise ConfigError(f'objective_constraints.{name}: {constraint!r} is not a bound: write ">= 50" or "<= 0.5"')
     return parsed[1], float(parsed[2])
 
 

@@ -1,4 +1,4 @@
-"""Standard output that may fail: a run's outcome does not depend on who reads its summary."""
+"""Standard output whose failure does not end the run."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from typing import Any, TextIO, cast
 
 
 class Output:
-    """A text stream that remembers its first error, and from then on lets everything go; `error` is None before."""
+    """A text stream that stores its first error in `error` and discards all later text."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -14,7 +14,7 @@ class Output:
 
     @classmethod
     def install(cls) -> "Output":
-        """Put one in the place of sys.stdout."""
+        """Replace sys.stdout."""
         output = cls(sys.stdout)
         sys.stdout = cast(TextIO, output)
         return output
@@ -35,7 +35,7 @@ class Output:
     def _fail(self, error: OSError) -> None:
         if self.error is None:
             self.error = error
-            # What the stream still holds goes there too: Python would complain of it when it ends.
+            # The text in the stream's buffer goes there too: Python would report an error for it at exit.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)

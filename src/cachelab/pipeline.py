@@ -1,4 +1,4 @@
-"""One run, from a dataset to numbers; knows no Hydra, no MLflow, no vLLM."""
+"""One run, from a dataset to numbers, without Hydra, MLflow and vLLM."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Parts:
-    """What a run is composed of; `tokenize` is the tokenizer behind its cache."""
+    """The parts of a run. `tokenize` calls the tokenizer through its cache."""
 
     dataset: Dataset
     tokenizer: Tokenizer
@@ -35,7 +35,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class Workload:
-    """What an engine is to run: the requests in their order, and the numbers of the stages that made them."""
+    """The requests for an engine, their schedule, and the numbers of the earlier stages."""
 
     dataset: LoadedDataset
     requests: Sequence[Request]
@@ -54,7 +54,10 @@ class Result:
 
 
 def prepare(parts: Parts) -> Workload:
-    """From the dataset to the schedule. Raises DatasetError, TokenizerError, or ConfigError if nothing is left."""
+    """Load, tokenize, filter and schedule the requests.
+
+    Raises DatasetError, TokenizerError, or ConfigError if no request is left (NothingKept if the filter keeps none).
+    """
     dataset = parts.dataset.load()
     log.info("dataset %s: %d conversations from %s", dataset.name, len(dataset.conversations), dataset.source)
     for note in dataset.notes:
@@ -65,7 +68,7 @@ def prepare(parts: Parts) -> Workload:
     numbers = {f"dataset/{key}": float(count) for key, count in dataset.counts.items()}
     numbers |= {f"filter/{key}": float(value) for key, value in filtered.numbers.items()}
     if not tokenized:
-        raise ConfigError(f"dataset: {dataset.source} holds no conversation: there is nothing to run")
+        raise ConfigError(f"dataset: {dataset.source} holds no conversation: choose a dataset that does")
     if not filtered.kept:
         why = ", ".join(f"{k} {v:g}" for k, v in filtered.numbers.items() if k.startswith("dropped_") and v)
         raise NothingKept(
@@ -82,7 +85,7 @@ def prepare(parts: Parts) -> Workload:
 
 
 def run(parts: Parts, workload: Workload, progress: Progress) -> Result:
-    """Run the workload and measure it. Raises EngineError if a request is not accounted for."""
+    """Run the workload and measure it. Raises EngineError if the engine does not return one record per request."""
     engine_run = parts.engine.run(workload.schedule, progress)
     records = engine_run.records
     if [record.request_id for record in records] != [request.id for request in workload.schedule]:

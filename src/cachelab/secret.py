@@ -1,7 +1,7 @@
-"""Passwords in addresses: the process keeps them, and all that it writes shows `***`.
+"""Masks passwords in addresses: the process keeps them, and everything that it writes shows `***`.
 
-`hide` replaces them on the command line and `hide_in_config` in a composed config, before Hydra or a store sees them;
-`revealed` is what a store connects to. The addresses are kept in an environment variable, which worker processes of
+`hide` masks them on the command line and `hide_in_config` in a composed config, before Hydra or a store reads them.
+`revealed` gives the address to connect to. The addresses are kept in an environment variable, which worker processes on
 this machine inherit. Text of other libraries (errors, logs) passes through `without_secrets`.
 """
 
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 
 MASK = "***"
 VARIABLE = "CACHELAB_ADDRESSES"
-"""The addresses that were hidden, as a JSON list."""
+"""The environment variable with the masked addresses as a JSON list."""
 
 _ADDRESS_KEYS = ("tracking.uri", "hydra.sweeper.storage")
 _INTERPOLATION = re.compile(r"\$\{[^}]*\}")
-# The password ends at the last @ of the word, so that one with / or @ is masked whole.
+# The password ends at the last @ of the word: a password with / or @ is masked as a whole.
 _USER = re.compile(r"(?P<before>\b(?P<scheme>[a-z][a-z0-9+.-]*)://[^:/@\s'\"]*:)(?P<secret>[^\s'\"]+)(?=@)", re.I)
 _QUERY = re.compile(
     r"(?P<before>[?&;](?:[\w.-]*[_.-])?(?:password|passwd|pwd|pass|secret|token|apikey|key|credentials?|sig|signature)=)"
     r"(?P<secret>[^&;\s'\"#]+)",
     re.I,
 )
-_SHORTEST = 3  # a shorter secret is masked in addresses only: as a word it would match everywhere
+_SHORTEST = 3  # a shorter secret is masked in addresses only: elsewhere it would match ordinary text
 
 
 def masked(text: str, *, is_address: bool = False) -> str:
-    """The text with the password of each address in it as `***`: `://user:password@`, `?token=...`.
+    """The text with `***` for the password of each address in it: `://user:password@`, `?token=...`.
 
-    `http://host:80/a@b` has none, unless the text `is_address` of a store: there, a doubtful `@` ends a password.
+    `http://host:80/a@b` has no password. With `is_address` (the text is the address of a store), any `@` ends one.
     """
     for pattern in (_USER, _QUERY):
         text = pattern.sub(
@@ -50,13 +50,13 @@ def masked(text: str, *, is_address: bool = False) -> str:
 
 def _is_secret(found: "re.Match[str]", is_address: bool) -> bool:
     if _INTERPOLATION.fullmatch(found["secret"]):
-        return False  # ${oc.env:PASSWORD} names the place of a password
+        return False  # ${oc.env:PASSWORD} does not contain the password
     is_port = re.match(r"\d+/", found["secret"]) and found.groupdict().get("scheme", "").lower() in ("http", "https")
     return is_address or not is_port
 
 
 def hide(arguments: Sequence[str]) -> list[str]:
-    """The command line's arguments with masked addresses. Raises ConfigError where one is not a key's whole value."""
+    """The arguments with masked addresses. Raises ConfigError for an address that is not the whole value of its key."""
     return [_hidden(argument) for argument in arguments]
 
 
@@ -80,7 +80,7 @@ def _hidden(argument: str) -> str:
     try:
         value = OverridesParser.create().parse_override(argument).value()
     except HydraException:
-        _keep(text)  # Hydra refuses the argument, and quotes it in its message
+        _keep(text)  # Hydra refuses the argument and repeats it in its message
         return argument
     plain = value.text if isinstance(value, QuotedString) else value
     if not isinstance(plain, str):
@@ -90,7 +90,7 @@ def _hidden(argument: str) -> str:
 
 
 def hide_in_config(config: "DictConfig") -> list[str]:
-    """Mask addresses that a config file holds, in place. Returns overrides that do the same to a job of a sweep."""
+    """Mask addresses in the config, in place. Returns overrides that do the same in a job of a sweep."""
     from omegaconf import read_write
 
     overrides = []
@@ -106,7 +106,7 @@ def hide_in_config(config: "DictConfig") -> list[str]:
 
 
 def _leaves(node: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any, str | int]]:
-    """Each string of the config as (path, container, key), interpolations left out: those stay as they are written."""
+    """Each string of the config as (path, container, key); interpolations are skipped."""
     from omegaconf import DictConfig, ListConfig, OmegaConf
 
     keys = list(node) if isinstance(node, DictConfig) else list(range(len(node)))
@@ -121,7 +121,7 @@ def _leaves(node: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...],
 
 
 def revealed(address: str) -> str:
-    """The address that was hidden; the same text if it hides nothing, or if this process does not know what."""
+    """The address without mask; the same text if nothing is masked, or if this process does not have the address."""
     if MASK not in address:
         return address
     known = [*_kept(), os.environ.get("MLFLOW_TRACKING_URI", "").strip()]
@@ -130,7 +130,7 @@ def revealed(address: str) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """The text of another library without any password that this process knows, in raw or percent-encoded form."""
+    """The text without the passwords that this process keeps, in raw or percent-encoded form."""
     for form in sorted({form for one in _known() for form in _forms(one)}, key=len, reverse=True):
         text = text.replace(form, MASK)
     return masked(text)
@@ -162,7 +162,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 class SecretFormatter(logging.Formatter):
-    """A log formatter whose lines and tracebacks hold no password."""
+    """A log formatter that masks passwords in lines and tracebacks."""
 
     def format(self, record: logging.LogRecord) -> str:
         return without_secrets(super().format(record))
@@ -178,7 +178,7 @@ def _kept() -> list[str]:
 
 
 def _known() -> Iterator[str]:
-    """Every password of the hidden addresses and of MLflow's variables."""
+    """Every password of the masked addresses and of MLflow's variables."""
     for address in (*_kept(), os.environ.get("MLFLOW_TRACKING_URI", "")):
         for pattern in (_USER, _QUERY):
             yield from (found["secret"] for found in pattern.finditer(address) if _is_secret(found, True))
@@ -186,7 +186,7 @@ def _known() -> Iterator[str]:
 
 
 def _forms(secret: str) -> set[str]:
-    """A password as it may be written: raw, percent-encoded by one rule or another."""
+    """The forms in which a password may be written: raw, and percent-encoded by several rules."""
     raws = {secret, unquote(secret), unquote_plus(secret)}
     forms = raws | {quote(raw, safe=safe) for raw in raws for safe in ("", "/")} | {quote_plus(raw) for raw in raws}
     forms |= {re.sub("%[0-9A-F]{2}", lambda code: code[0].lower(), form) for form in forms}

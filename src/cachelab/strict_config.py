@@ -1,4 +1,4 @@
-"""What every part of a run has in common: it is a frozen dataclass that pydantic checks, and so are its fields."""
+"""The pydantic config of all classes that the config builds, and the types of their common fields."""
 
 import os
 from pathlib import Path
@@ -7,13 +7,13 @@ from typing import Annotated
 from pydantic import AfterValidator, ConfigDict, Field
 
 STRICT = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True)
-"""The pydantic config of each class that a conf/ option names: no coercion, no unknown field."""
+"""For each class that an option in conf/ names: no conversion of types, no unknown field."""
 
 LARGEST_COUNT = 2**31 - 1
-"""The largest count that a setting may hold: what a 32-bit integer holds, as in vLLM's and the replay's arrays."""
+"""The largest count in a setting: the largest 32-bit integer, since vLLM and the replay use 32-bit arrays."""
 
 Count = Annotated[int, Field(gt=0, le=LARGEST_COUNT)]
-"""How many of something: 1 to LARGEST_COUNT."""
+"""A number of things: 1 to LARGEST_COUNT."""
 
 
 def _plain(text: str) -> str:
@@ -38,4 +38,4 @@ Text = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_plai
 """A name, an address or another text of one printable line."""
 
 FilePath = Annotated[Text, AfterValidator(_path)]
-"""The path of a file or a folder as a person writes it, `~` included; whether it exists is seen when it is used."""
+"""The path of a file or folder, in which `~` is allowed. Whether it exists is checked when it is used."""

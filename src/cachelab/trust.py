@@ -1,7 +1,7 @@
-"""What a config may run: cachelab's own parts, and code of packages that the command line trusts with `plugins`.
+"""Decides which code a config may run: cachelab's own parts, and packages that the command line names in `plugins`.
 
-Some strings of a config become an import. Each of them passes one of the functions here before it does, so that a
-config that somebody else wrote runs no code of its own. docs/architecture.md lists them.
+Some strings of a config are imported. Each of them is first checked by a function of this module, so that a config from
+somebody else cannot run code of its own. docs/architecture.md lists these strings.
 """
 
 import re
@@ -19,10 +19,10 @@ CALLBACKS = (
     "cachelab.sweep.capacity_sweep_callback.CapacitySweepCallback",
     "cachelab.tracking.secret_callback.SecretCallback",
 )
-"""What `hydra.callbacks` may name."""
+"""The classes that `hydra.callbacks` may name."""
 
 NAMED_BY_HYDRA = (*CALLBACKS, "cachelab.secret.SecretFormatter")
-"""What Hydra's own part of the config may name: the callbacks, and the formatter of the logs."""
+"""The classes that the `hydra` node may name: the callbacks and the formatter of the logs."""
 
 COMMAND_LINE_ONLY = (
     "plugins",
@@ -30,7 +30,7 @@ COMMAND_LINE_ONLY = (
     "engine.args.trust_remote_code",
     "engine.real.args.trust_remote_code",
 )
-"""Settings that decide which code runs: a config file may not."""
+"""Settings that decide which code runs: only the command line may set them."""
 
 NAMES_CODE = (
     "additional_config",
@@ -49,15 +49,15 @@ NAMES_CODE = (
     "worker_cls",
     "worker_extension_cls",
 )
-"""Fields of vLLM's EngineArgs in which a string may be imported; those that cachelab sets itself are refused anyway."""
+"""Fields of vLLM's EngineArgs whose strings vLLM may import. Fields that cachelab sets itself are always refused."""
 
 _WHOLE_MODULES = ("_module_path", "_plugin", "log_config_file")
-"""Endings of keys whose text is a module or a file, whatever it looks like."""
+"""Endings of keys whose text is always a module or a file."""
 _DOTTED = re.compile(r"[^/]*[.:][^/]*")
 
 
 def package_of(dotted: str) -> str:
-    """The package that importing `a.b.C` (or `a.b:C`) runs first."""
+    """The package `a` of `a.b.C` or `a.b:C`, which an import runs first."""
     return re.split("[.:]", dotted, maxsplit=1)[0]
 
 
@@ -68,7 +68,7 @@ def refuse_untrusted(key: str, dotted: str, plugins: Sequence[str]) -> None:
 
 
 def refuse_untrusted_group(name: str, group: Mapping[str, Any], plugins: Sequence[str]) -> list[str]:
-    """Refuse a `_target_` that is neither a part of cachelab nor a plugin's, at any depth, and other keywords of Hydra.
+    """Check every `_target_` in a group, at any depth: a part of cachelab or a plugin's class, and no other keyword.
 
     Returns the targets, which Hydra may then call. Raises ConfigError.
     """
@@ -91,20 +91,20 @@ def refuse_untrusted_group(name: str, group: Mapping[str, Any], plugins: Sequenc
 
 
 def refuse_what_a_file_decides(config: Mapping[str, Any], hydra: "DictConfig") -> None:
-    """Refuse trust that a config file gives: only the command line may. Raises ConfigError.
+    """Refuse settings of COMMAND_LINE_ONLY and environment variables that come from a file. Raises ConfigError.
 
     `hydra` is the `hydra` node of the job or of the sweep.
     """
     from omegaconf import OmegaConf
 
-    # As they were typed: reading them one by one would resolve their interpolations.
+    # As a container, because reading single items would resolve their interpolations.
     overrides: Any = OmegaConf.to_container(hydra.overrides)
     said = {_key(override) for override in (*overrides["task"], *overrides["hydra"])}
     params: Any = hydra.sweeper.get("params") or {}
     varied = {str(key) for key in params}
     for key in COMMAND_LINE_ONLY:
         if key in varied or (_select(config, key) and key not in said):
-            raise ConfigError(f"{key}: a config file may not decide which code runs: say it on the command line")
+            raise ConfigError(f"{key}: a config file may not decide which code runs: set it on the command line")
     for variable in hydra.job.env_set:
         if f"hydra.job.env_set.{variable}" not in said:
             raise ConfigError(
@@ -114,12 +114,12 @@ def refuse_what_a_file_decides(config: Mapping[str, Any], hydra: "DictConfig") -
     runtime = _select(launcher, "ray.init.runtime_env") or _select(launcher, "ray.remote.runtime_env")
     if runtime and not any(key.startswith("hydra.launcher.ray") for key in said):
         raise ConfigError(
-            "hydra.launcher.ray: a config file may not choose what workers install and run: say it on the command line"
+            "hydra.launcher.ray: a config file may not choose what workers install and run: set it on the command line"
         )
 
 
 def _nodes(key: str, node: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every mapping at or under a node, with its dotted key."""
+    """(dotted key, mapping) of every mapping at or below a node."""
     if isinstance(node, Mapping):
         yield key, node
         for name, value in node.items():
@@ -130,7 +130,7 @@ def _nodes(key: str, node: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _refuse_other_than_a_part(key: str, target: str) -> None:
-    """Refuse functions of cachelab, which would import what they are told to; its parts only hold values."""
+    """Refuse a target that is not a checked dataclass: a function could import its arguments. Raises ConfigError."""
     from pkgutil import resolve_name
 
     from pydantic.dataclasses import is_pydantic_dataclass
@@ -151,7 +151,7 @@ def _refuse_untrusted_args(key: str, args: Mapping[str, Any], plugins: Sequence[
 
 
 def _texts(key: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Every text in a value, with its dotted key; the keys of mappings are texts too."""
+    """(dotted key, text) of every text in a value."""
     if isinstance(value, str):
         yield key, value
     elif isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The settings that a run used: the config as composed, without what a part did not look at. Pure."""
+"""The settings that a run used: the composed config without the settings that no part reads. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -23,17 +23,17 @@ _VOID: Sequence[tuple[tuple[str, ...], Callable[[Group], bool], tuple[str, ...]]
     ),
     (("SimEngine", "CpuEngine", "CudaEngine"), lambda group: not group.get("host_cache_gib"), ("offload_prompt_only",)),
 )
-"""Classes, when they ignore some of their arguments, and which."""
+"""Class names, the condition under which these classes ignore arguments, and the names of the arguments."""
 
 _BY_WORKLOAD = {"BlockTrace": ("block_size",), "ReplayEngine": ("block_size", "max_model_len", "rules")}
-"""Arguments, by class, whose value is known only when the requests are."""
+"""Class name -> arguments whose value depends on the requests."""
 
 
 def used_settings(config: Group, requests: Sequence[Request] | None = None) -> dict[str, Any]:
-    """The settings by group; a setting that the run did not use is not in it.
+    """The settings that the run uses, by group.
 
-    Without the requests (None: the dataset has not been read), what depends on them is left out: the tokenizer, which a
-    block trace does not need, and the sizes and rules by which such a trace is counted.
+    With `requests` None (the dataset has not been read), settings that depend on them are left out: the tokenizer,
+    which a block trace does not need, and the sizes and rules by which the blocks of such a trace are counted.
     """
     used = {key: _used(value) if isinstance(value, Mapping) else value for key, value in config.items()}
     if requests is None:
@@ -50,7 +50,7 @@ def used_settings(config: Group, requests: Sequence[Request] | None = None) -> d
 
 
 def runs_vllm(engine: Group) -> bool:
-    """Whether an engine runs vLLM: the replay does for its points of comparison only."""
+    """Whether an engine runs vLLM. The replay engine does only for the points in `sim_at`."""
     return _class(engine) != "ReplayEngine" or bool(engine.get("sim_at"))
 
 
@@ -66,13 +66,13 @@ def _of_engine(group: Group, listed: int | None) -> dict[str, Any]:
     rules = group.get("rules", "auto")
     if rules == "auto":
         rules = "vllm" if listed is None else "trace"
-    if rules == "trace":  # the trace's own blocks, and no prompt is too long
+    if rules == "trace":  # the trace's own blocks; no prompt is too long
         return {"block_size": group.get("block_size") if listed is None else listed, "rules": rules}
     return {key: group[key] for key in ("block_size", "max_model_len") if key in group} | {"rules": rules}
 
 
 def _used(group: Group) -> dict[str, Any]:
-    """The group without what its class ignores or takes from the workload."""
+    """The group without the arguments that its class ignores or takes from the requests."""
     name = _class(group)
     void = {key for classes, holds, keys in _VOID if name in classes and holds(group) for key in keys}
     void |= set(_BY_WORKLOAD.get(name, ()))

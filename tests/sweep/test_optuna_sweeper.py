@@ -183,7 +183,7 @@ def test_sweep_refuses_another_sweeps_study(tmp_path: Path) -> None:
 
 
 def test_sweep_refuses_objectives_without_a_direction_each(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="objective: 1 of them"):
+    with pytest.raises(ConfigError, match=r"objective: 1 named, hydra\.sweeper\.direction has 2"):
         search(tmp_path, Launcher(), "objective=[hit_rate/first_prefill]")
 
 

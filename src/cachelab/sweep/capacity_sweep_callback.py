@@ -1,4 +1,4 @@
-"""After a sweep: the curves of its jobs over one another, in the sweep's folder."""
+"""The Hydra callback that draws the capacity curves of a sweep's jobs into one figure."""
 
 import csv
 import logging
@@ -14,15 +14,18 @@ log = logging.getLogger(__name__)
 
 
 class CapacitySweepCallback(Callback):
-    """Draws `capacity_overlay.png` from the `capacity.csv` of each job of a multirun that has one."""
+    """Draws `capacity_overlay.png` from each `capacity.csv` of a sweep's jobs."""
 
     def on_multirun_end(self, config: "DictConfig", **kwargs: Any) -> None:
-        """Draw it; a sweep of fewer than two curves has none."""
+        """Draw the figure if at least two jobs have a curve."""
         write_overlay(Path(config.hydra.sweep.dir))
 
 
 def write_overlay(folder: Path) -> Path | None:
-    """Draw the curves of the jobs under a sweep's folder, named by what differs; None if there are fewer than two."""
+    """Draw the curves of the jobs below a sweep's folder, each named by its own overrides.
+
+    Returns the path of the figure; None if fewer than two jobs have a curve.
+    """
     import yaml
 
     from cachelab.report.capacity_figure import overlaid
@@ -45,6 +48,6 @@ def write_overlay(folder: Path) -> Path | None:
 
 
 def _without_common_words(tables: dict[str, Any]) -> dict[str, Any]:
-    """The names without the overrides that all jobs share."""
+    """The same tables; their names lack the overrides that all jobs share."""
     common = set.intersection(*(set(name.split(" ")[1:]) for name in tables))
     return {" ".join(word for word in name.split(" ") if word not in common): table for name, table in tables.items()}

@@ -1,7 +1,7 @@
-"""Two runs compared, conversation by conversation: how far their hit rates differ, and how sure that is. Pure.
+"""Compares the hit rates of two runs, paired by conversation, with a bootstrap interval. Pure.
 
-Both arms answer the same conversations, so a conversation is the unit that is resampled: its requests share their
-history, and which conversations a dataset happens to hold is the chance that the interval speaks of.
+The bootstrap resamples conversations, because the requests of a conversation share their history. The interval
+describes how the difference varies with the choice of conversations.
 """
 
 import warnings
@@ -20,8 +20,8 @@ CONFIDENCE = 0.95
 DRAWS = 10_000
 HEADLINE = "hit_rate/first_prefill"
 ALL_TIERS = "hit_rate/first_prefill_all_tiers"
-_BATCH_CELLS = 4_000_000  # draws x conversations that are held at once
-_FEW = 20  # conversations, below which a bootstrap interval is known to be too narrow
+_BATCH_CELLS = 4_000_000  # draws x conversations in memory at once
+_FEW = 20  # with fewer conversations a bootstrap interval is too narrow
 
 RATES: Mapping[str, tuple[str, str]] = {
     HEADLINE: ("hit_blocks", "full_blocks"),
@@ -32,15 +32,18 @@ RATES: Mapping[str, tuple[str, str]] = {
     "hit_rate/ideal": ("ideal_hit_blocks", "full_blocks"),
     "hit_rate/of_ideal": ("hit_blocks", "ideal_hit_blocks"),
 }
-"""The hit rates that are a ratio of sums over requests: name -> columns of numerator and denominator.
+"""Hit rates that are a ratio of sums over requests: name -> columns of numerator and denominator.
 
-vLLM's own counters are totals of an engine, not of conversations: they have a difference, but no interval.
+vLLM's own counters are totals of an engine, not of conversations. They have no interval.
 """
 
 
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """A run in per-conversation sums of its completed requests. Shape of each column: (num_conversations,)."""
+    """One run of a comparison, as sums over the completed requests of each conversation.
+
+    Each column is a float64 array of shape (num_conversations,).
+    """
 
     name: str
     conversations: Sequence[str]
@@ -49,7 +52,7 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One rate in two arms: `difference` is arm - baseline, [`low`, `high`] its interval (None: there is none)."""
+    """One rate of two runs: `difference` is arm - baseline, [`low`, `high`] its interval (None: no interval)."""
 
     metric: str
     arm: float
@@ -63,12 +66,12 @@ class Difference:
 
     @property
     def ratio(self) -> float | None:
-        """Arm / baseline; None where the baseline is 0."""
+        """Arm / baseline; None if the baseline is 0."""
         return self.arm / self.baseline if self.baseline else None
 
     @property
     def verdict(self) -> Literal["higher", "lower", "no difference shown", "no interval"]:
-        """What the interval says: a difference is shown if it does not hold 0."""
+        """Higher or lower if the interval does not contain 0."""
         if self.low is None or self.high is None:
             return "no interval"
         if self.low > 0:
@@ -78,7 +81,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """An arm against a baseline, over the conversations of which both completed requests."""
+    """A run compared with a baseline, over the conversations in which both completed requests."""
 
     arm: str
     baseline: str
@@ -89,12 +92,12 @@ class Comparison:
 
     @property
     def headline(self) -> Difference | None:
-        """The difference that the verdict is about: of all tiers together where one arm was given blocks by a host."""
+        """The difference for the verdict: of all cache tiers if one of the runs had hits in a host tier."""
         return self.differences.get(ALL_TIERS) or self.differences.get(HEADLINE)
 
     @property
     def verdict(self) -> str:
-        """One line that follows from the headline's interval."""
+        """The result in one line, derived from the interval of the headline."""
         names = f"{self.arm} and {self.baseline}"
         if not self.num_conversations:
             return f"not comparable: {names} have no conversation in common"
@@ -103,7 +106,7 @@ class Comparison:
             return f"not comparable: {names} have no full prompt block in their common conversations"
         points = f"{100 * headline.difference:+.2f} points" + (" (all tiers)" if headline.metric == ALL_TIERS else "")
         if headline.low is None or headline.high is None:
-            return f"no verdict: {names} share one conversation only, their hit rates differ by {points}"
+            return f"no verdict: {names} have only one conversation in common, their hit rates differ by {points}"
         interval = f"{100 * CONFIDENCE:g} % interval {100 * headline.low:+.2f} to {100 * headline.high:+.2f}"
         of = f"{self.num_conversations:,} conversations"
         rough = ", few: the interval is rough" if self.num_conversations < _FEW else ""
@@ -113,7 +116,7 @@ class Comparison:
 
 
 def arm_of(name: str, table: Mapping[str, Sequence[Any]]) -> Arm:
-    """An arm from the columns of a run's requests.parquet."""
+    """The Arm of a run, from the columns of its requests.parquet."""
     done = [row for row, outcome in enumerate(table["outcome"]) if outcome == "completed"]
     names = (
         "prompt_tokens",
@@ -143,7 +146,7 @@ def arm_of(name: str, table: Mapping[str, Sequence[Any]]) -> Arm:
 
 
 def compare(arm: Arm, baseline: Arm, seed: int = 0) -> Comparison:
-    """Every rate of both arms over their common conversations; a rate with an empty denominator is left out."""
+    """Compare every rate over the common conversations; a rate with a zero denominator is omitted."""
     common, in_arm, in_baseline = np.intersect1d(
         np.asarray(arm.conversations, dtype=np.str_),
         np.asarray(baseline.conversations, dtype=np.str_),
@@ -171,14 +174,14 @@ def compare(arm: Arm, baseline: Arm, seed: int = 0) -> Comparison:
 
 
 def rate(numerator: Floats, denominator: Floats) -> float:
-    """Sum by sum."""
+    """The sum of the numerators divided by the sum of the denominators."""
     return float(numerator.sum() / denominator.sum())
 
 
 def interval(arm: Sums, baseline: Sums, seed: int) -> tuple[float | None, float | None]:
-    """Percentile interval of rate(arm) - rate(baseline) when the conversations are drawn again, with replacement.
+    """Percentile interval of rate(arm) - rate(baseline) over draws of the conversations with replacement.
 
-    A draw whose denominator is empty says nothing and is left out; (None, None) if that is all of them.
+    A draw with a zero denominator is omitted; (None, None) if no draw is left.
     Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 10.3 (ratios of sums) and 13.
     """
     from scipy.stats import DegenerateDataWarning, bootstrap
@@ -189,7 +192,7 @@ def interval(arm: Sums, baseline: Sums, seed: int) -> tuple[float | None, float 
         return drawn
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DegenerateDataWarning)  # of its own interval, which is not used
+        warnings.simplefilter("ignore", DegenerateDataWarning)  # about scipy's own interval, which is not used
         draws = bootstrap(
             (*arm, *baseline),
             difference,

@@ -1,4 +1,4 @@
-"""A comparison in tables: the guide's three (hit rates, block hits, reuse gaps), and the differences."""
+"""The tables of a comparison: hit rates, block hits and reuse gaps per job, and the differences."""
 
 from collections.abc import Mapping, Sequence
 
@@ -43,15 +43,15 @@ _GAPS = {
 def comparison_sections(
     jobs: Sequence[SweepJob], names: Sequence[str], comparisons: Sequence[Comparison]
 ) -> list[Section]:
-    """The guide's three tables with a column for each job, then how far each job is from the baseline."""
+    """Three tables with one column per job, then the differences from the baseline."""
     if len(jobs) > 2 and max(map(len, names)) > _LONG_NAME:
         names = [f"#{job.number}" for job in jobs]
     against = [differences(comparisons[0])] if len(comparisons) == 1 else [headlines(comparisons)]
     rates = [(f"hit_rate/{name}", name) for name in (*_HIT_RATES, *_MORE_RATES)]
     return [
-        _beside("Hit rates", "hit_rate/", rates, jobs, names),
-        _beside("Requests and block hits", "count", list(_BLOCKS.items()), jobs, names),
-        _beside(
+        _per_job("Hit rates", "hit_rate/", rates, jobs, names),
+        _per_job("Requests and block hits", "count", list(_BLOCKS.items()), jobs, names),
+        _per_job(
             "Gap between hits of a block",
             "gap",
             list(_GAPS.items()),
@@ -64,7 +64,7 @@ def comparison_sections(
 
 
 def headlines(comparisons: Sequence[Comparison]) -> Section:
-    """The headline of each job against the one baseline."""
+    """The headline rate of each job compared with the baseline."""
     found = [(comparison, comparison.headline) for comparison in comparisons]
     rows = [(comparison.arm, *_row(difference)) for comparison, difference in found if difference is not None]
     rate = next((difference.metric for _, difference in found if difference is not None), HEADLINE)
@@ -75,18 +75,18 @@ def headlines(comparisons: Sequence[Comparison]) -> Section:
 
 
 def differences(comparison: Comparison) -> Section:
-    """Every rate of the common conversations with its difference, the interval and the ratio."""
+    """Every rate over the common conversations, with its difference, interval and ratio."""
     rows = [(name.removeprefix("hit_rate/"), *_row(difference)) for name, difference in comparison.differences.items()]
     only = [
-        f"{number:,} only {name} completed"
+        f"{number:,} completed by {name} only"
         for number, name in (
             (comparison.only_in_arm, comparison.arm),
             (comparison.only_in_baseline, comparison.baseline),
         )
         if number
     ]
-    left_out = f" Left out: {', '.join(only)}." if only else ""
-    note = f"{comparison.num_conversations:,} conversations that both arms completed.{left_out} {_METHOD}"
+    left_out = f" Excluded: {', '.join(only)}." if only else ""
+    note = f"{comparison.num_conversations:,} conversations that both runs completed.{left_out} {_METHOD}"
     columns = ("hit_rate/", comparison.arm, comparison.baseline, "points", _INTERVAL, "ratio", "verdict")
     return Section(f"{comparison.arm} against {comparison.baseline}", columns, rows, note, frozenset({0, 6}))
 
@@ -103,7 +103,7 @@ def _row(difference: Difference) -> tuple[str, ...]:
     )
 
 
-def _beside(
+def _per_job(
     title: str,
     first: str,
     metrics: Sequence[tuple[str, str]],

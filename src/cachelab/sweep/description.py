@@ -1,4 +1,4 @@
-"""What a store is told about a sweep before it starts."""
+"""The description of a sweep that a store gets before the sweep starts."""
 
 import shlex
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SweepDescription:
-    """A sweep before it starts; `search_digest` is what a study's trials have in common (job_digest.py)."""
+    """A sweep before it starts. All trials of one study have the same `search_digest` (digest.py)."""
 
     name: str
     digest: str
@@ -27,7 +27,7 @@ class SweepDescription:
 
 
 def describe_sweep(config: "DictConfig") -> SweepDescription:
-    """The sweep that Hydra composed; `config` is its own, with the `hydra` node."""
+    """The description of a sweep. `config` is the composed config with its `hydra` node."""
     from omegaconf import OmegaConf
 
     from cachelab.engine.vllm.core import installed_vllm
@@ -53,7 +53,7 @@ def describe_sweep(config: "DictConfig") -> SweepDescription:
 
 
 def swept_keys(config: "DictConfig") -> list[str]:
-    """The keys that the sweep gives more than one value."""
+    """The keys to which the sweep gives several values."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     parsed = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
@@ -62,7 +62,7 @@ def swept_keys(config: "DictConfig") -> list[str]:
 
 
 def sweep_name(config: "DictConfig") -> str:
-    """What the sweep varies, the experiment first: a list of runs shows some twenty letters."""
+    """The name of a sweep: the experiment, then the overrides that vary."""
     overrides = dict(override.lstrip("+").split("=", 1) for override in config.hydra.overrides.task if "=" in override)
     swept = swept_keys(config)
     varied = [f"{key}={value}" for key, value in overrides.items() if key in swept and key != "experiment"]

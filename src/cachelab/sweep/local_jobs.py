@@ -1,4 +1,4 @@
-"""The jobs of a sweep as their folders on this machine tell them."""
+"""Reads the jobs of a sweep from their folders on this machine."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ _COLUMNS = (
 
 
 def local_jobs(sweep_dir: Path) -> list[SweepJob]:
-    """Every job below the folder that left its result.json."""
+    """Every job with a result.json below the folder."""
     return [
         SweepJob(
             number=-1 if record.number is None else record.number,

@@ -1,4 +1,4 @@
-"""`hydra/sweeper=optuna`: Hydra's Optuna sweeper made resumable, with constraints, and as wide as the launcher."""
+"""`hydra/sweeper=optuna`: an Optuna sweeper that resumes a search, knows constraints and fills the launcher."""
 
 import hashlib
 import logging
@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 
 
 class OptunaSweeper(Sweeper):
-    """A search whose study is its memory.
+    """A search that keeps its state in the study.
 
-    `n_trials` counts the trials of the study, whoever ran them: a command that was killed and is run again does the
-    rest, beginning with the trials that were under way. With a seed, each trial's draws depend on the seed, the trial
-    and what the study knew, so that the second run suggests what the first would have. A trial's number is its job's.
-    The search space and the samplers are those of hydra-optuna-sweeper.
+    `n_trials` counts all trials of the study. A command that was killed and is started again runs the rest, starting
+    with the unfinished trials. With a seed, the draws of a trial depend on the seed, the trial's number and the study's
+    earlier trials, so a resumed search suggests the same trials. A trial and its job have the same number. The search
+    space and the samplers are those of hydra-optuna-sweeper.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class OptunaSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        """Run what the study lacks. Raises ConfigError, or the first failed job's error if too many fail."""
+        """Run the missing trials. Raises ConfigError, or the error of the first failed job if too many fail."""
         from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_overrides
 
         from cachelab.sweep.digest import digest_of_search
@@ -82,7 +82,7 @@ class OptunaSweeper(Sweeper):
         OmegaConf.save(self._master, folder / "multirun.yaml")
         space, fixed, plain = create_params_from_overrides([*(f"{k}={v}" for k, v in self.params.items()), *arguments])
         for key in fixed:
-            space.pop(key, None)  # the command line fixes what the file lets vary
+            space.pop(key, None)  # the command line fixes a key that the file varies
         if not space:
             raise ConfigError(
                 "hydra.sweeper.params: there is nothing to search: add a range such as filter.min_turns=range(1,5)"
@@ -101,16 +101,16 @@ class OptunaSweeper(Sweeper):
             returns = self._launcher.launch(overrides, initial_job_idx=batch[0].number)
             failed = [ret for trial, ret in zip(batch, returns, strict=True) if not self._tell(study, trial, ret)]
             if len(failed) / len(batch) > self.max_failure_rate:
-                _ = [ret.return_value for ret in failed]  # raises what the job raised
+                _ = [ret.return_value for ret in failed]  # raises the job's error
         self._save(study, folder / "optimization_results.yaml")
         if study.trials and all(trial.state.name == "FAIL" for trial in study.trials):
             raise CachelabError(
-                f"hydra.sweeper: all {len(study.trials)} trials of {study.study_name} failed, the table says why: "
-                "mend it, and search under another hydra.sweeper.study_name"
+                f"hydra.sweeper: all {len(study.trials)} trials of {study.study_name} failed, see the table: "
+                "fix the cause, and search with another hydra.sweeper.study_name"
             )
 
     def _next(self, study: "optuna.Study", space: Mapping[str, Any], width: int) -> "list[optuna.Trial]":
-        """The next trials with neighbouring numbers: those that a killed process left, else new ones."""
+        """The next trials, with consecutive numbers: the unfinished trials of a killed process, else new ones."""
         import optuna
 
         left = sorted(trial.number for trial in study.trials if trial.state.name == "RUNNING")
@@ -124,18 +124,18 @@ class OptunaSweeper(Sweeper):
             if left:
                 trial_id = next(trial._trial_id for trial in study.trials if trial.number == number)
                 trial = optuna.Trial(study, trial_id)
-                log.info("trial %d was under way when its process ended: it runs again", number)
+                log.info("trial %d was unfinished when its process ended: it runs again", number)
             else:
                 trial = study.ask()
             for name, distribution in space.items():
-                # One stream of random numbers a setting: a trial that was killed half suggested goes on as it began.
+                # One random stream per setting: a trial killed between two suggestions continues in the same way.
                 study.sampler = self._sampler(space, number, name)
                 trial._suggest(name, distribution)
             batch.append(trial)
         return batch
 
     def _sampler(self, space: Mapping[str, Any], number: int, name: str) -> Any:
-        """The sampler, its seed made of the configured one, the trial and the setting."""
+        """The sampler; its seed is derived from the configured seed, the trial's number and the setting."""
         from hydra.utils import instantiate
 
         seed = self.sampler.get("seed")
@@ -152,10 +152,11 @@ class OptunaSweeper(Sweeper):
         return sampler
 
     def _tell(self, study: "optuna.Study", trial: "optuna.Trial", ret: "JobReturn") -> bool:
-        """Give the study a job's objectives, or its failure. Whether it was none.
+        """Report a job's objectives or its failure to the study. Returns False for a failure.
 
-        A trial whose filter kept nothing is complete and infeasible: samplers avoid what violates a constraint, and
-        learn nothing from a failed trial. Each trial has that constraint: some samplers need the same ones on all.
+        A trial whose filter kept nothing is complete and infeasible: samplers avoid trials that violate a constraint,
+        but ignore failed trials. Every trial has that constraint, because some samplers need the same constraints on
+        all trials.
         """
         from hydra.core.utils import JobStatus
         from optuna.trial import TrialState
@@ -185,7 +186,7 @@ class OptunaSweeper(Sweeper):
         return True
 
     def _save(self, study: "optuna.Study", path: Path) -> None:
-        """The best trials in the form that hydra-optuna-sweeper writes."""
+        """Write the best trials in the format of hydra-optuna-sweeper."""
         complete = any(trial.state.name == "COMPLETE" for trial in study.trials)
         best = study.best_trials if complete else []
         results: dict[str, Any] = {"name": "optuna"}
@@ -197,7 +198,7 @@ class OptunaSweeper(Sweeper):
 
 
 def workers(config: DictConfig) -> int:
-    """How many jobs the launcher runs at once. Raises ConfigError where it does not say."""
+    """How many jobs the launcher runs at once. Raises ConfigError if that is unknown."""
     launcher = config.hydra.launcher
     kind = str(launcher.get("_target_", "")).rsplit(".", 1)[-1]
     if kind == "BasicLauncher":
@@ -209,5 +210,5 @@ def workers(config: DictConfig) -> int:
     if kind == "RayLauncher" and launcher.ray.init.get("num_cpus"):
         return max(1, int(launcher.ray.init.num_cpus / launcher.ray.remote.get("num_cpus", 1)))
     raise ConfigError(
-        "hydra.sweeper.n_jobs: this launcher does not say how many jobs it runs at once: set hydra.sweeper.n_jobs=N"
+        "hydra.sweeper.n_jobs: this launcher has no number of jobs to run at once: set hydra.sweeper.n_jobs=N"
     )

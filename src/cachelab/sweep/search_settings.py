@@ -1,4 +1,4 @@
-"""The settings of a search (`hydra.sweeper` with `hydra/sweeper=optuna`), checked before a study is opened."""
+"""The settings of a search (`hydra.sweeper` with `hydra/sweeper=optuna`), checked before the study is opened."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -25,7 +25,7 @@ class SearchSettings:
 
 
 def check_search(settings: Mapping[str, Any]) -> SearchSettings:
-    """The settings, checked; one direction may stand without its list. Raises ConfigError that names the key."""
+    """The checked settings; a single direction need not be a list. Raises ConfigError that names the key."""
     from pydantic import ValidationError
 
     direction = settings["direction"]

@@ -1,4 +1,4 @@
-"""A persistent Optuna study: opened, taken up again, read; imports Optuna only when one is used."""
+"""Opens, resumes and reads a persistent Optuna study; imports Optuna only when a study is used."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,20 +16,20 @@ SWEEP_DIGEST = "cachelab.sweep_digest"
 OBJECTIVES = "cachelab.objectives"
 RUN_ID, ERROR = "cachelab.run_id", "cachelab.error"
 NOTHING_KEPT = "cachelab.nothing_kept"
-"""Attribute of a trial whose filter kept nothing (why); as a constraint of every trial, 1 for such a one and 0 else."""
-_MIN_TRIALS_TO_RANK = 4  # fewer say nothing about what mattered
+"""User attribute of a trial whose filter kept nothing: the reason. Also a constraint: 1 for such a trial, else 0."""
+_MIN_TRIALS_TO_RANK = 4  # with fewer, importances have no meaning
 
 
 def open_study(
     storage: str | None, name: str | None, directions: Sequence[str], objectives: Sequence[str], sweep_digest: str
 ) -> "optuna.Study":
-    """The study of this sweep, made if it is new. Raises ConfigError if it is another sweep's or cannot be opened."""
+    """The study of this search, created if it is new. Raises ConfigError if another search owns it, or on failure."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if len(directions) != len(objectives):
         raise ConfigError(
-            f"objective: {len(objectives)} of them, hydra.sweeper.direction has {len(directions)}: give one each"
+            f"objective: {len(objectives)} named, hydra.sweeper.direction has {len(directions)}: give one each"
         )
     where = f"study {name} in {storage}"
     try:
@@ -55,13 +55,13 @@ def open_study(
 
 
 def holds_trials(storage: str | None, name: str | None, sweep_digest: str) -> bool:
-    """Whether this sweep's study has been begun before."""
+    """Whether the study of this search already has trials."""
     study = _load(storage, name)
     return study is not None and bool(study.trials) and study.user_attrs.get(SWEEP_DIGEST) == sweep_digest
 
 
 def read_study(storage: str | None, name: str | None) -> StudyReport | None:
-    """The study as it stands; None if there is none, or none that outlives its process."""
+    """The current state of the study; None if there is no study, or only one in memory."""
     study = _load(storage, name)
     if study is None or not study.trials or OBJECTIVES not in study.user_attrs:
         return None
@@ -85,7 +85,7 @@ def read_study(storage: str | None, name: str | None) -> StudyReport | None:
 
 
 def worst(direction: str) -> float:
-    """What a study is told for an objective that a trial could not measure: no measured value is worse."""
+    """The value of an objective that a trial could not measure: worse than every measured value."""
     return -math.inf if direction == "maximize" else math.inf
 
 

@@ -1,4 +1,8 @@
-"""What a search found: the best trials (the Pareto front of several objectives), its history, what mattered. Pure."""
+"""The result of a search: the best trials or the Pareto front, the history, the importance of each setting. Pure.
+
+The figures are not those of optuna.visualization.matplotlib: these need the live study, show one objective per figure,
+and change pyplot's global state.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One trial of a study; `values` are its objectives (None: it failed, or its filter kept nothing).
+    """One trial of a study. `values` are its objectives (None: it failed, or its filter kept nothing).
 
-    `run_id` names its run in the store; `reason` says why it has no objectives.
+    `run_id` is the id of its run in the store, `reason` the reason why it has no objectives.
     """
 
     number: int
@@ -32,15 +36,15 @@ class Trial:
 
 @dataclass(frozen=True)
 class StudyReport:
-    """A study as it stands; `best` are numbers of trials: the best one, or the Pareto front of several objectives.
+    """The state of a study. `best` are trial numbers: the best trial, or the Pareto front of several objectives.
 
     `importances`: objective -> setting -> share of the objective's variance that the setting explains.
     """
 
     FIGURES: ClassVar[Mapping[str, str]] = {
-        "pareto_front": "Every trial by two objectives, the Pareto front marked",
-        "optimization_history": "Each objective trial by trial, and the best so far",
-        "parameter_importances": "How much of each objective's variance each setting explains",
+        "pareto_front": "Every trial by its two objectives; the Pareto front is marked",
+        "optimization_history": "Each objective per trial, and the best so far",
+        "parameter_importances": "The share of each objective's variance that each setting explains",
     }
 
     name: str
@@ -76,7 +80,7 @@ class StudyReport:
         return [section for section in (self._best_section(), self._importance_section()) if section.rows]
 
     def write(self, folder: Path) -> None:
-        """trials.csv holds every trial, pareto_front.csv the best ones."""
+        """Write trials.csv (every trial) and pareto_front.csv (the best trials)."""
         from cachelab.report.artifacts import write_csv
 
         reasons = {"reason": [trial.reason for trial in self.trials]}
@@ -128,7 +132,7 @@ class StudyReport:
     def _importance_section(self) -> Section:
         keys = list(dict.fromkeys(key for shares in self.importances.values() for key in shares))
         rows = [(key, *(percent(shares.get(key)) for shares in self.importances.values())) for key in keys]
-        return Section("What mattered (share of the variance)", ("setting", *self.importances), rows)
+        return Section("Importance of the settings (share of the variance)", ("setting", *self.importances), rows)
 
     def _draw_front(self) -> "Figure | None":
         if len(self.objectives) != 2 or not self.complete:

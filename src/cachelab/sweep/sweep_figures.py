@@ -1,4 +1,4 @@
-"""The figures of a sweep; a figure without data is None."""
+"""The figures of a sweep. A figure without data is None."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -29,11 +29,11 @@ _MAX_CURVES = 12
 _MAX_BARS = 40
 
 SWEEP_FIGURES: Mapping[str, str] = {
-    "hit_rate": "The headline of every job, over the settings in which they differ",
-    "hit_rate_by_turn": "Block hit rate of each turn, a curve for each job",
-    "differences": "How far each job's hit rates are from the baseline's, with their intervals",
+    "hit_rate": "The headline of every job, over the settings that differ",
+    "hit_rate_by_turn": "Block hit rate per turn, one curve per job",
+    "differences": "The difference of each job's hit rates from the baseline, with intervals",
 }
-"""Name -> what it shows."""
+"""Name of a figure -> its caption."""
 
 Tables = Mapping[str, Mapping[str, Sequence[Any]]]
 
@@ -41,7 +41,7 @@ Tables = Mapping[str, Mapping[str, Sequence[Any]]]
 def draw_sweep(
     jobs: Sequence[SweepJob], tables: Tables, comparisons: Sequence[Comparison]
 ) -> "dict[str, Figure | None]":
-    """Every figure of SWEEP_FIGURES by its name; `tables` are the requests of each compared job, by label."""
+    """Every figure of SWEEP_FIGURES by name. `tables` maps the label of each compared job to its requests."""
     return {
         "hit_rate": hit_rate(jobs),
         "hit_rate_by_turn": hit_rate_by_turn(tables),
@@ -50,7 +50,7 @@ def draw_sweep(
 
 
 def hit_rate_by_turn(tables: Tables) -> "Figure | None":
-    """First-prefill hit rate of each turn, and how many completed requests it is of."""
+    """First-prefill hit rate per turn, and the number of completed requests behind it."""
     if not 1 < len(tables) <= _MAX_CURVES:
         return None
     figure = blank_figure(4.6)
@@ -79,7 +79,7 @@ def hit_rate_by_turn(tables: Tables) -> "Figure | None":
 
 
 def differences(comparisons: Sequence[Comparison]) -> "Figure | None":
-    """A row for each rate of each comparison: its difference in points and the interval."""
+    """One row per rate and comparison: the difference in points, and its interval."""
     rows = [
         (comparison, difference)
         for comparison in comparisons
@@ -111,7 +111,7 @@ def differences(comparisons: Sequence[Comparison]) -> "Figure | None":
 
 
 def hit_rate(jobs: Sequence[SweepJob]) -> "Figure | None":
-    """Curves over the setting that is a number, a heat map over two that are none, else a bar for each job."""
+    """Curves over a numeric setting, a heat map over two other settings, else one bar per job."""
     jobs = [job for job in jobs if job.finished and HEADLINE in job.values]
     settings = swept(jobs)
     if len(jobs) < 2:

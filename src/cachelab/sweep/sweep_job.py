@@ -1,4 +1,4 @@
-"""One job of a sweep as the sweep's table shows it, wherever its numbers were kept."""
+"""One job of a sweep, with its numbers from the store or from its folder."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,9 +8,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class SweepJob:
-    """A job that began; `folder` holds its files if this machine has them, `run_id` names its run in the store.
+    """A job that has started. `folder` holds its files (None: not on this machine), `run_id` is its run in the store.
 
-    `reused`: the numbers are those of an earlier run of the same job, which belongs to another sweep.
+    `untracked` is the reason why the store does not hold the job. `reused`: the numbers are those of an earlier run of
+    the same job in another sweep.
     """
 
     number: int
@@ -30,13 +31,13 @@ class SweepJob:
 
     @property
     def settings(self) -> dict[str, str]:
-        """The overrides by key."""
+        """The overrides as key -> value."""
         split = (override.lstrip("+~").partition("=") for override in self.overrides)
         return {key: value for key, _, value in split}
 
 
 def merged(stored: Sequence[SweepJob], local: Sequence[SweepJob]) -> list[SweepJob]:
-    """Each job once, by number: as the store knows it with the files of this machine, or as they alone tell it."""
+    """Each job once, sorted by number: from the store with the folder of this machine, else from the folder alone."""
     jobs = {job.number: job for job in local}
     for job in stored:
         here = jobs.get(job.number)
@@ -48,14 +49,14 @@ def merged(stored: Sequence[SweepJob], local: Sequence[SweepJob]) -> list[SweepJ
 
 
 def swept(jobs: Sequence[SweepJob]) -> dict[str, list[str]]:
-    """The settings in which the jobs differ, each with its values in the order of the jobs."""
+    """The settings that differ between the jobs: key -> values in the order of the jobs."""
     keys = dict.fromkeys(key for job in jobs for key in job.settings)
     values = {key: list(dict.fromkeys(job.settings.get(key, "") for job in jobs)) for key in keys}
     return {key: found for key, found in values.items() if len(found) > 1}
 
 
 def labels(jobs: Sequence[SweepJob]) -> list[str]:
-    """What tells each job from the others, in few words; the number where nothing else does."""
+    """A short, unique label per job: the values of the settings that differ, or else the number."""
     keys = list(swept(jobs))
     if len(keys) == 1:
         found = [job.settings.get(keys[0], "default") for job in jobs]
@@ -68,7 +69,7 @@ def labels(jobs: Sequence[SweepJob]) -> list[str]:
 
 
 def named(jobs: Sequence[SweepJob], name: str) -> list[SweepJob]:
-    """The jobs that a person means by overrides ("trace=single_turn order=by_turn"), a value, or a number ("#3")."""
+    """The jobs with these overrides ("trace=single_turn order=by_turn"), this value, or this number ("#3")."""
     if re.fullmatch(r"#\d+", name):
         return [job for job in jobs if job.number == int(name[1:])]
     words = name.split()

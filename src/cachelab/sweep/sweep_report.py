@@ -1,4 +1,4 @@
-"""Everything that a finished sweep leaves, in one folder: tables, comparison, figures."""
+"""The report of a finished sweep: tables, comparison and figures in one folder."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ from cachelab.sweep.sweep_job import SweepJob, labels, named
 from cachelab.sweep.sweep_table import job_table, jobs_section, outcome_line, write_job_table
 
 MAX_ARMS = 16
-"""Jobs that are compared in full; of more, a baseline has to be named, and the latest this many are compared to it."""
+"""The most jobs that are compared. With more jobs a baseline must be named; the latest jobs are compared with it."""
 
 
-_MAX_VERDICTS = 3  # of more, a table says it better
+_MAX_VERDICTS = 3  # more are shown in a table only
 
 
 @dataclass(frozen=True)
 class SweepReport:
-    """A finished sweep in words and numbers; `comparisons` hold each job against the baseline."""
+    """A finished sweep; `comparisons` compare each job with the baseline."""
 
     name: str
     jobs: Sequence[SweepJob]
@@ -36,13 +36,13 @@ class SweepReport:
 
     @property
     def headlines(self) -> list[str]:
-        """What there is to know in single lines, the verdicts first."""
+        """The results as single lines, the verdicts first."""
         verdicts = [comparison.verdict for comparison in self.comparisons[:_MAX_VERDICTS]]
         return [*verdicts, *(self.study.headlines if self.study else []), outcome_line(self.jobs), *self.notes]
 
     @property
     def numbers(self) -> dict[str, float]:
-        """What a store may sort sweeps by: outcomes, and the headline's difference where two jobs were compared."""
+        """The metrics of the sweep's run: numbers of jobs, and the headline's difference if two jobs were compared."""
         found: dict[str, float] = {}
         if len(self.comparisons) == 1 and (headline := self.comparisons[0].differences.get(HEADLINE)):
             found["comparison/difference"] = headline.difference
@@ -58,10 +58,10 @@ class SweepReport:
 def compared(
     jobs: Sequence[SweepJob], baseline: str | None, *, searching: bool
 ) -> tuple[list[SweepJob], SweepJob | None]:
-    """The jobs to compare and the one that they are compared to (none of either if there is nothing to compare).
+    """The jobs to compare, and the baseline; ([], None) if there is nothing to compare.
 
-    The baseline is the finished job that the name means, without one the last. `searching`: a sweeper looked for the
-    best job; its trials are compared only if a baseline is named. Raises ConfigError if the name means not one job.
+    The baseline is the finished job that `baseline` names, or else the last finished job. The trials of a search
+    (`searching`) are compared only if a baseline is named. Raises ConfigError if it does not name exactly one job.
     """
     finished = [job for job in jobs if job.finished]
     if baseline is None:
@@ -71,7 +71,7 @@ def compared(
     if len(found) != 1:
         what = "no finished job" if not found else f"{len(found)} finished jobs"
         raise ConfigError(
-            f"comparison.baseline={baseline}: means {what}: name overrides that one job alone has "
+            f"comparison.baseline={baseline}: names {what}: give overrides that only one job has "
             f"({', '.join(labels(finished)[:4])}), or its number as '#0'"
         )
     others = [job for job in finished if job.number != found[0].number]
@@ -88,7 +88,7 @@ def report_sweep(
     study: StudyReport | None = None,
     notes: Sequence[str] = (),
 ) -> SweepReport:
-    """Compare the arms with the baseline; `tables` are their requests by label. Pure."""
+    """Compare the jobs `arms` with the baseline. `tables` maps labels to the columns of requests.parquet. Pure."""
     label_of = dict(zip((job.number for job in jobs), labels(jobs), strict=True))
     comparisons: list[Comparison] = []
     if baseline is not None and label_of[baseline.number] in tables:
@@ -97,8 +97,8 @@ def report_sweep(
             label = label_of[job.number]
             if job.number != baseline.number and label in tables:
                 comparisons.append(compare(arm_of(label, tables[label]), other))
-    differences = comparison_sections(arms, [label_of[job.number] for job in arms], comparisons) if arms else []
-    sections = [jobs_section(jobs, objectives), *(study.sections if study else []), *differences]
+    compared_sections = comparison_sections(arms, [label_of[job.number] for job in arms], comparisons) if arms else []
+    sections = [jobs_section(jobs, objectives), *(study.sections if study else []), *compared_sections]
     return SweepReport(name, jobs, comparisons, sections, study, notes)
 
 
@@ -127,7 +127,7 @@ def _write(folder: Path, report: SweepReport, tables: Mapping[str, Mapping[str, 
 
 
 def comparison_text(report: SweepReport, figures: Sequence[str] = ()) -> str:
-    """The text of comparison.md: verdicts, tables, figures."""
+    """The text of comparison.md: verdicts, tables and the list of figures."""
     what = {**SWEEP_FIGURES, **(report.study.FIGURES if report.study else {})}
     parts = [f"# {report.name}", *(f"**{line}**" for line in report.headlines[:MAX_ARMS])]
     parts += [markdown(section) for section in report.sections]
@@ -139,7 +139,7 @@ def comparison_text(report: SweepReport, figures: Sequence[str] = ()) -> str:
 
 
 def note_text(report: SweepReport) -> str:
-    """What stands on the sweep's page: verdicts, differences, jobs; the rest is in comparison.md."""
+    """The text of the page of the sweep's run: verdicts, differences, jobs; comparison.md has the rest."""
     first = ("Jobs", "Best trials", "Hit rates")
     tables = [section for section in report.sections if section.title in first or " against " in section.title]
     tables.sort(key=lambda section: section.title in first)

@@ -1,4 +1,4 @@
-"""The table of a sweep: a row for each job, a column for each setting that differs and each metric."""
+"""The table of a sweep: one row per job, one column per setting that differs and per metric."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ MAX_ROWS = 30
 
 
 def job_table(jobs: Sequence[SweepJob]) -> dict[str, list[Any]]:
-    """Every job and every number, as columns; None where a job has none."""
+    """Every job and every metric, as columns; None where a job lacks the metric."""
     metrics = sorted({name for job in jobs for name in job.values})
     table: dict[str, list[Any]] = {
         "job": [job.number for job in jobs],
@@ -28,7 +28,7 @@ def job_table(jobs: Sequence[SweepJob]) -> dict[str, list[Any]]:
 
 
 def write_job_table(folder: Any, table: dict[str, list[Any]]) -> None:
-    """jobs.csv and jobs.parquet."""
+    """Write jobs.csv and jobs.parquet into the folder."""
     import pyarrow
     import pyarrow.parquet
 
@@ -45,7 +45,7 @@ def write_job_table(folder: Any, table: dict[str, list[Any]]) -> None:
 
 
 def jobs_section(jobs: Sequence[SweepJob], objectives: Sequence[str], *, max_rows: int = MAX_ROWS) -> Section:
-    """The jobs with the metrics that matter first; with more jobs than `max_rows`, the first and the failed ones."""
+    """The jobs with the objectives first. Of more than `max_rows` jobs it shows the failed and the first ones."""
     columns = list(dict.fromkeys([*objectives, *SHOWN]))
     failed = [job for job in jobs if not job.finished]
     chosen = list(jobs) if len(jobs) <= max_rows else [*failed[: max_rows // 2], *[job for job in jobs if job.finished]]
@@ -73,7 +73,7 @@ def jobs_section(jobs: Sequence[SweepJob], objectives: Sequence[str], *, max_row
 
 
 def outcome_line(jobs: Sequence[SweepJob]) -> str:
-    """How many jobs ended how."""
+    """The number of jobs by outcome, as one line."""
     counts = {status: sum(job.status == status for job in jobs) for status in dict.fromkeys(job.status for job in jobs)}
     ended = ", ".join(f"{number:,} {status.lower()}" for status, number in counts.items())
     reused = sum(job.reused for job in jobs)

@@ -1,4 +1,4 @@
-"""Logs what jobs could not log while they ran, from the folders that they left."""
+"""Logs jobs that could not reach their store while they ran, from the records in their folders."""
 
 import json
 from collections.abc import Iterator
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 
 def sync_folder(tracking: "MlflowTracking", folder: Path) -> Iterator[str]:
-    """Log every untracked job at or below the folder, then end the sweeps that wait for them; a line for each.
+    """Log every untracked job at or below the folder, then end their sweeps. Yields one line for each.
 
-    Raises TrackingError if the folder holds no job, or if the store is (still) away: what was logged until then stays.
+    Raises TrackingError if the folder holds no job, or if the store does not answer. Jobs that were logged before the
+    error stay logged.
     """
     found = list(records(folder))
     if not found:
-        raise TrackingError(f"sync={folder}: no job's result.json is in there: name a job's folder or a sweep's")
+        raise TrackingError(f"sync={folder}: it holds no job's result.json: name the folder of a job or of a sweep")
     waiting = [(job_folder, record) for job_folder, record in found if record.untracked is not None]
     for job_folder, record in waiting:
         run_id = _log(tracking, job_folder, record)
@@ -70,7 +71,7 @@ def _log(tracking: "MlflowTracking", folder: Path, record: JobRecord) -> str:
 
 
 def _end_sweep(tracking: "MlflowTracking", parent: str, folder: Path) -> bool:
-    """Give a sweep whose end the store missed the files that wait in its folder; False if there is nothing to give."""
+    """Log the report of a sweep that the store does not hold yet, and end the sweep; False if there is none."""
     found = [*folder.rglob("sweep/end.json"), *folder.resolve().parent.glob("sweep/end.json")]
     endings = {path.parent: json.loads(path.read_text(encoding="utf-8")) for path in found}
     waiting = next((path for path, ending in endings.items() if ending.get("parent_run_id") == parent), None)

@@ -1,4 +1,4 @@
-"""What every tracking store can do."""
+"""The protocols of a tracking store and of a run in it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,38 +12,38 @@ from cachelab.tracking.description import RunDescription
 
 
 class TrackedRun(Protocol):
-    """One run in a store, to be used as a context manager.
+    """One run in a store, used as a context manager.
 
-    Leaving it ends the run: FINISHED, FAILED if an exception passes through, KILLED if that is a KeyboardInterrupt.
-    The job's log files are kept in each case.
+    The end of the context ends the run: FAILED after an exception, KILLED after a KeyboardInterrupt, else FINISHED. The
+    job's log files are uploaded in each case.
     """
 
     @property
     def run_id(self) -> str | None:
-        """The store's id of the run; None where nothing is stored."""
+        """The id of the run in the store; None if nothing is stored."""
         ...
 
     @property
     def where_to_look(self) -> Mapping[str, str]:
-        """Label -> text (a command, an address) that leads a person to the run."""
+        """Label -> a command or an address that leads to the run."""
         ...
 
     def log_dataset(self, dataset: LoadedDataset) -> None: ...
 
     def log_parameters(self, parameters: Mapping[str, str]) -> None:
-        """Keep further settings that the run uses."""
+        """Log further settings that the run uses."""
         ...
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
-        """Keep further facts about the run, as text."""
+        """Log further facts about the run, as text."""
         ...
 
     def log_workload(self, numbers: Mapping[str, float]) -> None:
-        """Keep the numbers that are known before the engine starts."""
+        """Log the numbers that are known before the engine starts."""
         ...
 
     def log_result(self, numbers: Numbers, folder: Path) -> None:
-        """Keep the numbers and every file of the folder. Raises TrackingError; the folder stays as it is."""
+        """Log the numbers and every file of the folder, which is not changed. Raises TrackingError."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -55,7 +55,7 @@ class TrackedRun(Protocol):
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run that need not be run again."""
+    """A finished run: its job is not run again."""
 
     run_id: str
     values: Mapping[str, float]
@@ -65,16 +65,16 @@ class Tracking(Protocol):
     """A store of runs."""
 
     def find_finished(self, description: RunDescription, *, anywhere: bool) -> FinishedRun | None:
-        """The finished run of the same job in the same sweep or, if `anywhere`, in the same experiment.
+        """The finished run of the same job in the same sweep or, with `anywhere`, in the same experiment; else None.
 
-        Raises TrackingError if the store cannot be asked.
+        Raises TrackingError if the store does not answer.
         """
         ...
 
     def end_dead_runs(self) -> None:
-        """End the runs that a dead process of this machine left as running. Raises TrackingError, as `start` does."""
+        """End the runs of this machine whose process died without ending them. Raises TrackingError."""
         ...
 
     def start(self, description: RunDescription) -> TrackedRun:
-        """Create the run and keep its config, before any work. Raises TrackingError if the store cannot be used."""
+        """Create the run and log its config. Raises TrackingError if the store cannot be used."""
         ...

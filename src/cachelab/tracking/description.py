@@ -1,4 +1,4 @@
-"""What a tracking store is told about a run before the run starts."""
+"""The description of a run that a tracking store gets before the run starts."""
 
 import json
 import logging
@@ -17,9 +17,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SweepMember:
-    """A job's place in its sweep: its number there and the run that stands for the sweep (None: no store knows one).
+    """A job's place in its sweep: its number and the id of the sweep's own run (None: the sweep is not tracked).
 
-    `swept` are the settings that the sweep varies.
+    `swept` are the keys that the sweep varies.
     """
 
     parent_run_id: str | None
@@ -29,12 +29,11 @@ class SweepMember:
 
 @dataclass(frozen=True)
 class RunDescription:
-    """A run before it starts: its resolved config, and where its files go (`output_dir`, the job's own folder).
+    """A run before it starts: its resolved config and its own folder, `output_dir`.
 
-    `used` are the settings of the config that the run uses, as far as they are known, and `parameters` the same as text
-    (used.py). `choices` are the options that were chosen, by group.
-
-    `job_digest` is the same for jobs that must give the same numbers, None as long as it is not known (job_digest.py).
+    `used` are the settings that the run uses, as far as they are known (used_settings.py); `parameters` are the same as
+    text. `choices` maps each config group to the chosen option. `job_digest` is equal for jobs that give the same
+    numbers (job_digest.py); None until it is known.
     """
 
     run_name: str
@@ -51,12 +50,12 @@ class RunDescription:
     choices: Mapping[str, str | None] = field(default_factory=dict)
 
     def settled(self, used: Mapping[str, Any]) -> "RunDescription":
-        """The description with all settings that the run uses."""
+        """The description with the final list of the settings that the run uses."""
         return replace(self, used=used, parameters=parameters_of(used))
 
 
 def parameters_of(used: Mapping[str, Any]) -> dict[str, str]:
-    """Every setting as a dotted key and text, passwords masked."""
+    """Dotted key -> text of every setting; passwords are masked."""
     return {key: masked(value) for key, value in flatten(used)}
 
 
@@ -73,7 +72,7 @@ def describe(
     sweep: SweepMember | None = None,
     choices: Mapping[str, str | None] | None = None,
 ) -> RunDescription:
-    """The description of a run of this cachelab; passwords in addresses are masked throughout."""
+    """The description of a run of the installed cachelab; passwords in addresses are masked."""
     tags = {
         "cachelab.version": cachelab.__version__,
         "cachelab.engine": engine,
@@ -98,7 +97,7 @@ def describe(
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Every leaf of a nested config as (dotted key, text); what is no string is written as JSON (None: null)."""
+    """Every leaf of a nested config as (dotted key, text); values other than strings are written as JSON."""
     for key, value in config.items():
         if isinstance(value, Mapping) and value:
             yield from flatten(value, f"{prefix}{key}.")
@@ -107,9 +106,13 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def source_tags(folder: Path) -> dict[str, str]:
-    """The git commit of the source in this folder, and whether it was changed since; empty where git has neither."""
+    """Tags with the git commit of the source in this folder, and whether the source was changed since; {} without git.
+
+    MLflow's own git context is not used: it reads the repository of the started script, which need not be cachelab's;
+    it does not report changes; and a run without MLflow (tracking=none, a sweep's job record) has the tags too.
+    """
     if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
-        return {}  # installed inside somebody else's repository: its commit says nothing about this source
+        return {}  # installed inside another repository, whose commit does not describe this source
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return {}

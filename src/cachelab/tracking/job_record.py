@@ -1,4 +1,4 @@
-"""result.json: everything about a job that a store would hold, whether a store holds it or not."""
+"""result.json: the record of a finished job, which holds all that a store would hold."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,17 +11,18 @@ from cachelab.errors import TrackingError
 
 FILE = "result.json"
 INFEASIBLE = "cachelab.infeasible"
-"""Tag of a search's job that had nothing to run: why."""
+"""Tag of a job of a search whose filter kept nothing; its value is the reason."""
 
 Status = Literal["FINISHED", "FAILED", "KILLED", "RUNNING"]
 
 
 @dataclass(frozen=True)
 class JobRecord:
-    """One job that ended. Times are milliseconds since 1970; `number` and `parent_run_id` are those of its sweep.
+    """One job that ended. Times are milliseconds since 1970.
 
-    `untracked` says why the store does not hold all of it, None if it does; `run_id` is its run in the store, if one
-    was made. `dataset` is None if the job did not come to load one. `reused`: the numbers are an earlier run's.
+    `number` is the job's number in its sweep, `parent_run_id` the sweep's run. `run_id` is the job's run in the store
+    (None: it has none). `untracked` is the reason why the store does not hold the whole job (None: it does). `dataset`
+    is None if the job failed before it loaded one. `reused`: the numbers are those of an earlier run.
     """
 
     run_name: str
@@ -53,7 +54,7 @@ class JobRecord:
 
     @classmethod
     def read(cls, path: Path) -> "JobRecord":
-        """Raises TrackingError that names the file if it is none that `write` wrote."""
+        """The record in the file. Raises TrackingError if the file cannot be read or is not a record."""
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
             known = {key: value for key, value in found.items() if key in {field.name for field in fields(cls)}}
@@ -62,10 +63,10 @@ class JobRecord:
             }
             return cls(**known)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise TrackingError(f"{path}: not a job's result ({error}): delete it or name another folder") from error
+            raise TrackingError(f"{path}: not a job's record ({error}): delete it or name another folder") from error
 
 
 def records(folder: Path) -> Iterator[tuple[Path, JobRecord]]:
-    """(job folder, its record) of every job at or below the folder, in the order of their paths."""
+    """(job folder, record) of every job at or below the folder, sorted by path."""
     for path in sorted(folder.rglob(FILE)):
         yield path.parent, JobRecord.read(path)

@@ -1,4 +1,4 @@
-"""Keeps nothing but the files in the job's folder."""
+"""A run without a store: only the files in the job's folder."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,25 +14,25 @@ from cachelab.tracking.description import RunDescription
 
 
 class UntrackedRun:
-    """A run that no store knows."""
+    """A run that is not stored."""
 
     run_id: str | None = None
     where_to_look: Mapping[str, str] = {}
 
     def log_dataset(self, dataset: LoadedDataset) -> None:
-        """Nothing to keep."""
+        """Nothing to log."""
 
     def log_parameters(self, parameters: Mapping[str, str]) -> None:
-        """Nothing to keep."""
+        """Nothing to log."""
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
-        """Nothing to keep."""
+        """Nothing to log."""
 
     def log_workload(self, numbers: Mapping[str, float]) -> None:
-        """Nothing to keep."""
+        """Nothing to log."""
 
     def log_result(self, numbers: Numbers, folder: Path) -> None:
-        """Nothing to keep: the folder is all there is."""
+        """Nothing to log: the files stay in the folder."""
 
     def __enter__(self) -> Self:
         return self
@@ -48,10 +48,10 @@ class NoTracking:
     """Runs are not recorded anywhere."""
 
     def find_finished(self, description: RunDescription, *, anywhere: bool) -> None:
-        """Nothing is known of earlier runs."""
+        """Earlier runs are unknown."""
 
     def end_dead_runs(self) -> None:
-        """Nothing is known of earlier runs."""
+        """Earlier runs are unknown."""
 
     def start(self, description: RunDescription) -> UntrackedRun:
         return UntrackedRun()

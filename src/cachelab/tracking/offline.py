@@ -1,4 +1,4 @@
-"""A tracked run whose numbers are never lost: each job leaves its result.json, and outlives a store that goes away."""
+"""A tracked run that continues without its store, and the record that each job writes into its folder."""
 
 import logging
 import re
@@ -25,10 +25,10 @@ log = logging.getLogger(__name__)
 
 
 class FallbackRun:
-    """A TrackedRun that goes on without its store; `untracked` then says why.
+    """A TrackedRun that continues when its store fails; `untracked` is then the reason, else None.
 
-    Starting is another matter: a job of its own that cannot be tracked does not start (TrackingError). A job of a sweep
-    does, because its sweep found the store there.
+    A single job does not start without its store (TrackingError). A job of a sweep does, because the sweep has found
+    the store already.
     """
 
     def __init__(self, tracking: Tracking, description: RunDescription) -> None:
@@ -82,9 +82,9 @@ class FallbackRun:
 
     def __enter__(self) -> Self:
         try:
-            if self._description.sweep is None:  # a sweep does it once for all its jobs
+            if self._description.sweep is None:  # a sweep has done it for all its jobs
                 self._tracking.end_dead_runs()
-            with deferred():  # a signal waits until the run that was made is known here
+            with deferred():  # a signal waits until self._run is set
                 self._run = self._tracking.start(self._description)
         except TrackingError as error:
             if self._description.sweep is None:
@@ -99,24 +99,24 @@ class FallbackRun:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the run. A signal that comes meanwhile waits for it: what is complete by now stays FINISHED."""
+        """End the run. A signal that arrives meanwhile waits: a run that is complete stays FINISHED."""
         try:
             with deferred():
                 self._end(received() or error)
         except KeyboardInterrupt as signal:
-            if not self._ended:  # it came before signals waited
+            if not self._ended:  # the signal arrived before `deferred`
                 self._end(signal)
             raise
 
     def _end(self, error: BaseException | None) -> None:
-        """Write the record, then end the run: one whose record finds no room is not FINISHED."""
+        """Write the record, then end the run. A run whose record does not fit on the disk is FAILED."""
         self._ended = True
         lost: StorageError | None = None
         try:
             self._write_record(error)
         except StorageError as no_room:
             if error is not None:
-                log.warning("%s", no_room)  # the error that ended the run is the one to show
+                log.warning("%s", no_room)  # the error that ended the run is shown instead
             error = error or no_room
             lost = no_room
         untracked = self.untracked
@@ -136,7 +136,7 @@ class FallbackRun:
             self._record(error).write(folder)
 
     def _try(self, what: Callable[[TrackedRun], None]) -> None:
-        """Once lost, the store is left alone: each further call would wait for it again."""
+        """Call the store, unless an earlier call failed: each further call would wait for it again."""
         if self._run is None or self.untracked is not None:
             return
         try:
@@ -148,7 +148,9 @@ class FallbackRun:
         if self.untracked is None:
             self.untracked = format_error(error)
             command = sync_command(self._description.output_dir, self._description.overrides)
-            log.warning("not tracked: %s; the job goes on, its results stay in its folder: %s", self.untracked, command)
+            log.warning(
+                "not tracked: %s; the job continues, its results stay in its folder: %s", self.untracked, command
+            )
 
     def _record(self, error: BaseException | None) -> JobRecord:
         return replace(
@@ -165,7 +167,7 @@ class FallbackRun:
 
 
 def failed_record(description: RunDescription, error: BaseException | None) -> JobRecord:
-    """The record of a job that ended with this error (None: it did not fail) before it had any number."""
+    """The record of a job that ended with this error (None: without one), without numbers."""
     sweep = description.sweep
     killed = isinstance(error, KeyboardInterrupt)
     return JobRecord(
@@ -186,7 +188,7 @@ def failed_record(description: RunDescription, error: BaseException | None) -> J
 
 
 def sync_command(folder: Path, overrides: Sequence[str]) -> str:
-    """The command that logs what a folder holds to the store that the overrides of its run name."""
+    """The command that logs the jobs in a folder to the store that the overrides name."""
     store = [override for override in overrides if override.lstrip("+").startswith("tracking.")]
     text = str(folder)
     if re.search(r"[^A-Za-z0-9_./@%+~-]", text):  # Hydra takes other characters in quotes only

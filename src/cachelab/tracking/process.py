@@ -1,4 +1,4 @@
-"""Whether the process that started a run is still there."""
+"""Whether the process that started a run still exists."""
 
 import os
 import socket
@@ -8,7 +8,7 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process of a machine: its number may be given away again, its time of birth is its own."""
+    """A process of a machine. Its start time tells it from a later process with the same number."""
 
     host: str
     pid: int
@@ -22,7 +22,7 @@ class Process:
 
     @classmethod
     def of(cls, text: str | None) -> Self | None:
-        """The process that `str` wrote; None if it is no such text."""
+        """The process from the text that `str` gives; None for another text."""
         try:
             host, pid, born_s = (text or "").rsplit(" ", 2)
             return cls(host, int(pid), float(born_s))
@@ -34,7 +34,7 @@ class Process:
 
     @property
     def alive(self) -> bool | None:
-        """None where this machine cannot know: the process is another machine's."""
+        """Whether the process runs; None for a process of another machine."""
         import psutil
 
         if self.host != socket.gethostname():

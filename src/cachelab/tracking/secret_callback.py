@@ -1,4 +1,4 @@
-"""The Hydra callback that masks what config files say, before Hydra copies it into the folder of each run."""
+"""The Hydra callback that masks passwords of config files before Hydra writes them into the folder of each run."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 class SecretCallback(Callback):
-    """Masks the composed config in place. The command line was masked earlier, by cachelab.cli."""
+    """Masks the composed config in place. The command line has been masked before Hydra read it."""
 
     def on_run_start(self, config: "DictConfig", **kwargs: Any) -> None:
         hide_in_config(config)
 
     def on_multirun_start(self, config: "DictConfig", **kwargs: Any) -> None:
-        """Mask the sweep's config; each job is composed of files again, so overrides mask it there."""
+        """Mask the sweep's config. Each job is composed from the files again, so overrides mask it there."""
         from omegaconf import read_write
 
         if overrides := hide_in_config(config):
@@ -26,9 +26,9 @@ class SecretCallback(Callback):
                 config.hydra.overrides.hydra.extend(overrides)
 
     def on_job_start(self, config: "DictConfig", **kwargs: Any) -> None:
-        """Mask what only this job of a sweep has: the option of a group that the sweep varies.
+        """Mask the options that only this job of a sweep has, because the sweep varies their group.
 
-        Hydra has just written the job's files, so these are written again.
+        Hydra has already written the job's config files; they are rewritten.
         """
         if hide_in_config(config) and config.hydra.output_subdir is not None:
             for path in (Path(config.hydra.runtime.output_dir) / config.hydra.output_subdir).glob("*.yaml"):

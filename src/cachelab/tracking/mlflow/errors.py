@@ -1,4 +1,4 @@
-"""What an MLflow store refuses, in one line; imports MLflow, so it is itself imported only when a run starts."""
+"""Errors of an MLflow store as one line; imports MLflow, so it is imported only when a run starts."""
 
 import os
 import re
@@ -16,29 +16,29 @@ from cachelab.errors import CachelabError, TrackingError
 from cachelab.secret import without_secrets
 
 CLIENT = {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "12",  # MLflow's own 120 s and 7 retries let a hung server hold a run for 16 minutes
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # MlflowRun tries again where that helps
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # the summary says where to look, without a password
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "12",  # with MLflow's 120 s and 7 retries a hung server blocks a run for 16 minutes
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # MlflowRun retries where that helps
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # the summary has the address, without its password
 }
-"""How MLflow's client behaves unless its variables are set already."""
+"""Environment variables of MLflow's client; values that the user has set win."""
 
 _AWAY = (ConnectionError, requests.ConnectionError, requests.exceptions.RetryError)
 _REST_S = 300.0
 _silent_since: dict[str, float] = {}
-"""Address of a store -> when (monotonic) it left a request of this process without an answer."""
+"""Address of a store -> time.monotonic() when a request of this process got no answer."""
 
 
 class StoreAwayError(TrackingError):
-    """Nothing serves the address, or what does cannot at the moment: another try may help."""
+    """No server answers at the address, or it is unavailable at the moment: another try may help."""
 
 
 class StoreSilentError(TrackingError):
-    """The store took a request and did not answer in time: another try would only wait again."""
+    """The store accepted a request and did not answer in time: another try would wait again."""
 
 
 @contextmanager
 def environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Set variables that are not set, for a while: some of MLflow's ways are open to its environment only."""
+    """Set environment variables that are not set, while the context lasts; some options of MLflow have no other way."""
     added = {key: value for key, value in values.items() if key not in os.environ}
     os.environ.update(added)
     try:
@@ -50,14 +50,16 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def asking(uri: str, what: str, way_out: str = "") -> Iterator[None]:
-    """Ask the store at the address, for as long as the context lasts. Raises TrackingError.
+    """Send requests to the store at the address while the context lasts. Raises TrackingError.
 
-    A request waits 12 s for its answer. A store that was silent is left alone by this process for five minutes: the
-    jobs of a sweep, its end and the end of a run raise StoreSilentError at once.
+    A request waits 12 s for its answer. After a request without an answer, this process sends no further request to
+    that store for five minutes: further contexts raise StoreSilentError at once.
     """
     since = _silent_since.get(uri)
     if since is not None and (ago_s := time.monotonic() - since) < _REST_S:
-        raise StoreSilentError(f"{what}: it did not answer {ago_s:.0f} s ago and is left alone for {_REST_S:.0f} s")
+        raise StoreSilentError(
+            f"{what}: it did not answer {ago_s:.0f} s ago and is not asked again for {_REST_S:.0f} s"
+        )
     try:
         with environment(CLIENT), _store_errors(what, way_out):
             yield
@@ -68,9 +70,9 @@ def asking(uri: str, what: str, way_out: str = "") -> Iterator[None]:
 
 @contextmanager
 def _store_errors(what: str, way_out: str) -> Iterator[None]:
-    """Make whatever the store raises a TrackingError of one line.
+    """Turn any error of the store into a TrackingError of one line.
 
-    Every exception is meant: databases, servers and artifact stores raise those of their own client libraries.
+    Every exception is caught: databases, servers and artifact stores raise those of their own client libraries.
     """
     try:
         yield
@@ -88,7 +90,7 @@ def _store_errors(what: str, way_out: str) -> Iterator[None]:
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """The error and what it was raised from, or while handling, the innermost last."""
+    """The error, its cause or context, the cause of that, and so on."""
     chain = [error]
     while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(inner)
@@ -96,7 +98,7 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _root(error: BaseException) -> BaseException:
-    """The error that says most: what the system refused, else what the others were raised from."""
+    """The most informative error of the chain: the last error of the system, else the first cause."""
     chain = _chain(error)
     refused = [inner for inner in chain if isinstance(inner, OSError)]
     named = [inner for inner in refused if inner.strerror]

@@ -1,4 +1,4 @@
-"""One run in an MLflow store; imports MLflow, so it is itself imported only when a run starts."""
+"""One run in an MLflow store; imports MLflow, so it is imported only when a run starts."""
 
 import json
 import logging
@@ -29,18 +29,18 @@ Item = TypeVar("Item")
 # MLflow's limits: characters of a value, items of a batch
 _MAX_PARAM, _MAX_TAG, _MAX_DIGEST = 6000, 8000, 36
 _PARAMS_A_BATCH, _METRICS_A_BATCH = 100, 1000
-# A server may restart: so long, until a run goes on without it. With one silent request (12 s) that is below 30 s.
+# A server may restart: a run retries for this long. Together with one unanswered request (12 s) it is below 30 s.
 _PATIENCE_S = 16.0
 _PAUSE_S = 2.0
 
 
 class MlflowRun:
-    """A run that was created in the store; see TrackedRun. Changes the store with every call."""
+    """A run that exists in the store; see TrackedRun."""
 
     def __init__(
         self, client: MlflowClient, uri: str, experiment_id: str, run_id: str, output_dir: Path, *, begun: bool
     ) -> None:
-        """`begun`: an earlier process may have logged numbers to the run."""
+        """`begun`: an earlier process may have logged numbers to the same run."""
         self._client = client
         self._uri = uri
         self._experiment_id = experiment_id
@@ -50,14 +50,14 @@ class MlflowRun:
         self._begun = begun
         self._logged: dict[str, float] = {}
         self._points: dict[str, set[tuple[int, float]]] = {}
-        self._no_room: TrackingError | None = None  # what could not be stored for want of room
+        self._no_room: TrackingError | None = None  # the error of an upload that did not fit on the disk
 
     @property
     def where_to_look(self) -> Mapping[str, str]:
         return where_to_look(self._uri, self._experiment_id, self._id)
 
     def log_config(self, description: RunDescription, tags: Mapping[str, str]) -> None:
-        """Keep the config before anything else, then the parameters and tags (the user's own win)."""
+        """Log the config first, then the parameters and tags; `tags` are the user's own and win."""
 
         def log() -> None:
             self._client.log_text(self._id, description.config_yaml, "config.yaml")
@@ -105,17 +105,18 @@ class MlflowRun:
             raise TrackingError(f"{error}{needed}; the results are in {folder}") from error
 
     def _remove_copies(self, folder: Path) -> None:
-        """Remove what a full disk let the store's artifact folder have of the folder's files: some, one cut short."""
+        """Remove the incomplete copies of the folder's files from an artifact folder on a full disk."""
         with asking(self._uri, f"MLflow run {self._id}: cannot find the uploaded files"):
             copies = Path(self._client.get_run(self._id).info.artifact_uri.removeprefix("file://"))
         for path in folder.rglob("*"):
-            if path.is_file() and path.name != "config.yaml":  # which was there before
+            if path.is_file() and path.name != "config.yaml":  # logged at the start
                 (copies / path.relative_to(folder)).unlink(missing_ok=True)
 
     def end(self, error: BaseException | None) -> None:
-        """Upload the logs and end the run as the error says. Raises TrackingError, but never in place of the error.
+        """Upload the logs and end the run: FINISHED without an error, KILLED after a KeyboardInterrupt, else FAILED.
 
-        A run whose files found no room is FAILED, and what is left of the room goes to saying so.
+        A run whose files did not fit on the disk is FAILED, and its logs are not uploaded. Raises TrackingError only
+        if `error` is None.
         """
         error = error or self._no_room
         status = "FINISHED" if error is None else "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
@@ -124,10 +125,10 @@ class MlflowRun:
         except TrackingError as lost:
             if error is None:
                 raise
-            log.warning("%s", lost)  # the error that ended the run is the one to show
+            log.warning("%s", lost)  # the error that ended the run is shown instead
 
     def end_as(self, status: str, reason: str | None, *, ended_ms: int) -> None:
-        """Upload the logs and end a run that ended elsewhere, earlier. Raises TrackingError."""
+        """Upload the logs and end a run whose job ended earlier, without the store. Raises TrackingError."""
         self._end(status, reason=reason, ended_ms=ended_ms)
 
     def _end(
@@ -138,7 +139,7 @@ class MlflowRun:
         reason: str | None = None,
         ended_ms: int | None = None,
     ) -> None:
-        """Upload the logs and set the status, with one more try if the store is away: the results are in the folder."""
+        """Upload the logs and set the status; one retry if the store is away."""
         if error is not None:
             reason = reason_of(error)
 
@@ -171,8 +172,8 @@ class MlflowRun:
         self.end(error)
 
     def _log(self, numbers: Numbers) -> None:
-        """Log what the store does not hold yet; what it already has, from a killed process or before a loss, stays."""
-        now_ms = int(time.time() * 1000)  # the same in each try, so that the store knows a point that comes again
+        """Log the numbers that the store does not hold yet."""
+        now_ms = int(time.time() * 1000)  # the same in each retry, so that the store ignores a repeated point
         values = {_key(key): float(value) for key, value in numbers.values.items()}
         series = {_key(key): steps for key, steps in numbers.series.items()}
 
@@ -192,7 +193,7 @@ class MlflowRun:
         self._ask("cannot log the metrics", log)
 
     def _read_logged(self, series: Iterable[str]) -> None:
-        """Find out what the run of an earlier process already holds."""
+        """Read the numbers that an earlier process logged to this run."""
         held = self._client.get_run(self._id).data.metrics
         self._logged = {key: value for key, value in held.items() if key not in series}
         for key in held.keys() & set(series):
@@ -222,7 +223,7 @@ class MlflowRun:
             self._client.log_artifact(self._id, str(path))
 
     def _ask(self, what: str, call: Callable[[], None], *, patience_s: float | None = None) -> None:
-        """Make a call that may be made again; again and again for some seconds while the store is away."""
+        """Make a call that may be repeated; retry it for `patience_s` seconds while the store is away."""
         until = time.monotonic() + (_PATIENCE_S if patience_s is None else patience_s)
         while True:
             try:
@@ -248,7 +249,7 @@ def _key(name: str) -> str:
 
 
 def _cut_lines(text: str, length: int) -> str:
-    """As many whole lines as fit, so that no markdown table row is cut in two."""
+    """As many complete lines as fit: half a row would break a Markdown table."""
     if len(text) <= length:
         return text
     end = "\n\n(The rest is in the artifact summary.md.)"

@@ -1,4 +1,4 @@
-"""One experiment of an MLflow store: finds runs by what they are; imports MLflow, so it is itself imported late."""
+"""One experiment of an MLflow store: finds, starts and ends its runs; imports MLflow."""
 
 import os
 import socket
@@ -20,21 +20,21 @@ PROCESS = "cachelab.process"
 ERROR = "cachelab.error"
 ATTEMPTS = "cachelab.attempts"
 REUSED = "cachelab.reused."
-"""Tag of a parent, a job's number after it: the run of another sweep that stands for the job."""
+"""Tag of a sweep's run, followed by a job's number: the id of the run of another sweep that the job reuses."""
 
 _PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class MlflowStore:
-    """An experiment, by id, and the client that reaches it."""
+    """An experiment and the client that reaches its store."""
 
     client: MlflowClient
     uri: str
     experiment_id: str
 
     def search(self, *conditions: str) -> Iterator[Run]:
-        """The experiment's runs that meet all conditions (MLflow's filter language), latest first."""
+        """The experiment's runs that meet all conditions (in MLflow's filter language), latest first."""
         token = None
         while True:
             page = self.client.search_runs(
@@ -51,42 +51,43 @@ class MlflowStore:
                 return
 
     def children(self, parent_run_id: str) -> list[Run]:
-        """The jobs of a sweep, by number."""
+        """The runs of a sweep's jobs, sorted by job number."""
         found = self.search(tag_is(PARENT, parent_run_id))
         return sorted(found, key=lambda run: int(run.data.tags.get(NUMBER, -1)))
 
     def child(self, member: SweepMember) -> Run | None:
-        """The run of one job of a sweep; None if it has none yet."""
+        """The run of one job of a sweep; None if there is none yet."""
         if member.parent_run_id is None:
             return None
         return next(self.search(tag_is(PARENT, member.parent_run_id), tag_is(NUMBER, str(member.number))), None)
 
     def find_finished(self, job_digest: str) -> Run | None:
-        """The latest finished run of this job in the experiment, whichever sweep it was part of."""
+        """The latest finished run of this job in the experiment, in any sweep; None if there is none."""
         return next(self.search(tag_is(DIGEST, job_digest), "attributes.status = 'FINISHED'"), None)
 
     def start(self, run_name: str, description: RunDescription) -> tuple[Run, bool]:
-        """A new run or, if the sweep's job was begun before and not finished, that run resumed; whether it was begun.
+        """The run of a job, and whether it existed before.
 
-        Raises MlflowException if what answers is not MLflow.
+        An unfinished run of the same job of the same sweep is resumed, else a run is created. Raises MlflowException if
+        the server is not MLflow.
         """
         tags = identity(description)
         if description.sweep is not None and (earlier := self.child(description.sweep)) is not None:
             if earlier.data.tags.get(DIGEST) == description.job_digest and earlier.info.status != "FINISHED":
                 return self._resume(earlier, tags), True
-            self._let_go(earlier)
+            self._detach(earlier)
         run = self.client.create_run(self.experiment_id, tags=machine_tags() | tags, run_name=run_name)
         if not run.info.run_id:
-            raise MlflowException("what answers is no MLflow server: it made a run without an id")
+            raise MlflowException("the server at this address is not MLflow: it created a run without an id")
         return run, False
 
     def close_as_killed(self, run: Run) -> None:
-        """End a run whose process is gone."""
+        """End a run whose process died: KILLED."""
         self.client.set_tag(run.info.run_id, ERROR, f"its process ({run.data.tags.get(PROCESS, 'unknown')}) was killed")
         self.client.set_terminated(run.info.run_id, "KILLED")
 
     def end_dead_runs(self) -> None:
-        """End the runs, in any experiment, that a dead process of this machine left as running: FAILED."""
+        """End the runs of this machine, in any experiment, whose process died without ending them: FAILED."""
         experiments = [one.experiment_id for one in self.client.search_experiments()]
         here = socket.gethostname().replace("'", "''")
         running = f"attributes.status = 'RUNNING' and tags.`{PROCESS}` LIKE '{here} %'"
@@ -106,14 +107,14 @@ class MlflowStore:
         self.client.update_run(run_id, status=RunStatus.to_string(RunStatus.RUNNING))
         return run
 
-    def _let_go(self, run: Run) -> None:
-        """Another job has its number now (data or config changed): it leaves the sweep and stays in the store."""
+    def _detach(self, run: Run) -> None:
+        """Remove a run from its sweep: another job (other data or config) has its number now."""
         self.client.set_tag(run.info.run_id, "cachelab.former_parent", run.data.tags[PARENT])
         self.client.delete_tag(run.info.run_id, PARENT)
 
 
 def identity(description: RunDescription) -> dict[str, str]:
-    """The tags by which a run is found again."""
+    """The tags by which a run is found later."""
     tags = {PROCESS: str(Process.this())}
     if description.job_digest is not None:
         tags[DIGEST] = description.job_digest
@@ -125,17 +126,17 @@ def identity(description: RunDescription) -> dict[str, str]:
 
 
 def tag_is(name: str, value: str) -> str:
-    """A condition of MLflow's filter language."""
+    """The condition in MLflow's filter language that a tag has this value."""
     quoted = value.replace("'", "''")
     return f"tags.`{name}` = '{quoted}'"
 
 
 def machine_tags() -> dict[str, str]:
-    """Who runs this, with what: the tags that MLflow's own pages show."""
+    """The tags for user and source that MLflow's pages show."""
     import getpass
 
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a container whose user has no name
+    except (KeyError, OSError):  # the user of a container may have no name
         user = str(os.getuid())
     return {"mlflow.user": user, "mlflow.source.name": "cachelab", "mlflow.source.type": "LOCAL"}

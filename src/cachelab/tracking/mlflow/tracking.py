@@ -1,4 +1,4 @@
-"""Keeps runs in an MLflow store."""
+"""Tracks runs in an MLflow store."""
 
 import logging
 import os
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from cachelab.tracking.mlflow.store import MlflowStore
 
 DEFAULT_URI = "sqlite:///mlflow.db"
-_LOCK_S = 20.0  # how long another process may write before SQLite counts as locked
-_TABLES = {"experiments", "runs"}  # of each MLflow database, whatever its version
+_LOCK_S = 20.0  # how long to wait for another process that writes
+_TABLES = {"experiments", "runs"}  # every version of MLflow's database has them
 
 TagKey = Annotated[str, Field(pattern=r"^[\w.\- /:]+$", max_length=250)]
-"""What MLflow takes for the key of a tag."""
+"""The keys that MLflow allows for a tag."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class MlflowTracking:
-    """An MLflow experiment; `uri` None means $MLFLOW_TRACKING_URI, or else `mlflow.db` in the working directory."""
+    """An MLflow experiment; `uri` None: in $MLFLOW_TRACKING_URI, or else in `mlflow.db` in the working directory."""
 
     uri: Text | None
     experiment: Annotated[Text, Field(max_length=500)]
@@ -59,12 +59,12 @@ class MlflowTracking:
         return tracked
 
     def end_dead_runs(self) -> None:
-        """End what dead processes of this machine left as running, in any experiment, as FAILED ("process died")."""
+        """End the runs of this machine, in any experiment, whose process died: FAILED ("process died")."""
         with self.open() as store:
             store.end_dead_runs()
 
     def find_finished(self, description: RunDescription, *, anywhere: bool) -> FinishedRun | None:
-        """See Tracking; a run found elsewhere in the experiment is noted on the sweep's own run."""
+        """See Tracking. The id of a run found in another sweep is logged to the sweep's own run."""
         if description.job_digest is None or description.sweep is None:
             return None
         with self.open() as store:
@@ -85,9 +85,9 @@ class MlflowTracking:
 
     @contextmanager
     def open(self) -> Iterator["MlflowStore"]:
-        """The experiment, made if it is new, for as long as the context lasts.
+        """The experiment, created if it is new. Errors of the store inside the context become TrackingErrors.
 
-        Raises TrackingError if the store cannot be reached or used, within seconds if it is away.
+        Raises TrackingError if the store cannot be reached or used; within seconds if nothing answers.
         """
         key, uri = self._address()
         where = f"{key}={masked(uri, is_address=True)}"
@@ -128,13 +128,13 @@ class MlflowTracking:
             yield MlflowClient(tracking_uri=uri, registry_uri=uri)
 
     def absolute_uri(self) -> str:
-        """The address as another working directory or machine would write it."""
+        """The address with the absolute path of an SQLite file: it is valid in every working directory."""
         _, uri = self._address()
         path = _sqlite_file(uri)
         return uri if path is None else f"{uri.split(':')[0]}:///{path}"
 
     def _address(self) -> tuple[str, str]:
-        """(what names the address, the address itself, its password in place)."""
+        """(the setting or variable that holds the address, the address with its password)."""
         if self.uri:
             key, uri = "tracking.uri", self.uri
         elif from_environment := os.environ.get("MLFLOW_TRACKING_URI", "").strip():
@@ -144,7 +144,7 @@ class MlflowTracking:
         address = revealed(uri)
         if MASK in address:
             raise TrackingError(
-                f"{key}={address}: passwords are not kept in files: set MLFLOW_TRACKING_URI to the whole address"
+                f"{key}={address}: passwords are not written to files: set MLFLOW_TRACKING_URI to the whole address"
             )
         return key, address
 
@@ -157,14 +157,14 @@ class MlflowTracking:
                 return client.create_experiment(
                     self.experiment,
                     artifact_location=_artifacts(uri, self.experiment),
-                    tags={"mlflow.experimentKind": "custom_model_development"},  # its page opens on the runs
+                    tags={"mlflow.experimentKind": "custom_model_development"},  # its page shows the runs first
                 )
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
-                found = client.get_experiment_by_name(self.experiment)  # another process was faster
+                found = client.get_experiment_by_name(self.experiment)  # another process has just created it
         if found is not None and not found.experiment_id:
-            raise MlflowException("what answers is no MLflow server")  # to which `asking` adds the address
+            raise MlflowException("the server is not MLflow")  # `asking` adds the address
         if found is None or found.lifecycle_stage != "active":
             raise TrackingError(
                 f"tracking.experiment={self.experiment}: this MLflow experiment was deleted: "
@@ -174,17 +174,21 @@ class MlflowTracking:
 
 
 def _refuse_what_cannot_keep(where: str, uri: str) -> None:
-    """Raises TrackingError for SQLite in memory, and for folders.
+    """Raise TrackingError for a database in memory, and for a folder of files.
 
-    MLflow still reads folders if its MLFLOW_ALLOW_FILE_STORE says so; by default it refuses them.
+    MLflow refuses folders unless MLFLOW_ALLOW_FILE_STORE is set.
     """
     if re.match(r"sqlite\b", uri) and (_in_memory(uri) or "uri=true" in uri.lower()):
-        why = "this database is in memory and is lost with the process" if _in_memory(uri) else "SQLite's own URIs"
+        why = (
+            "this database is in memory and is lost with the process"
+            if _in_memory(uri)
+            else "cachelab does not support SQLite's own URIs"
+        )
         raise TrackingError(f"{where}: {why}: write sqlite:///FILE")
     allowed = os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("1", "true")
     if not allowed and ("://" not in uri or uri.startswith("file:")):
         if re.search(r"\.(db|sqlite3?)$", uri):
-            raise TrackingError(f"{where}: this is no address: write sqlite:///{re.sub('^[a-z]+:/*', '', uri)}")
+            raise TrackingError(f"{where}: this is not an address: write sqlite:///{re.sub('^[a-z]+:/*', '', uri)}")
         raise TrackingError(f"{where}: MLflow no longer writes its file store: use {DEFAULT_URI} or another database")
 
 
@@ -194,14 +198,14 @@ def _in_memory(uri: str) -> bool:
 
 
 def _try_sqlite(where: str, uri: str) -> None:
-    """Find out at once whether an SQLite file can be written: MLflow itself would try for minutes."""
+    """Check that an SQLite file can be written. MLflow itself would retry for minutes. Raises TrackingError."""
     path = _sqlite_file(uri)
     if path is None:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path, timeout=_LOCK_S, isolation_level=None)) as database:
-            database.execute("BEGIN IMMEDIATE")  # waits for another writer, but takes a read-only file as it is
+            database.execute("BEGIN IMMEDIATE")  # waits for another writer; succeeds on a read-only file
             (version,) = database.execute("PRAGMA user_version").fetchone()
             database.execute(f"PRAGMA user_version = {version}")
             database.execute("ROLLBACK")
@@ -232,7 +236,7 @@ def _way_out(uri: str) -> str:
 
 
 def _artifacts(uri: str, experiment: str) -> str | None:
-    """Next to an SQLite file, whatever the working directory of a later run; None lets a server decide."""
+    """The folder of the artifacts: next to an SQLite file; None lets the server decide."""
     path = _sqlite_file(uri)
     return None if path is None else str(path.parent / "mlartifacts" / re.sub(r"[^\w.-]+", "_", experiment))
 
@@ -258,5 +262,5 @@ def _silence() -> None:
     for name in ("mlflow", "alembic"):
         if not os.environ.get("MLFLOW_LOGGING_LEVEL"):
             logging.getLogger(name).setLevel(logging.WARNING)
-    # What a database refuses is one line of ours; MLflow would put SQLAlchemy's traces in front of it.
+    # cachelab reports an error of the database in one line; MLflow would log SQLAlchemy's traceback first.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
