@@ -55,7 +55,7 @@ def run_job(
     from cachelab import pipeline
     from cachelab.build import build_job, build_part, build_root
     from cachelab.errors import NothingKept
-    from cachelab.job_digest import job_digest, versions
+    from cachelab.job_digest import data_digest, job_digest, versions
     from cachelab.objective import Outcome, bound_of, defined, known_objectives, score, violations
     from cachelab.report.absence import absence_line
     from cachelab.report.artifacts import write_artifacts
@@ -82,8 +82,12 @@ def run_job(
         except NothingKept as nothing:
             if not context.searching:
                 raise
-            tracked.log_dataset(parts.dataset.load())
-            return EndedJob(nothing_kept(root, tracked, str(nothing), nothing.numbers), description)
+            dataset = parts.dataset.load()
+            tracked.log_dataset(dataset)
+            nothing_score = nothing_kept(
+                root, tracked, str(nothing), nothing.numbers, data_digest(config, dataset.digest)
+            )
+            return EndedJob(nothing_score, description)
         if description.sweep is None:
             on_notes(workload.dataset.notes)
         known_objectives([*root.objective, *root.objective_constraints], parts.metrics, workload.numbers)
@@ -108,13 +112,16 @@ def run_job(
             objectives = defined(objectives, values)
             constraints = {name: bound for name, bound in constraints.items() if name in values}
         beyond = violations(constraints, values)
-        found = score(objectives, values, Outcome(tracked.run_id, beyond))
+        data = data_digest(config, workload.dataset.digest)
+        found = score(objectives, values, Outcome(tracked.run_id, beyond, data_digest=data))
         tracked.log_tags({"cachelab.feasible": str(found.outcome.feasible).lower()} if beyond else {})
-    found.outcome = Outcome(tracked.run_id, beyond, tracked.untracked)
+    found.outcome = replace(found.outcome, untracked=tracked.untracked)
     return EndedJob(found, description, result, tracked.where_to_look)
 
 
-def nothing_kept(root: "Root", tracked: "FallbackRun", why: str, numbers: Mapping[str, float]) -> "Score | Scores":
+def nothing_kept(
+    root: "Root", tracked: "FallbackRun", why: str, numbers: Mapping[str, float], data: str
+) -> "Score | Scores":
     """The objectives of a search's job whose filter keeps nothing: the trial is infeasible, not failed."""
     from cachelab.objective import Outcome, score_of_nothing, violations
     from cachelab.tracking.job_record import INFEASIBLE
@@ -125,9 +132,8 @@ def nothing_kept(root: "Root", tracked: "FallbackRun", why: str, numbers: Mappin
     beyond = violations(
         root.objective_constraints, {name: numbers.get(name, 0.0) for name in root.objective_constraints}
     )
-    return score_of_nothing(
-        root.objective, numbers, Outcome(tracked.run_id, beyond, tracked.untracked, nothing_kept=why)
-    )
+    outcome = Outcome(tracked.run_id, beyond, tracked.untracked, nothing_kept=why, data_digest=data)
+    return score_of_nothing(root.objective, numbers, outcome)
 
 
 def known_job(
@@ -140,7 +146,7 @@ def known_job(
     from cachelab.build import build_part
     from cachelab.dataset.cached_dataset import CachedDataset
     from cachelab.errors import CachelabError, TrackingError
-    from cachelab.job_digest import job_digest, versions
+    from cachelab.job_digest import data_digest, job_digest, versions
     from cachelab.objective import Outcome, defined, score, score_of_nothing, violations
 
     try:
@@ -158,17 +164,20 @@ def known_job(
     if finished is None:
         return description, None
     values, constraints = finished.values, root.objective_constraints
+    data = data_digest(description.config, dataset.digest)
     if values.get("filter/conversations_kept") == 0:
         if not searching:
             return description, None  # it is run, and fails with the reason
         beyond = violations(constraints, {name: values.get(name, 0.0) for name in constraints})
-        outcome = Outcome(finished.run_id, beyond, reused=True, nothing_kept="filter: keeps no conversation")
+        outcome = Outcome(
+            finished.run_id, beyond, reused=True, nothing_kept="filter: keeps no conversation", data_digest=data
+        )
         return description, score_of_nothing(root.objective, values, outcome)
     if not searching:
         constraints = {name: bound for name, bound in constraints.items() if name in values}
     beyond = violations(constraints, values)
     names = root.objective if searching else defined(root.objective, values)
-    return description, score(names, values, Outcome(finished.run_id, beyond, reused=True))
+    return description, score(names, values, Outcome(finished.run_id, beyond, reused=True, data_digest=data))
 
 
 def sync(config: Config) -> None:

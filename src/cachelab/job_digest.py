@@ -22,6 +22,14 @@ def job_digest(config: Mapping[str, Any], dataset_digest: str, versions: Mapping
     return digest(job | {"files": files} if files else job)
 
 
+def data_digest(config: Mapping[str, Any], dataset_digest: str) -> str:
+    """SHA-256 (hex) of what a run reads: the data, and the files that the config names.
+
+    Raises ConfigError if such a file cannot be read.
+    """
+    return digest({"dataset": dataset_digest, "files": file_digests(config)})
+
+
 def versions(vllm: str | None) -> dict[str, str | None]:
     """The versions that decide a run's numbers."""
     return {"cachelab": cachelab.__version__, "vllm": vllm}

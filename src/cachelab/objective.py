@@ -18,7 +18,7 @@ class Outcome:
     `violations` maps each constraint to the distance from its bound, in the metric's unit (0 or less: satisfied).
     `untracked` is the reason why the store does not hold the job (None: it does). `reused`: the numbers are those of an
     earlier run of the same job. `nothing_kept` is the reason why the filter left no request (None: it left some). Such
-    a job is infeasible, and its objectives that were not measured are NaN.
+    a job is infeasible, and its objectives that were not measured are NaN. `data_digest` identifies what the job read.
     """
 
     run_id: str | None = None
@@ -26,6 +26,7 @@ class Outcome:
     untracked: str | None = None
     reused: bool = False
     nothing_kept: str | None = None
+    data_digest: str | None = None
 
     @property
     def feasible(self) -> bool:

@@ -19,7 +19,7 @@ from cachelab.errors import ConfigError
 from cachelab.objective import Outcome, Score, Scores, score_of_nothing, violations
 from cachelab.sweep.digest import digest_of_search, digest_of_sweep
 from cachelab.sweep.optuna_sweeper import OptunaSweeper, workers
-from cachelab.sweep.study import read_study
+from cachelab.sweep.study import DATA, read_study, trial_of_other_data
 
 Row = tuple[int, dict[str, Any], Any, str, bool]
 
@@ -31,8 +31,9 @@ class Killed(BaseException):
 class Launcher:
     """Computes the objectives from the overrides; dies before, within or after the job of a given number."""
 
-    def __init__(self, die_at: int | None = None, *, fail: Sequence[int] = ()) -> None:
+    def __init__(self, die_at: int | None = None, *, fail: Sequence[int] = (), data: str = "data") -> None:
         self.die_at = die_at
+        self.data = data
         self.fail = fail
         self.launched: list[int] = []
 
@@ -55,7 +56,8 @@ class Launcher:
         longest, least = int(settings["filter.max_prompt_tokens"]), int(settings["filter.min_turns"])
         values = {"rate": 1 - 1 / least - longest / 1e5, "share": longest / 8000, "requests/completed": longest / 10}
         found = Scores((values["rate"], values["share"]))
-        found.outcome = Outcome(f"run{number}", violations({"requests/completed": ">= 50"}, values))
+        beyond = violations({"requests/completed": ">= 50"}, values)
+        found.outcome = Outcome(f"run{number}", beyond, data_digest=self.data)
         ret.return_value = found
         return ret
 
@@ -180,6 +182,36 @@ def test_sweep_refuses_another_sweeps_study(tmp_path: Path) -> None:
     search(tmp_path, Launcher(), "hydra.sweeper.n_trials=1")
     with pytest.raises(ConfigError, match=r"hydra\.sweeper\.study_name"):
         search(tmp_path, Launcher(), "hydra.sweeper.n_trials=2", "engine.num_blocks=2000")
+
+
+def test_sweep_refuses_data_that_changed_since_the_first_trials(tmp_path: Path) -> None:
+    search(tmp_path, Launcher(), "hydra.sweeper.n_trials=2")
+    with pytest.raises(ConfigError, match=r"trial 0 of study tune_filter read other data than trial 2"):
+        search(tmp_path, Launcher(data="other"), "hydra.sweeper.n_trials=4")
+    assert [state for *_, state, _ in rows(tmp_path)] == ["COMPLETE", "COMPLETE", "FAIL"]
+
+
+def test_other_data_is_what_a_setting_names() -> None:
+    study = optuna.create_study()
+    trial = study.ask()
+    trial.suggest_categorical("dataset.path", ["a", "b"])
+    trial.set_user_attr(DATA, "digest of a")
+    study.tell(trial, 0.5)
+    chosen = trial.params["dataset.path"]
+    other = "b" if chosen == "a" else "a"
+    assert trial_of_other_data(study, {"dataset.path": other}, "digest of b") is None
+    assert trial_of_other_data(study, {"dataset.path": chosen}, "digest of a") is None
+    assert trial_of_other_data(study, {"dataset.path": chosen, "order.width": 3}, "digest of b") == 0
+
+
+@pytest.mark.parametrize("storage", ["sqlite://", "sqlite:///:memory:", "sqlite:///?mode=memory"])
+def test_sweep_refuses_a_storage_in_memory(tmp_path: Path, storage: str) -> None:
+    config = master(tmp_path)
+    settings = {key: value for key, value in config.hydra.sweeper.items() if key != "_target_"}
+    sweeper = OptunaSweeper(**(settings | {"storage": storage}))
+    sweeper._master = config
+    with pytest.raises(ConfigError, match=r"hydra\.sweeper\.storage=.* in memory .* write sqlite:///FILE"):
+        sweeper.sweep(list(config.hydra.overrides.task))
 
 
 def test_sweep_refuses_objectives_without_a_direction_each(tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
 """The digests by which a sweep and a search are recognized when they are started again."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cachelab.job_digest import decisive, digest, versions
+from cachelab.sqlite_address import database_file
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -58,6 +58,5 @@ def digest_of_search(master: "DictConfig") -> str:
 
 def _storage(address: str | None) -> str | None:
     """The address of a study's storage; an SQLite file gets its absolute path."""
-    if address is None or not address.startswith("sqlite:///"):
-        return address
-    return f"sqlite:///{Path(address.removeprefix('sqlite:///')).resolve()}"
+    file = address and database_file(address)
+    return f"sqlite:///{file}" if file else address

@@ -154,6 +154,8 @@ class OptunaSweeper(Sweeper):
     def _tell(self, study: "optuna.Study", trial: "optuna.Trial", ret: "JobReturn") -> bool:
         """Report a job's objectives or its failure to the study. Returns False for a failure.
 
+        Raises ConfigError if an earlier trial of the study read other data.
+
         A trial whose filter kept nothing is complete and infeasible: samplers avoid trials that violate a constraint,
         but ignore failed trials. Every trial has that constraint, because some samplers need the same constraints on
         all trials.
@@ -161,7 +163,7 @@ class OptunaSweeper(Sweeper):
         from hydra.core.utils import JobStatus
         from optuna.trial import TrialState
 
-        from cachelab.sweep.study import ERROR, NOTHING_KEPT, RUN_ID, worst
+        from cachelab.sweep.study import DATA, ERROR, NOTHING_KEPT, RUN_ID, trial_of_other_data, worst
 
         value = ret._return_value
         if ret.status != JobStatus.COMPLETED:
@@ -169,6 +171,15 @@ class OptunaSweeper(Sweeper):
             study.tell(trial, state=TrialState.FAIL)
             return False
         outcome = value.outcome
+        if (other := trial_of_other_data(study, trial.params, outcome.data_digest)) is not None:
+            why = (
+                f"hydra.sweeper.study_name: trial {other} of study {study.study_name} read other data than trial "
+                f"{trial.number}: the dataset or a named file has changed: choose another study_name"
+            )
+            trial.set_user_attr(ERROR, why)
+            study.tell(trial, state=TrialState.FAIL)
+            raise ConfigError(why)
+        trial.set_user_attr(DATA, outcome.data_digest)
         if outcome.run_id is not None:
             trial.set_user_attr(RUN_ID, outcome.run_id)
         if outcome.nothing_kept is not None:

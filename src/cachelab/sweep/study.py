@@ -1,12 +1,13 @@
 """Opens, resumes and reads a persistent Optuna study; imports Optuna only when a study is used."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from cachelab.error_format import reason
 from cachelab.errors import ConfigError
 from cachelab.secret import revealed
+from cachelab.sqlite_address import database_file, in_memory, is_sqlite
 from cachelab.sweep.study_report import StudyReport, Trial
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ OBJECTIVES = "cachelab.objectives"
 RUN_ID, ERROR = "cachelab.run_id", "cachelab.error"
 NOTHING_KEPT = "cachelab.nothing_kept"
 """User attribute of a trial whose filter kept nothing: the reason. Also a constraint: 1 for such a trial, else 0."""
+DATA = "cachelab.data_digest"
+"""User attribute of a trial: the digest of the data and files that it read."""
+_READS = ("dataset", "tokenizer", "engine")
+"""Groups of settings that decide which files a trial reads."""
 _MIN_TRIALS_TO_RANK = 4  # with fewer, importances have no meaning
 
 
@@ -30,6 +35,11 @@ def open_study(
     if len(directions) != len(objectives):
         raise ConfigError(
             f"objective: {len(objectives)} named, hydra.sweeper.direction has {len(directions)}: give one each"
+        )
+    if storage is not None and is_sqlite(storage) and in_memory(storage):
+        raise ConfigError(
+            f"hydra.sweeper.storage={storage}: this database is in memory and is lost with the process: write "
+            "sqlite:///FILE, or null for a search that cannot be resumed"
         )
     where = f"study {name} in {storage}"
     try:
@@ -52,6 +62,22 @@ def open_study(
     study.set_user_attr(SWEEP_DIGEST, sweep_digest)
     study.set_user_attr(OBJECTIVES, list(objectives))
     return study
+
+
+def trial_of_other_data(study: "optuna.Study", params: Mapping[str, Any], data: str | None) -> int | None:
+    """The number of a complete trial that read other data, though its settings name the same; None if there is none.
+
+    `params` are the settings of the trial that read `data` (None: unknown).
+    """
+
+    def named(given: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in given.items() if key.partition(".")[0] in _READS}
+
+    for trial in study.trials:
+        known = trial.user_attrs.get(DATA)
+        if trial.state.name == "COMPLETE" and known and data and known != data and named(trial.params) == named(params):
+            return int(trial.number)
+    return None
 
 
 def holds_trials(storage: str | None, name: str | None, sweep_digest: str) -> bool:
@@ -99,18 +125,13 @@ def _load(storage: str | None, name: str | None) -> "optuna.Study | None":
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if storage.startswith("sqlite:///") and not _exists(storage):
+    file = database_file(storage)
+    if is_sqlite(storage) and (file is None or not file.is_file()):
         return None
     try:
         return optuna.load_study(study_name=name, storage=revealed(storage))
     except KeyError:
         return None
-
-
-def _exists(storage: str) -> bool:
-    from pathlib import Path
-
-    return Path(storage.removeprefix("sqlite:///").partition("?")[0]).is_file()
 
 
 def _importances(study: "optuna.Study", objectives: Sequence[str]) -> dict[str, dict[str, float]]:

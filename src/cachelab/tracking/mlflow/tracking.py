@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.errors import TrackingError
 from cachelab.secret import MASK, masked, revealed
+from cachelab.sqlite_address import database_file, in_memory, is_sqlite
 from cachelab.strict_config import STRICT, Text
 from cachelab.tracking.base import FinishedRun
 from cachelab.tracking.description import RunDescription
@@ -101,7 +102,7 @@ class MlflowTracking:
         from cachelab.tracking.mlflow.store import MlflowStore
 
         with asking(uri, where, _way_out(uri)):
-            if (path := _sqlite_file(uri)) is not None:
+            if (path := database_file(uri)) is not None:
                 make_database(path)
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
             yield MlflowStore(client, uri, self._experiment_id(client, uri))
@@ -115,7 +116,7 @@ class MlflowTracking:
         key, uri = self._address()
         where = f"{key}={masked(uri, is_address=True)}"
         _refuse_what_cannot_keep(where, uri)
-        if (path := _sqlite_file(uri)) is not None and not path.is_file():
+        if (path := database_file(uri)) is not None and not path.is_file():
             raise TrackingError(f"{where}: there is no database {path}: name the store that holds the run")
         if path is not None:
             _refuse_foreign(where, path, "name the store that holds the run")
@@ -130,7 +131,7 @@ class MlflowTracking:
     def absolute_uri(self) -> str:
         """The address with the absolute path of an SQLite file: it is valid in every working directory."""
         _, uri = self._address()
-        path = _sqlite_file(uri)
+        path = database_file(uri)
         return uri if path is None else f"{uri.split(':')[0]}:///{path}"
 
     def _address(self) -> tuple[str, str]:
@@ -178,10 +179,10 @@ def _refuse_what_cannot_keep(where: str, uri: str) -> None:
 
     MLflow refuses folders unless MLFLOW_ALLOW_FILE_STORE is set.
     """
-    if re.match(r"sqlite\b", uri) and (_in_memory(uri) or "uri=true" in uri.lower()):
+    if is_sqlite(uri) and (in_memory(uri) or "uri=true" in uri.lower()):
         why = (
             "this database is in memory and is lost with the process"
-            if _in_memory(uri)
+            if in_memory(uri)
             else "cachelab does not support SQLite's own URIs"
         )
         raise TrackingError(f"{where}: {why}: write sqlite:///FILE")
@@ -192,14 +193,9 @@ def _refuse_what_cannot_keep(where: str, uri: str) -> None:
         raise TrackingError(f"{where}: MLflow no longer writes its file store: use {DEFAULT_URI} or another database")
 
 
-def _in_memory(uri: str) -> bool:
-    database, _, query = re.sub(r"^sqlite(\+\w+)?:(///?)?", "", uri).partition("?")
-    return database.strip("/ ") == "" or ":memory:" in database or "mode=memory" in query.lower()
-
-
 def _try_sqlite(where: str, uri: str) -> None:
     """Check that an SQLite file can be written. MLflow itself would retry for minutes. Raises TrackingError."""
-    path = _sqlite_file(uri)
+    path = database_file(uri)
     if path is None:
         return
     try:
@@ -237,15 +233,8 @@ def _way_out(uri: str) -> str:
 
 def _artifacts(uri: str, experiment: str) -> str | None:
     """The folder of the artifacts: next to an SQLite file; None lets the server decide."""
-    path = _sqlite_file(uri)
+    path = database_file(uri)
     return None if path is None else str(path.parent / "mlartifacts" / re.sub(r"[^\w.-]+", "_", experiment))
-
-
-def _sqlite_file(uri: str) -> Path | None:
-    if not uri.startswith("sqlite"):
-        return None
-    database = re.sub(r"^sqlite(\+\w+)?:///?", "", uri).partition("?")[0]
-    return None if database in ("", ":memory:") else Path(database).resolve()
 
 
 def _silence() -> None:
