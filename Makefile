@@ -24,7 +24,7 @@ demo: $(INSTALLED) ## run experiment=multi_turn on the bundled sample (ARGS: ove
 	$(BIN)/python -m cachelab experiment=multi_turn $(ARGS)
 
 test: $(INSTALLED) ## run the tests (ARGS: pytest's, e.g. "-m 'not slow'")
-	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal $(ARGS)
 
 faults: $(INSTALLED) ## attack cachelab for an hour and print the results (MOMENTS=50 of each attack)
 	@mkdir -p $(dir $(LEDGER)) && rm -f $(LEDGER)
