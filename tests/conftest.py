@@ -1,6 +1,7 @@
 """What every test may use: hand-made requests, the repository and the shared data."""
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 # A first example may compile or load compiled loops: how long one takes says nothing.
 settings.register_profile("cachelab", deadline=None)
 settings.load_profile("cachelab")
+
+# nohup and a shell's "&" start a process with these signals ignored, and child processes inherit that. cachelab leaves
+# an ignored signal ignored, as it should, so the tests of signals would fail.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"

@@ -3,10 +3,13 @@ import shutil
 import socket
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
+from cachelab.dataset.base import LoadedDataset
 from cachelab.errors import EngineError, TrackingError
 from cachelab.metrics.base import Numbers
 from cachelab.tracking.description import RunDescription
@@ -152,3 +155,27 @@ def test_store_lost_at_the_end_is_an_error(
     lose(monkeypatch)
     with pytest.raises(TrackingError, match="cannot set the run FINISHED: the server is away"), tracked:
         pass
+
+
+def test_row_that_another_process_wrote_first_is_read_again(
+    tracking: MlflowTracking, client: MlflowClient, description: RunDescription, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_inputs = MlflowClient.log_inputs
+    failures = [
+        "(sqlite3.IntegrityError) UNIQUE constraint failed: datasets.experiment_id, datasets.name\n[SQL]",
+        '(psycopg2.errors.UniqueViolation) duplicate key value violates unique constraint "datasets_pkey"',
+    ]
+
+    def second(self: MlflowClient, *arguments: Any, **named: Any) -> None:
+        if failures:
+            raise MlflowException(failures.pop())
+        log_inputs(self, *arguments, **named)
+
+    monkeypatch.setattr(MlflowClient, "log_inputs", second)
+    with tracking.start(description) as tracked:
+        tracked.log_dataset(LoadedDataset("data", "sample", "0" * 64, [], {}))
+    assert not failures
+    run = client.get_run(str(tracked.run_id))
+    assert run.info.status == "FINISHED"
+    assert run.inputs is not None
+    assert [one.dataset.digest for one in run.inputs.dataset_inputs] == ["0" * 36]

@@ -18,7 +18,7 @@ from cachelab.sweep.sync import sync_folder
 from cachelab.tracking.description import RunDescription
 from cachelab.tracking.job_record import records
 from cachelab.tracking.mlflow import errors as mlflow_errors
-from cachelab.tracking.mlflow.errors import StoreAwayError, StoreSilentError, asking
+from cachelab.tracking.mlflow.errors import StoreSilentError, TransientStoreError, asking
 from cachelab.tracking.mlflow.store import PROCESS, MlflowStore
 from cachelab.tracking.mlflow.tracking import MlflowTracking
 from cachelab.tracking.offline import FallbackRun
@@ -87,7 +87,10 @@ def test_users_own_timeout_wins(silent_port: int, monkeypatch: pytest.MonkeyPatc
 
 
 def test_away_and_silent_are_told_apart() -> None:
-    with pytest.raises(StoreAwayError, match="x: the store: Connection refused"), asking("http://a", "x: the store"):
+    with (
+        pytest.raises(TransientStoreError, match="x: the store: Connection refused"),
+        asking("http://a", "x: the store"),
+    ):
         raise ConnectionRefusedError(111, "Connection refused")
     with pytest.raises(StoreSilentError), asking("http://b", "x"):
         raise TimeoutError("timed out")

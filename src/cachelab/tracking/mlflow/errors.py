@@ -23,13 +23,16 @@ CLIENT = {
 """Environment variables of MLflow's client; values that the user has set win."""
 
 _AWAY = (ConnectionError, requests.ConnectionError, requests.exceptions.RetryError)
+_COLLISION = re.compile(r"UNIQUE constraint failed|duplicate key value|Duplicate entry")
+"""What SQLite, PostgreSQL and MySQL say to the second of two processes that insert the same row. MLflow reads first, so
+it inserts a dataset twice if two runs log it at the same moment; when asked again, it finds the row."""
 _REST_S = 300.0
 _silent_since: dict[str, float] = {}
 """Address of a store -> time.monotonic() when a request of this process got no answer."""
 
 
-class StoreAwayError(TrackingError):
-    """No server answers at the address, or it is unavailable at the moment: another try may help."""
+class TransientStoreError(TrackingError):
+    """Another try may help: no server answers, or another process has just written the same row."""
 
 
 class StoreSilentError(TrackingError):
@@ -84,8 +87,8 @@ def _store_errors(what: str, way_out: str) -> Iterator[None]:
             kind, why = StoreSilentError, f"no answer within {os.environ['MLFLOW_HTTP_REQUEST_TIMEOUT']} s"
         elif "database is locked" in why:
             kind = StoreSilentError  # SQLite has waited for 20 s already
-        elif any(isinstance(inner, _AWAY) for inner in _chain(error)):
-            kind = StoreAwayError
+        elif any(isinstance(inner, _AWAY) for inner in _chain(error)) or _COLLISION.search(why):
+            kind = TransientStoreError
         raise kind(f"{what}: {why}{way_out and ': '}{way_out}") from error
 
 

@@ -20,7 +20,7 @@ from cachelab.errors import TrackingError
 from cachelab.metrics.base import Numbers
 from cachelab.secret import masked, without_secrets
 from cachelab.tracking.description import RunDescription
-from cachelab.tracking.mlflow.errors import StoreAwayError, asking
+from cachelab.tracking.mlflow.errors import TransientStoreError, asking
 from cachelab.tracking.mlflow.errors import reason as reason_of
 
 log = logging.getLogger(__name__)
@@ -229,7 +229,7 @@ class MlflowRun:
             try:
                 with asking(self._uri, f"MLflow run {self._id}: {what}"):
                     return call()
-            except StoreAwayError:
+            except TransientStoreError:
                 if time.monotonic() >= until:
                     raise
                 time.sleep(_PAUSE_S)
