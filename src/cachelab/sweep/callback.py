@@ -14,7 +14,7 @@ from hydra.experimental.callback import Callback
 from cachelab.disk import no_room, writing
 from cachelab.error_format import format_error, leave
 from cachelab.errors import CachelabError, TrackingError
-from cachelab.interrupt import deferred
+from cachelab.interrupt import deferred, received
 from cachelab.override import quoted
 from cachelab.sweep.description import describe_sweep, sweep_name, swept_keys
 
@@ -251,7 +251,9 @@ def _report(
 
 def _status(report: "SweepReport | None", error: BaseException | None) -> str:
     """The status of the sweep's run. A grid with a failed job is FAILED, so that it can be resumed; a search is not."""
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt) or (
+        error is not None and received()
+    ):  # a library may turn one into another
         return "KILLED"
     if error is not None or report is None or (report.study is None and not all(job.finished for job in report.jobs)):
         return "FAILED"

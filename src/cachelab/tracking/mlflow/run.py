@@ -17,6 +17,7 @@ from cachelab.dataset.base import LoadedDataset
 from cachelab.disk import no_room, size, written_bytes
 from cachelab.error_format import cut
 from cachelab.errors import TrackingError
+from cachelab.interrupt import transaction
 from cachelab.metrics.base import Numbers
 from cachelab.secret import masked, without_secrets
 from cachelab.tracking.description import RunDescription
@@ -227,7 +228,7 @@ class MlflowRun:
         until = time.monotonic() + (_PATIENCE_S if patience_s is None else patience_s)
         while True:
             try:
-                with asking(self._uri, f"MLflow run {self._id}: {what}"):
+                with transaction(self._uri), asking(self._uri, f"MLflow run {self._id}: {what}"):
                     return call()
             except TransientStoreError:
                 if time.monotonic() >= until:

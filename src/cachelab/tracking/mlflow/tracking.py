@@ -14,6 +14,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.errors import TrackingError
+from cachelab.interrupt import transaction
 from cachelab.secret import MASK, masked, revealed
 from cachelab.sqlite_address import database_file, in_memory, is_sqlite
 from cachelab.strict_config import STRICT, Text
@@ -105,7 +106,8 @@ class MlflowTracking:
             if (path := database_file(uri)) is not None:
                 make_database(path)
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-            yield MlflowStore(client, uri, self._experiment_id(client, uri))
+            with transaction(uri):
+                yield MlflowStore(client, uri, self._experiment_id(client, uri))
 
     @contextmanager
     def reading(self) -> Iterator["MlflowClient"]:
