@@ -42,7 +42,7 @@ class LoggedTokens:
 
 
 def logged_rates(observation: Observation) -> tuple[Ratio, Ratio, Ratio] | None:
-    """In tokens, over the same requests: what the log says, what this run hit, what an infinite cache would hit.
+    """In tokens, over the same requests: what the log says, what this run hit, what an unlimited cache would hit.
 
     None where no completed request logs both numbers.
     """

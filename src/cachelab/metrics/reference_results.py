@@ -161,7 +161,7 @@ REFERENCE_RESULTS: tuple[ReferenceResult, ...] = (
     ReferenceResult(
         "ceiling",
         "ratio",
-        "Last half, infinite cache",
+        "Last half, unlimited cache",
         0.398,
         _TENTH,
         _of_trace(lambda run: ideal_steady(run).value),

@@ -89,7 +89,7 @@ class LruCurve:
 
     @property
     def largest(self) -> int:
-        """The smallest size (blocks) that hits as much as an infinite cache."""
+        """The smallest size (blocks) that hits as much as an unlimited cache."""
         if self.pieces:
             rows = self.pieces[-1][1]
             return max(int((rows[:, DISTANCE] + rows[:, LENGTH] - 1).max(initial=1)), self.smallest)

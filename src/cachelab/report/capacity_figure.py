@@ -31,7 +31,7 @@ _LABELS = dict(zip(DEFINITIONS, ("of blocks", "of tokens", "mean of requests", "
 
 
 def capacity_figure(result: Result) -> "Figure | None":
-    """The hit rates of LRU, Belady's optimum and an infinite cache by cache size, with the measured points."""
+    """The hit rates of LRU, Belady's optimum and an unlimited cache by cache size, with the measured points."""
     observation = result.observation
     table = capacity_table(observation)
     ceiling = ideal(observation).value
@@ -40,7 +40,7 @@ def capacity_figure(result: Result) -> "Figure | None":
     figure = _figure(6.2)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     blocks = np.asarray(table["blocks"])
-    upper.axhline(100 * ceiling, color=GREY, linestyle="--", label=f"infinite cache {100 * ceiling:.1f} %")
+    upper.axhline(100 * ceiling, color=GREY, linestyle="--", label=f"unlimited cache {100 * ceiling:.1f} %")
     upper.plot(blocks, 100 * np.asarray(table["opt_block_rate"]), color=ORANGE, label="Belady's optimum")
     upper.plot(blocks, 100 * np.asarray(table["lru_block_rate"]), color=BLUE, label="LRU")
     for label, marker, points in _measured(result):
