@@ -60,7 +60,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class LoggedUsage:
-    """What a logged response says about its prompt, in tokens; None where the log does not say."""
+    """The usage that a logged response states for its prompt, in tokens; None if the log does not state it."""
 
     prompt_tokens: int | None = None
     cached_tokens: int | None = None

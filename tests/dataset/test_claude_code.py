@@ -247,7 +247,7 @@ def test_claude_code_stops_at_a_field_that_it_does_not_know(tmp_path: Path, poli
         ([GOOD, json.dumps(GOOD) + '\n{"id"'], {}, r"1\.json: line 2 column 6"),
         ([GOOD, ""], {}, r"1\.json: the file is empty"),
         ([GOOD, "TIMESTAMP,ContextTokens,GeneratedTokens\n1,2,3\n"], {}, r"a trace of lengths \(ContextTokens, Gen"),
-        ([GOOD, session(block_size=8)], {}, r"1\.json: line 1: block_size is 8, before it was 4"),
+        ([GOOD, session(block_size=8)], {}, r"1\.json: line 1: block_size is 8, but it was 4"),
         ([{k: v for k, v in GOOD.items() if k != "hash_id_scope"}], {}, r"hash_id_scope is missing.*dataset\.hash_id"),
         ([session(call(0, [1]), hash_id_scope="global")], {"shared_prefix": "full"}, r"its ids are global"),
         ([session(call(0, [1]), tool_tokens=None)], {"shared_prefix": "full"}, r"no tool_tokens and system_tokens"),

@@ -83,7 +83,7 @@ def without(field: str, **fields: Any) -> dict[str, Any]:
         pytest.param(lines(row()) + '{"prompt": "x', ["line 2 column 12", "truncated"], id="truncated"),
         pytest.param(
             lines(row()) + json.dumps(row())[:-1] + ', "turn_index": 1}',
-            ["line 2", "key 'turn_index' stands twice"], id="duplicate_key",
+            ["line 2", "key 'turn_index' appears twice"], id="duplicate_key",
         ),
         pytest.param(lines(row(timestamp=float("-inf"))), ["field timestamp is -Infinity"], id="timestamp_infinite"),
         pytest.param(lines(row(timestamp=1e300)), ["field timestamp is 1e+300"], id="timestamp_far"),

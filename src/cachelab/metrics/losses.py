@@ -1,4 +1,4 @@
-"""Losses: why each prompt token was or was not found in the cache."""
+"""Losses: the prompt tokens by the reason why they were or were not found in the cache."""
 
 from dataclasses import dataclass, fields
 from typing import Any

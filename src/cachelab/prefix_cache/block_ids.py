@@ -94,7 +94,7 @@ class BlockIds:
         return {block: digest[:_DIGEST_BYTES].hex() for block, digest in digests.items() if block >= 0}
 
     def root_digest(self, sequence: int) -> str:
-        """What stands for the parent of a sequence's first block: "" without isolation, else 32 hex digits."""
+        """The digest of a sequence's root, the parent of its first block: "" without isolation, else 32 hex digits."""
         return _root_digest(self.roots.salts[int(self.roots.numbers[sequence])])[:_DIGEST_BYTES].hex()
 
     def _content(self, block: int) -> bytes:
@@ -105,9 +105,9 @@ class BlockIds:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Roots:
-    """The root of each sequence, as an index into `salts`. Root 0 is that without isolation.
+    """The root of each sequence, as an index into `salts`. Root 0 is the root without isolation.
 
-    Shape of numbers: (num_sequences,).
+    `numbers`: int64, shape (num_sequences,).
     """
 
     numbers: Int64s
@@ -115,7 +115,7 @@ class Roots:
 
     @classmethod
     def of(cls, requests: Sequence[Request]) -> "Roots":
-        """A root for each isolation of the requests."""
+        """The roots of requests: one for each different isolation."""
         found: dict[str | None, int] = {None: 0}
         salts = (request.isolation.salt if request.isolation else None for request in requests)
         numbers = [found.setdefault(salt, len(found)) for salt in salts]
@@ -145,7 +145,7 @@ def number_blocks(
     """The blocks of requests, given in the order in which they run, as the rules count them.
 
     `reply_tokens` are the generated tokens of each request; the KV of the last one is not computed. A block trace at
-    its own block size is not expanded to tokens: one number stands for a block. Raises EngineError if a prompt lists no
+    its own block size is not expanded to tokens: each block is one number. Raises EngineError if a prompt lists no
     blocks and the rules are those of block traces.
     """
     prompt_tokens = np.fromiter((len(request.prompt_ids) for request in requests), np.int64, len(requests))
