@@ -64,8 +64,6 @@ class LoggedUsage:
 
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
-    written_tokens: int | None = None
-    reply_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,7 @@ def without(field: str, **fields: Any) -> dict[str, Any]:
         pytest.param(lines(row(turn_index=0.0)), ["field turn_index is 0.0"], id="turn_float"),
         pytest.param(lines(row(timestamp="1")), ["field timestamp is text"], id="timestamp_text"),
         pytest.param(lines(row(timestamp=float("nan"))), ["field timestamp is NaN, not a finite"], id="timestamp_nan"),
-        pytest.param(lines(row(timestamp=10**400)), ["is 1000", "(401 characters), not a finite"], id="timestamp_huge"),
+        pytest.param(lines(row(timestamp=10**400)), ["is 1000", "000..., not a finite"], id="timestamp_huge"),
         pytest.param(lines(row(**exact(tokenizer=1))), ["field tokenizer is a number"], id="tokenizer_number"),
         pytest.param(lines(row(**exact(kept=-2))), ["field prompt_kept_tokens is -2"], id="kept_negative"),
         pytest.param(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cachelab.dataset.block_fields import NEEDED, FormatError, Marks, marks_of
-from cachelab.dataset.json_text import decode_json, kind, shown
+from cachelab.dataset.json_text import decode_json, described, kind
 from cachelab.errors import DatasetError
 
 MAX_TOKENS = 1 << 24
@@ -135,7 +135,7 @@ def _number(row: dict[str, Any], field: str, where: str, least: int = 0, most: i
     value = row[field]
     if type(value) is not int or not least <= value <= most:
         raise DatasetError(
-            f"{where}: field {field} is {shown(value)}, not a whole number from {least} to {most}: correct the row"
+            f"{where}: field {field} is {described(value)}, not a whole number from {least} to {most}: correct the row"
         )
     return value
 
@@ -145,12 +145,12 @@ def _ids(row: dict[str, Any], field: str, where: str) -> list[Any]:
         raise DatasetError(f"{where}: field {field} is missing: every row of a block trace needs it")
     values = row[field]
     if not isinstance(values, list):
-        raise DatasetError(f"{where}: field {field} is {shown(values)}, not an array of block ids: correct the row")
+        raise DatasetError(f"{where}: field {field} is {described(values)}, not an array of block ids: correct the row")
     for index, value in enumerate(values):
         if not (type(value) is int and 0 <= value < 1 << 64) and not (isinstance(value, str) and value):
             raise DatasetError(
-                f"{where}: field {field}[{index}] is {shown(value)}, not a block id (a number of 64 bits from 0, or "
-                "text): correct the row"
+                f"{where}: field {field}[{index}] is {described(value)}, not a block id (a number of 64 bits from 0, "
+                "or text): correct the row"
             )
     return values
 
@@ -158,7 +158,7 @@ def _ids(row: dict[str, Any], field: str, where: str) -> list[Any]:
 def _chat(row: dict[str, Any], field: str, where: str) -> int | str | None:
     value = row.get(field)
     if value is not None and type(value) not in (int, str):
-        raise DatasetError(f"{where}: field {field} is {shown(value)}, not a whole number or text: correct the row")
+        raise DatasetError(f"{where}: field {field} is {described(value)}, not a whole number or text: correct the row")
     return None if value in _NO_CHAT else value
 
 
@@ -171,11 +171,11 @@ def _step(row: dict[str, Any], where: str) -> Step | None:
         return None
     if type(session) not in (int, str):
         raise DatasetError(
-            f"{where}: field session_id is {shown(session)}, not a whole number or text: correct the row"
+            f"{where}: field session_id is {described(session)}, not a whole number or text: correct the row"
         )
     if delay is not None and delay < 0:
         raise DatasetError(
-            f"{where}: field delay is {shown(delay)}, not a number of milliseconds from 0: correct the row"
+            f"{where}: field delay is {described(delay)}, not a number of milliseconds from 0: correct the row"
         )
     return session, delay
 
@@ -188,7 +188,7 @@ def _time(row: dict[str, Any], where: str, field: str = "timestamp") -> float | 
         raise DatasetError(f"{where}: field {field} is {kind(value)}, not a number: correct the row")
     if not -MAX_TIME <= value <= MAX_TIME or (isinstance(value, float) and math.isnan(value)):
         raise DatasetError(
-            f"{where}: field {field} is {shown(value)}, not a number of milliseconds or seconds of at most 2^53: "
+            f"{where}: field {field} is {described(value)}, not a number of milliseconds or seconds of at most 2^53: "
             "correct the row"
         )
     return float(value)

@@ -10,8 +10,9 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import TokenizedConversation, TokenizedTurn
 from cachelab.dataset.base import LoadedDataset
-from cachelab.dataset.block_columns import MAX_BYTES, BlockColumns, OnBadRow, read_block_columns
+from cachelab.dataset.block_columns import MAX_BYTES, BlockColumns, read_block_columns
 from cachelab.dataset.block_fields import Unit, check_ignored
+from cachelab.dataset.block_reader import OnBadRow
 from cachelab.dataset.block_row import MAX_BLOCK_SIZE
 from cachelab.dataset.block_sessions import SessionRows, Sessions
 from cachelab.dataset.block_turn import block_turn

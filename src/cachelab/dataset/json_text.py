@@ -4,10 +4,11 @@ import json
 import math
 from typing import Any
 
+from cachelab.error_format import shown
 from cachelab.errors import DatasetError
 
 _KINDS = {dict: "an object", list: "an array", str: "text", bool: "true or false", int: "a number", float: "a number"}
-_LONGEST = 60
+_LONGEST = 60  # characters of a value in an error message
 
 
 class _DuplicateKey(ValueError):
@@ -73,21 +74,16 @@ def kind(value: object) -> str:
     return "null" if value is None else _KINDS.get(type(value), f"a {type(value).__name__}")
 
 
-def shown(value: object) -> str:
+def described(value: object) -> str:
     """A number as in JSON, shortened if it is long. Any other value: its type in words."""
     if type(value) is float and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return shortened(repr(value)) if type(value) in (int, float) else kind(value)
+    return shown(value, _LONGEST) if type(value) in (int, float) else kind(value)
 
 
 def quoted(text: str) -> str:
     """The text in quotes, in one printable line, shortened if it is long."""
-    return shortened(repr(text))
-
-
-def shortened(text: str) -> str:
-    """The text, or its beginning and how long it is."""
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 20]}... ({len(text)} characters)"
+    return shown(text, _LONGEST)
 
 
 def is_unicode(text: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from cachelab.dataset.block_fields import FormatError
 from cachelab.dataset.ignored_fields import IgnoredFields
-from cachelab.dataset.json_text import is_unicode, kind, quoted, shown
+from cachelab.dataset.json_text import described, is_unicode, kind, quoted
 from cachelab.errors import DatasetError
 
 MAX_TOKENS = 1 << 31
@@ -95,4 +95,4 @@ class Record:
 
     def wrong(self, field: str, value: object, rule: str) -> DatasetError:
         """The error for a field with a wrong value; `rule` says what it must be."""
-        return DatasetError(f"{self.where}: field {field} is {shown(value)}, not {rule}: correct it")
+        return DatasetError(f"{self.where}: field {field} is {described(value)}, not {rule}: correct it")

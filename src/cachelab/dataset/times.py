@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
-from cachelab.dataset.json_text import kind, quoted, shown
+from cachelab.dataset.json_text import described, kind, quoted
 from cachelab.errors import DatasetError
 
 TimeUnit = Literal["auto", "s", "ms", "us", "ns", "none"]
@@ -48,7 +48,7 @@ class TimeReader:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise DatasetError(f"{where} is {kind(value)}, not a time: {_WAY_OUT}")
         if isinstance(value, float) and not abs(value) < float("inf"):
-            raise DatasetError(f"{where} is {shown(value)}, not a time: {_WAY_OUT}")
+            raise DatasetError(f"{where} is {described(value)}, not a time: {_WAY_OUT}")
         return self._number(Decimal(str(value)), where)
 
     @property

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from cachelab.conversation import TokenIds
-from cachelab.dataset.json_text import is_unicode, kind, shown
+from cachelab.dataset.json_text import described, is_unicode, kind
 from cachelab.errors import DatasetError
 from cachelab.message import Isolation
 
@@ -114,7 +114,7 @@ def _text(document: dict[str, Any], field: str, where: str) -> str:
 def _count(document: dict[str, Any], field: str, where: str) -> int:
     value = _field(document, field, where)
     if type(value) is not int or value < 0:
-        raise DatasetError(f"{where}: field {field} is {shown(value)}, not a whole number from 0: correct the row")
+        raise DatasetError(f"{where}: field {field} is {described(value)}, not a whole number from 0: correct the row")
     return value
 
 
@@ -124,8 +124,8 @@ def _seconds(document: dict[str, Any], field: str, where: str) -> float:
         raise DatasetError(f"{where}: field {field} is {kind(value)}, not a number of seconds: correct the row")
     if not -MAX_SECONDS <= value <= MAX_SECONDS:  # also refuses NaN
         raise DatasetError(
-            f"{where}: field timestamp is {shown(value)}, not a finite number of seconds of at most {MAX_SECONDS:.0e}: "
-            "correct the row"
+            f"{where}: field timestamp is {described(value)}, not a finite number of seconds of at most "
+            f"{MAX_SECONDS:.0e}: correct the row"
         )
     return float(value)
 
@@ -137,7 +137,7 @@ def _ids(document: dict[str, Any], field: str, where: str) -> TokenIds:
     for index, value in enumerate(values):
         if type(value) is not int or not 0 <= value <= _INT32_MAX:
             raise DatasetError(
-                f"{where}: field {field}[{index}] is {shown(value)}, not a token id from 0 to {_INT32_MAX}: "
+                f"{where}: field {field}[{index}] is {described(value)}, not a token id from 0 to {_INT32_MAX}: "
                 "correct the row"
             )
     return np.asarray(values, dtype=np.int32)
