@@ -119,7 +119,7 @@ def test_local_ids_belong_to_their_session_or_chat(tmp_path: Path) -> None:
         ([row([1], 4), row([2], 4, delay=True)], r"line 2: field delay is true or false"),
         ([row([1], 4, session=1.5)], r"line 1: field session_id is 1.5"),
         ([row([1], 4, session=["a"])], r"line 1: field session_id is an array"),
-        ([row([1], 4, session=None, delay=5)], r"line 1: field delay needs session_id"),
+        ([row([1], 4, session=None, delay=5)], r"line 1: field delay is present without session_id"),
         ([row([1], 4, chat_id=1)], r"line 1: a row cannot have both session_id and chat_id"),
         ([row([1], 4, output_hash_ids=[9])], r"line 1: a row cannot have both session_id and output_hash_ids"),
         ([row([1], 4, session=None, hash_id_scope="local")], r"line 1: .*no session_id and no chat_id"),

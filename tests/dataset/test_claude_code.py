@@ -201,7 +201,7 @@ BAD = [
     (session("request"), r"requests\[0\] is text, not a request"),
     (session(agent(0, call(0, [1, 2, 3, 4], 9))), r"requests\[0\]\.requests\[0\]: 9 tokens"),
     (session(agent(0, agent_id=None)), r"requests\[0\]: field agent_id is null"),
-    (session(agent(0), agent(1)), r"requests\[1\]: field agent_id: the session has a sub-agent 'agent_001' already"),
+    (session(agent(0), agent(1)), r"requests\[1\]: field agent_id: the session already has a sub-agent 'agent_001'"),
     (session(block_size=0), r"field block_size is 0"),
     (session(requests={}), r"field requests is an object"),
     (session(id=""), r"field id is blank"),

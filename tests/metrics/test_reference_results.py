@@ -71,7 +71,7 @@ def test_repeated_shares_worked_by_hand(tmp_path: Path, monkeypatch: pytest.Monk
     names = [claim.metric.name for claim in REFERENCE_RESULTS if claim.name.startswith("claude_code")]
     assert len(names) == 6
     assert not measure(METRICS, observation).values.keys() & set(names)  # it is not the published set
-    monkeypatch.setattr(repeated, "_CLAUDE_CODE", (8, 3))
+    monkeypatch.setattr(repeated, "_CLAUDE_CODE_SIZE", (8, 3))
     values = measure(METRICS, observation).values
     assert values["published/claude_code_repeated_min"] == 3 / 7
     assert values["published/claude_code_repeated_mean"] == (3 / 7 + 1 / 2) / 2

@@ -167,7 +167,10 @@ def _step(row: dict[str, Any], where: str) -> Step | None:
     delay = _time(row, where, "delay") if row.get("delay") is not None else None
     if session is None:
         if delay is not None:
-            raise FormatError(f"{where}: field delay needs session_id: without it the previous reply is unknown")
+            raise FormatError(
+                f"{where}: field delay is present without session_id, so the previous reply is unknown: add session_id "
+                "or set dataset.ignore_fields=[delay]"
+            )
         return None
     if type(session) not in (int, str):
         raise DatasetError(
