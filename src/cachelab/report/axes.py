@@ -34,7 +34,7 @@ def whole_ticks(axes: "Axes", axis: str) -> None:
 
     for name in ("x", "y") if axis == "both" else (axis,):
         one = axes.xaxis if name == "x" else axes.yaxis
-        one.set_major_locator(MaxNLocator(nbins=12 if name == "x" else 4, integer=True))
+        one.set_major_locator(MaxNLocator(nbins=12 if name == "x" else 4, integer=True, min_n_ticks=1))
         one.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
 
 
