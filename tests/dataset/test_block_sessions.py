@@ -18,7 +18,7 @@ from cachelab.errors import ConfigError, DatasetError
 from cachelab.export.trace_writer import block_trace_rows, write_trace
 from cachelab.metrics.observation import Observation
 from cachelab.order.by_arrival import ByArrival
-from cachelab.prefix_cache.block_ids import seen_tokens
+from cachelab.prefix_cache.request_blocks import seen_tokens
 from cachelab.request import Request
 from cachelab.trace.multi_turn import MultiTurn
 

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cachelab.prefix_cache.accesses import BlockAccesses, lru_hit_blocks
-from cachelab.prefix_cache.block_ids import BlockIds, number_blocks
+from cachelab.prefix_cache.block_ids import BlockIds
 from cachelab.prefix_cache.hit_rate_curve import LruCurve, opt_hit_blocks, rates
+from cachelab.prefix_cache.request_blocks import number_blocks
 from workloads import random_requests, request
 
 Tokens = st.lists(st.integers(0, 1), min_size=1, max_size=12)

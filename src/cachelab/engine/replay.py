@@ -18,7 +18,7 @@ from cachelab.error_format import reason
 from cachelab.errors import ConfigError
 from cachelab.model.kv_model import KvModel
 from cachelab.prefix_cache.accesses import BlockAccesses, CountingRules, Int64s, lru_hit_blocks
-from cachelab.prefix_cache.block_ids import number_blocks, trace_block_size
+from cachelab.prefix_cache.request_blocks import number_blocks, trace_block_size
 from cachelab.request import Request, RequestRecord, Schedule
 from cachelab.strict_config import STRICT, Count
 

@@ -13,7 +13,8 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.errors import ConfigError
 from cachelab.export.trace_writer import write_trace
-from cachelab.prefix_cache.block_ids import ROOT, number_blocks
+from cachelab.prefix_cache.block_ids import ROOT
+from cachelab.prefix_cache.request_blocks import number_blocks
 from cachelab.request import Schedule
 from cachelab.strict_config import STRICT, Count, FilePath
 

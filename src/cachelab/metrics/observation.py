@@ -12,7 +12,8 @@ from cachelab.engine.base import EngineCounters, EngineRun
 from cachelab.errors import EngineError
 from cachelab.metrics.hits import Hits, Int64s
 from cachelab.prefix_cache.accesses import BlockAccesses
-from cachelab.prefix_cache.block_ids import BlockIds, RequestBlocks, number_blocks
+from cachelab.prefix_cache.block_ids import BlockIds
+from cachelab.prefix_cache.request_blocks import RequestBlocks, number_blocks
 from cachelab.request import Request, RequestRecord
 
 Value = TypeVar("Value")
