@@ -110,7 +110,7 @@ def test_cli_help_names_groups_and_settings(new_cachelab: Cachelab) -> None:
 def test_cli_version_is_cachelabs_own(cachelab: Cachelab, argument: str) -> None:
     done = cachelab(argument, "experiment=simple")
     assert done.returncode == 0
-    assert re.fullmatch(r"cachelab \d+\.\d+\.\d+ \(vLLM [\w.+]+\)\n", done.stdout)
+    assert re.fullmatch(r"cachelab \d+\.\d+\.\d+(\.dev\d+)? \(vLLM [\w.+]+\)\n", done.stdout)
 
 
 def test_cli_compare_prints_tables_and_verdict(cachelab: Cachelab) -> None:
