@@ -64,7 +64,7 @@ def defined(names: Sequence[str], values: Mapping[str, float]) -> list[str]:
 
 
 def known_objectives(names: Sequence[str], metrics: Sequence[AnyMetric], numbers: Mapping[str, float]) -> None:
-    """Check the names before the run. Raises ConfigError for one that is neither a metric nor among the numbers."""
+    """Check the names before the run. Raises ConfigError for a name that is neither a metric nor one of the numbers."""
     known = {metric.name for metric in metrics} | set(numbers)
     if unknown := next((name for name in names if name not in known), None):
         raise ConfigError(f"objective: there is no metric {unknown}: see docs/metrics.md")

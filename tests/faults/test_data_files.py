@@ -39,7 +39,7 @@ PLACE = re.compile(
     r": line \d+|: item \d+|at byte \d+|: the (gzip )?file is|: the gzip file unpacks|: none of|: the top level is"
     r"|: the array is|: holds more than|: is (a|no|something)|: no such file|: cannot be read|: the JSON is nested"
     r"|: not usable JSON|: the top-level object \(line|: its format is not recognised|: a trace of lengths"
-    r"|: read as block_trace, but the rows do not tell|: its sessions have no|: field \w+ "
+    r"|: read as block_trace, but the rows do not state|: its sessions have no|: field \w+ "
 )
 
 VALUES = (
@@ -91,7 +91,7 @@ def plain_json(text: str) -> Any:
     """The value, read without cachelab; a key twice is an error."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        assert len(dict(pairs)) == len(pairs), "a key stands twice"
+        assert len(dict(pairs)) == len(pairs), "a key appears twice"
         return dict(pairs)
 
     return json.loads(text, object_pairs_hook=once)
@@ -598,7 +598,7 @@ def test_bombs_are_refused_in_little_memory(tmp_path: Path, tally: Tally) -> Non
 def test_what_is_no_file_is_refused_at_once(tmp_path: Path, tally: Tally) -> None:
     for case, path in bad_paths(tmp_path):
         quoted = repr(path)
-        name = quoted if len(quoted) <= 60 else f"{quoted[:40]}... ({len(quoted)} characters)"
+        name = quoted if len(quoted) <= 60 else f"{quoted[:57]}..."
         name = path if path.isprintable() and len(path) <= 300 else name
         for source in SOURCES[:3]:
             try:

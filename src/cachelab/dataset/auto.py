@@ -24,12 +24,12 @@ _KEY = re.compile(r"\bdataset\.([a-z_]+)")
 
 @dataclass(frozen=True, config=STRICT)
 class Auto:
-    """Any dataset with a path: its format is recognised from the first records of its (first) file."""
+    """Any dataset with a path. The format is recognised from the first records of the first file."""
 
     path: FilePath | None = None
 
     def load(self) -> LoadedDataset:
-        """Read the source. Raises DatasetError that lists the formats if it is none of them."""
+        """Read the source. Raises DatasetError that lists the known formats if the format is not recognised."""
         if self.path is None:
             return Sample().load()
         format, reason, dataset = recognised(self.path)
@@ -43,7 +43,7 @@ class Auto:
 
 
 def recognised(path: str) -> tuple[Format, str, Dataset]:
-    """The format of a path, the reason, and the dataset that reads it. Raises DatasetError if there is none."""
+    """The format of a path, the reason, and the dataset that reads it. Raises DatasetError if no format matches."""
     found = source_paths(path)
     opening = Opening.of(found.paths[0])
     for format in FORMATS:
@@ -65,15 +65,15 @@ def recognised(path: str) -> tuple[Format, str, Dataset]:
 
 
 def _option(format: Format, dataset: Dataset) -> str:
-    """How the command line names the recognised dataset."""
+    """The recognised dataset as overrides for the command line."""
     size = dataset.block_size if isinstance(dataset, BlockTrace) else None
     return f"dataset={format.option}" if size is None else f"dataset={format.option} dataset.block_size={size}"
 
 
 def _with_option(said: str, option: str) -> str:
-    """An error's text; where it tells to set a key that dataset=auto does not have, also the option that has it."""
+    """An error's text. If it says to set a key that dataset=auto does not have, the option that has it is added."""
     others = set(_KEY.findall(said)) - {"path"}
-    return f"{said} (with {option}: dataset=auto has dataset.path alone)" if others else said
+    return f"{said} (with {option}: dataset=auto only has dataset.path)" if others else said
 
 
 def _seen(opening: Opening, fields: Sequence[str]) -> str:
@@ -86,9 +86,9 @@ def _seen(opening: Opening, fields: Sequence[str]) -> str:
 
 
 def _needs(conversations: Sequence[AnyConversation]) -> str:
-    """What a user has to know of a source without chats; "" for chats."""
+    """What the user must know about a source without chats; "" for chats."""
     if all(isinstance(conversation, RecordedConversation) for conversation in conversations):
-        return "its prompts are finished, trace=multi_turn takes them as they are"
+        return "its prompts are finished, trace=multi_turn uses them unchanged"
     prompts = [
         turn.new_ids
         for conversation in conversations

@@ -1,4 +1,4 @@
-"""The records of a file: JSON, JSON Lines (plain or gzip) or Parquet."""
+"""Reads the records of a file: JSON, JSON Lines (plain or gzip) or Parquet."""
 
 import os
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from cachelab.dataset.source_bytes import CHUNK_BYTES, STANDARD_INPUT, opened, p
 from cachelab.errors import DatasetError
 
 MAX_BYTES = 64 << 30
-"""Default of `dataset.max_bytes` where records are read one by one: the most bytes of text per file, unpacked."""
+"""Default of `dataset.max_bytes` for readers that read record by record: the most bytes of text per file, unpacked."""
 
 _ROWS = 256  # Parquet rows in memory at a time
 PARQUET = b"PAR1"
@@ -17,9 +17,9 @@ PARQUET = b"PAR1"
 
 
 def file_records(path: str, max_bytes: int, digest: Any) -> Iterator[tuple[str, Any]]:
-    """Each record of a file with its place as errors write it; `digest` is updated with the file's bytes.
+    """Each record of a file with its place, as error messages name it. `digest` is updated with the file's bytes.
 
-    Raises DatasetError, naming the path, if the file cannot be read or holds no JSON or Parquet records.
+    Raises DatasetError that names the path if the file cannot be read, or holds no JSON or Parquet records.
     """
     name = path_name(path)
     if path not in STANDARD_INPUT and _begins_with(path, PARQUET):
@@ -38,7 +38,7 @@ def _begins_with(path: str, magic: bytes) -> bool:
 
 
 def parquet_records(path: str) -> Iterator[tuple[str, Any]]:
-    """Each row of a Parquet file with its place as errors write it. Raises DatasetError if the file is damaged."""
+    """Each row of a Parquet file with its place, as error messages name it. Raises DatasetError if it is damaged."""
     import pyarrow
     import pyarrow.parquet as parquet
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from cachelab.prefix_cache.accesses import CountingRules
-from cachelab.prefix_cache.block_ids import RequestBlocks
+from cachelab.prefix_cache.request_blocks import RequestBlocks
 from cachelab.request import Request, RequestRecord, Schedule
 
 

@@ -30,8 +30,8 @@ class SimEngine(EngineSizes):
     `max_num_seqs=1` and no host tier (a small host tier refuses many blocks at once that it accepts one by one). `auto`
     jumps where that is exact. `max_output_tokens` cuts every reply. `host_cache_gib` turns on vLLM's KV offloading,
     whose transfers take no simulated time. `kv_model` sets how many blocks fit in one GiB. `args` are further fields of
-    vLLM's EngineArgs, such as `scheduling_policy`. `max_model_len` None rejects
-    only what the cache cannot hold. The sizes are described in EngineSizes.
+    vLLM's EngineArgs, such as `scheduling_policy`. With `max_model_len` None only requests that the cache cannot hold
+    are rejected. The sizes are described in EngineSizes.
     """
 
     num_blocks: VllmBlocks = 10_000

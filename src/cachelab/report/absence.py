@@ -38,7 +38,7 @@ def why_absent(name: str, result: Result, metrics: Sequence[AnyMetric] = ()) -> 
     if not observation.full_blocks.sum() and name.startswith((*_OF_BLOCKS, *_OF_HOST_TIER)):
         return "no prompt has a full block"
     if name == "hit_rate/of_ideal" or name.startswith("capacity/"):
-        return "an infinite cache hits nothing"
+        return "an unlimited cache hits nothing"
     if name.startswith("reuse_gap/"):
         return "no block was hit twice"
     absent_when = next((metric.absent_when for metric in metrics if metric.name == name), "")

@@ -19,7 +19,7 @@ from cachelab.metrics.losses import losses_table
 from cachelab.metrics.requests import request_table
 from cachelab.metrics.turn import turn_table
 from cachelab.pipeline import Result
-from cachelab.prefix_cache.block_ids import is_block_trace
+from cachelab.prefix_cache.request_blocks import is_block_trace
 from cachelab.report.figures import FIGURES, draw
 from cachelab.report.summary import summary
 from cachelab.tracking.description import RunDescription

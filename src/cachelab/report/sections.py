@@ -34,10 +34,10 @@ def headline(result: Result) -> str:
 
 
 def context(result: Result) -> str:
-    """The context of the headline: how many requests completed, and the hit rate of an infinite cache."""
+    """The context of the headline: how many requests completed, and the hit rate of an unlimited cache."""
     ended = f"{count(len(result.observation.completed))} of {count(len(result.observation.records))} requests completed"
     ceiling = result.numbers.values.get("hit_rate/ideal")
-    return ended if ceiling is None else f"{ended}; an infinite cache would hit {percent(ceiling)}"
+    return ended if ceiling is None else f"{ended}; an unlimited cache would hit {percent(ceiling)}"
 
 
 def logged_line(result: Result) -> str | None:

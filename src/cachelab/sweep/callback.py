@@ -13,17 +13,17 @@ from hydra.experimental.callback import Callback
 
 from cachelab.disk import no_room, writing
 from cachelab.error_format import format_error, leave
-from cachelab.errors import CachelabError, TrackingError
-from cachelab.interrupt import deferred, received
+from cachelab.errors import TrackingError
+from cachelab.interrupt import deferred
 from cachelab.override import quoted
 from cachelab.sweep.description import describe_sweep, sweep_name, swept_keys
+from cachelab.sweep.ending import ending_of, report_of
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from cachelab.config import SweepConfig
     from cachelab.sweep.sweep_job import SweepJob
-    from cachelab.sweep.sweep_report import SweepReport
     from cachelab.tracking.mlflow.tracking import MlflowTracking
 
 log = logging.getLogger(__name__)
@@ -123,12 +123,13 @@ class SweepCallback(Callback):
 
     def _end(self, config: "DictConfig", error: BaseException | None) -> None:
         from cachelab.sweep.console import print_sweep
+        from cachelab.sweep.study import read_study
         from cachelab.sweep.sweep_report import write_sweep
 
         sweep_dir = Path(str(config.hydra.sweep.dir))
         if not sweep_dir.is_dir():  # no job started
             if self._tracking is not None and self._parent is not None and error is not None:
-                self._store(_ending(self._parent, None, error), None)
+                self._store(ending_of(self._parent, None, error), None)
             return
         with tempfile.TemporaryDirectory() as scratch:
             lost: TrackingError | None = None
@@ -137,9 +138,19 @@ class SweepCallback(Callback):
                 stored = self._stored()
             except TrackingError as away:
                 lost = away
-            report, tables = _report(config, stored, self._fetch(Path(scratch)), sweep_dir)
+            sweeper = config.hydra.sweeper
+            report, tables = report_of(
+                sweep_name(config),
+                stored,
+                sweep_dir,
+                self._fetch(Path(scratch)),
+                baseline=config.comparison.baseline,
+                objectives=list(config.objective),
+                study=read_study(sweeper.get("storage"), sweeper.get("study_name")),
+                searching="n_trials" in sweeper,
+            )
             folder = write_sweep(report, sweep_dir / "sweep", tables)
-            ending = _ending(self._parent, report, error)
+            ending = ending_of(self._parent, report, error)
             with writing(folder, "write elsewhere with hydra.sweep.dir=FOLDER"):
                 for name in ("multirun.yaml", "optimization_results.yaml", "capacity_overlay.png"):
                     if (sweep_dir / name).is_file():
@@ -192,7 +203,7 @@ class SweepCallback(Callback):
             return
         try:
             with deferred():
-                self._store(_ending(self._parent, None, error), None)
+                self._store(ending_of(self._parent, None, error), None)
         except TrackingError as away:
             log.warning("the status of the sweep's run could not be set: %s", away)
 
@@ -202,62 +213,11 @@ class SweepCallback(Callback):
             return {}
         with self._tracking.open() as store:
             from cachelab.sweep.parent_run import end
-            from cachelab.tracking.mlflow.run import where_to_look
+            from cachelab.tracking.mlflow.address import where_to_look
 
             end(store, folder=folder, **ending)
             self._ended = True
             return where_to_look(store.uri, store.experiment_id, self._parent)
-
-
-def _ending(parent: str | None, report: "SweepReport | None", error: BaseException | None) -> dict[str, Any]:
-    """The arguments with which `end` is called, as JSON-compatible data: they may wait in a file."""
-    from cachelab.sweep.sweep_report import note_text
-
-    return {
-        "parent_run_id": parent,
-        "status": _status(report, error),
-        "note": "" if report is None else note_text(report),
-        "numbers": {} if report is None else report.numbers,
-        "tags": {} if error is None else {"cachelab.error": format_error(error)},
-    }
-
-
-def _report(
-    config: "DictConfig", stored: "Sequence[SweepJob]", fetch: "Callable[[SweepJob], Path | None]", sweep_dir: Path
-) -> "tuple[SweepReport, Mapping[str, Mapping[str, Sequence[Any]]]]":
-    from cachelab.sweep.local_jobs import local_jobs, read_requests
-    from cachelab.sweep.study import read_study
-    from cachelab.sweep.sweep_job import labels, merged
-    from cachelab.sweep.sweep_report import compared, report_sweep
-
-    jobs = merged(stored, local_jobs(sweep_dir))
-    study = read_study(config.hydra.sweeper.get("storage"), config.hydra.sweeper.get("study_name"))
-    notes: list[str] = []
-    arms: list[SweepJob] = []
-    baseline = None
-    try:
-        arms, baseline = compared(jobs, config.comparison.baseline, searching="n_trials" in config.hydra.sweeper)
-    except CachelabError as error:  # the jobs are done: report them without a comparison
-        notes.append(format_error(error))
-    label_of = dict(zip((job.number for job in jobs), labels(jobs), strict=True))
-    paths = {label_of[job.number]: fetch(job) for job in arms}
-    tables = {label: read_requests(path) for label, path in paths.items() if path is not None}
-    missing = [label for label, path in paths.items() if path is None]
-    if missing:
-        notes.append(f"not compared: {', '.join(missing)} wrote no requests.parquet (add requests to artifacts=[...])")
-    name = sweep_name(config)
-    return report_sweep(name, jobs, arms, baseline, tables, list(config.objective), study, notes), tables
-
-
-def _status(report: "SweepReport | None", error: BaseException | None) -> str:
-    """The status of the sweep's run. A grid with a failed job is FAILED, so that it can be resumed; a search is not."""
-    if isinstance(error, KeyboardInterrupt) or (
-        error is not None and received()
-    ):  # a library may turn one into another
-        return "KILLED"
-    if error is not None or report is None or (report.study is None and not all(job.finished for job in report.jobs)):
-        return "FAILED"
-    return "FINISHED"
 
 
 def _or_exit(what: Callable[[], None]) -> None:

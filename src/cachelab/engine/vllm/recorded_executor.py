@@ -20,7 +20,7 @@ from cachelab.engine.vllm.host_tier import completed_transfers
 from cachelab.model.kv_model import KvModel
 
 PLENTY_OF_BYTES = 1 << 60
-"""The memory that the executor reports: so much that only `num_gpu_blocks_override` limits the number of blocks."""
+"""The memory that the executor reports. It is so large that only `num_gpu_blocks_override` limits the blocks."""
 
 
 @dataclass(slots=True)
