@@ -6,6 +6,7 @@ numbers, or with a key twice, is lost, and so is any error but a DatasetError in
 
 import gzip
 import io
+import itertools
 import json
 import os
 import random
@@ -370,6 +371,7 @@ NEXT_CALL = {
 }  # fmt: skip
 CHAT_READ = {"id", "messages", "traj", "tools", "task_id", "trial", "session_id", "created", "request", "response"}
 CHAT_READ |= {"model", "cache_salt"}
+MESSAGE_READ = {"role", "content", "tool_calls", "tool_call_id"}
 
 Said = tuple[str, str | None, tuple[tuple[str, str], ...]]
 """Role, text, and name and arguments of each call."""
@@ -391,13 +393,18 @@ def plainly(raw: dict[str, Any]) -> Said | None:
         return None
     content = raw.get("content")
     if isinstance(content, list):
-        content = "".join(part if isinstance(part, str) else part["text"] for part in content)
+        content = "".join(part if isinstance(part, str) else part["text"] for part in content if not is_other(part))
     calls = [call["function"] for call in raw.get("tool_calls") or ()]
     # json.dumps writes an argument that is no text; a null is an empty object
     arguments = [one.get("arguments") for one in calls]
     texts = ["{}" if one is None else one if isinstance(one, str) else json.dumps(one) for one in arguments]
     named = tuple((whole(call["name"]), whole(text)) for call, text in zip(calls, texts, strict=True))
     return role, None if content is None else whole(content), named
+
+
+def is_other(part: Any) -> bool:
+    """Whether a part is of an unknown type, and so is left out."""
+    return isinstance(part, dict) and part.get("type") not in (None, "text")
 
 
 def known(messages: list[dict[str, Any]]) -> list[Said]:
@@ -414,16 +421,23 @@ def check_chat_rows(rows: list[dict[str, Any]], loaded: LoadedDataset) -> None:
     assert counts["rows"] == len(rows)
     calls = any(note.startswith("each row was read as an API call") for note in loaded.notes)
     expected: list[list[Said]] = []
-    messages = unknown = after = failed = empty = silent = usages = 0
+    spoken: list[dict[str, Any]] = []
+    messages = unknown = after = failed = empty = silent = usages = others = 0
     for row in rows:
         inner = row.get("request", row)
         listed = inner["traj"] if "traj" in inner else inner["messages"]
         talk = known(listed)
         messages += len(listed)
+        contents = [one["content"] for one in listed if isinstance(one.get("content"), list) and plainly(one)]
+        others += sum(map(is_other, itertools.chain.from_iterable(contents)))
         unknown += len(listed) - len(talk)
         response = row.get("response") or {}
-        body = response.get("body", response) if isinstance(response, dict) else {}
+        body = response.get("body") or response if isinstance(response, dict) else {}
         status = response.get("status_code") if isinstance(response, dict) else None
+        choices = body.get("choices") or []
+        replied = [{"role": "assistant"} | (choices[0].get("message") or {})] if choices else []
+        unknown += len(replied) - len(known(replied))
+        spoken += [one for one in (*listed, *replied) if plainly(one)]
         if type(status) is int and status >= 400:
             failed += 1
         elif not talk:
@@ -434,9 +448,10 @@ def check_chat_rows(rows: list[dict[str, Any]], loaded: LoadedDataset) -> None:
         else:
             ends = [index for index, one in enumerate(talk) if one[0] == "assistant" and index]
             expected += [talk[:end] for end in ends]
-            after += len(talk) - (ends[-1] + 1 if ends else talk[0][0] == "assistant")
+            after += len(talk) - (ends[-1] + 1 if ends else 0)
             silent += not ends
     assert counts["messages"] == messages
+    assert counts["dropped_other_parts"] == others
     assert (counts["dropped_unknown_role"], counts["failed_calls"], counts["empty_rows"]) == (unknown, failed, empty)
     assert (counts["dropped_after_last_reply"], counts["conversations_without_reply"]) == (after, silent)
     conversations = [one for one in loaded.conversations if isinstance(one, Conversation)]
@@ -449,14 +464,15 @@ def check_chat_rows(rows: list[dict[str, Any]], loaded: LoadedDataset) -> None:
     turns = [turn for one in conversations for turn in one.turns]
     assert counts["turns"] == len(turns) == len(expected)
     assert counts["turns_with_usage"] + counts["unusable_usage"] >= usages >= counts["turns_with_usage"]
-    times = [row["created"] for row in rows if row.get("created") is not None]
+    times = [row["created"] for row in rows if row.get("created") not in (None, "")]
     if calls and not failed + empty:
         first = min(times, default=0)
         told = sorted(turn.timestamp_s for turn in turns if turn.timestamp_s is not None)
         assert told == pytest.approx([time - first for time in sorted(times)])
     objects = [fields for row in rows for fields in (row, row.get("request", {}))]
-    unread = [key for one in objects for key, value in one.items() if value not in (None, "", [], {})]
-    check_ignored(loaded, [key for key in unread if key not in CHAT_READ])
+    fields = [(key, value) for one in objects for key, value in one.items() if key not in CHAT_READ]
+    fields += [(key, value) for one in spoken for key, value in one.items() if key not in MESSAGE_READ]
+    check_ignored(loaded, [key for key, value in fields if value not in (None, "", [], {})])
 
 
 CHAT_SOURCES: tuple[Source, ...] = (
@@ -464,6 +480,19 @@ CHAT_SOURCES: tuple[Source, ...] = (
     Source("chat_array", (TRAJECTORY, {**TRAJECTORY, "trial": 1}), False, Chat, check_chat),
     Source("chat_calls", (API_CALL, NEXT_CALL), True, Chat, check_chat),
 )
+PLAIN = {"role": "user", "content": "Hi"}
+"""A column of a Parquet file holds texts or lists, not both."""
+PARQUET_SOURCES: tuple[Source, ...] = (
+    Source("chat", tuple({"id": id, "messages": [SYSTEM, PLAIN, ANSWERED]} for id in "ab"), True, Chat, check_chat),
+    Source(
+        "chat_calls",
+        (
+            {**API_CALL, "request": {"model": "m", "messages": [SYSTEM, PLAIN]}},
+            {**NEXT_CALL, "request": {"model": "m", "messages": [SYSTEM, PLAIN, CALLED, FOUND]}},
+        ),
+        True, Chat, check_chat,
+    ),
+)  # fmt: skip
 ALL_SOURCES = (*SOURCES, *AGENT_SOURCES, *CHAT_SOURCES)
 
 
@@ -685,7 +714,7 @@ def changed_parquet(source: Source) -> Iterator[tuple[str, bytes]]:
     """The file cut and damaged, without and with checksums, and files of changed rows."""
     chosen = random.Random(9)
     for checked in (False, True):
-        sound = parquet_of(source.rows, write_page_checksum=checked, compression="none") or b""
+        sound = parquet_of(source.rows, write_page_checksum=checked, compression="none")
         yield "sound", sound
         for end in sorted(chosen.sample(range(4, len(sound)), 40)):
             yield f"cut at {end}", sound[:end]
@@ -710,7 +739,7 @@ def changed_parquet(source: Source) -> Iterator[tuple[str, bytes]]:
             yield case, made
 
 
-@pytest.mark.parametrize("source", [one for one in CHAT_SOURCES if one.name != "chat_array"], ids=lambda one: one.name)
+@pytest.mark.parametrize("source", PARQUET_SOURCES, ids=lambda one: one.name)
 def test_broken_parquet_loads_whole_or_is_refused_in_one_line(source: Source, tmp_path: Path, tally: Tally) -> None:
     path = tmp_path / "data.parquet"
 
