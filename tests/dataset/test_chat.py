@@ -523,7 +523,7 @@ def test_messages_with_reasoning_are_counted(load: Load) -> None:
 
 
 def test_calls_whose_arguments_are_no_object_are_counted(load: Load) -> None:
-    arguments = ['{"q": 1}', "", None, {}, "q=1", '{"q": ', "[1]", "3", "null"]
+    arguments: list[Any] = ['{"q": 1}', "", None, {}, "q=1", '{"q": ', "[1]", "3", "null"]
     calls = [{"type": "function", "function": {"name": "f", "arguments": one}} for one in arguments]
     dataset = load([{"messages": [U, {"role": "assistant", "content": None, "tool_calls": calls}]}])
     assert dataset.counts["invalid_tool_arguments"] == 5

@@ -714,7 +714,8 @@ def changed_parquet(source: Source) -> Iterator[tuple[str, bytes]]:
     """The file cut and damaged, without and with checksums, and files of changed rows."""
     chosen = random.Random(9)
     for checked in (False, True):
-        sound = parquet_of(source.rows, write_page_checksum=checked, compression="none")
+        sound = parquet_of(source.rows, write_page_checksum=checked, compression="none") or b""
+        assert sound
         yield "sound", sound
         for end in sorted(chosen.sample(range(4, len(sound)), 40)):
             yield f"cut at {end}", sound[:end]
