@@ -1,5 +1,6 @@
 """The command line: hands the composed config to a job, prints what came of it, reports an error in one line."""
 
+import gc
 import logging
 import os
 import sys
@@ -80,6 +81,7 @@ def start() -> None:
 def end(output: Output, code: str | int | None) -> NoReturn:
     """End the process: by the signal that came, else with the code (a text goes to stderr), else 1 if stdout failed."""
     output.flush()
+    gc.freeze()  # else Python's last collections walk all objects of the imported libraries, for seconds
     default_signals()
     if (signal := received()) is not None:
         code = signal.exit_code

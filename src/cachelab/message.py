@@ -32,6 +32,14 @@ class ToolCall:
     arguments: str
     id: str | None = None
 
+    def arguments_object(self) -> dict[str, Any] | None:
+        """The arguments as an object, empty for an empty text; None if the text is not a JSON object."""
+        try:
+            value = json.loads(self.arguments) if self.arguments else {}
+        except (ValueError, RecursionError):
+            return None
+        return value if isinstance(value, dict) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Message:

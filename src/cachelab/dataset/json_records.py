@@ -5,6 +5,7 @@ surrogates by "?" and silently keeps the last of two equal keys.
 """
 
 import codecs
+import re
 from collections.abc import Iterator
 from json import JSONDecodeError
 from typing import Any
@@ -13,7 +14,7 @@ from cachelab.dataset.json_text import decode_json, decode_value, kind
 from cachelab.dataset.length_only import refuse_length_only
 from cachelab.errors import DatasetError
 
-_SPACE = " \t\r\n"
+_SPACE = re.compile("[ \t\r\n]*")
 _LONGEST_CUT = 16
 """An error this close (characters) to the end of a piece may be due to the cut in a number, a literal or an escape."""
 
@@ -91,9 +92,9 @@ class _Window:
     def next_character(self) -> str:
         """Skip white space and return the next character without reading it; "" at the end."""
         while True:
-            while self._at < len(self._buffer) and self._buffer[self._at] in _SPACE:
-                self.line += self._buffer[self._at] == "\n"
-                self._at += 1
+            if match := _SPACE.match(self._buffer, self._at):
+                self.line += self._buffer.count("\n", self._at, match.end())
+                self._at = match.end()
             if self._at < len(self._buffer):
                 return self._buffer[self._at]
             if not self._more():

@@ -37,6 +37,12 @@ def _begins_with(path: str, magic: bytes) -> bool:
         return raw.read(len(magic)) == magic
 
 
+def _printable(error: Exception) -> str:
+    """The first line of an error's text; an unprintable character is written as in a Python string."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
+
+
 def parquet_records(path: str) -> Iterator[tuple[str, Any]]:
     """Each row of a Parquet file with its place, as error messages name it. Raises DatasetError if it is damaged."""
     import pyarrow
@@ -50,8 +56,7 @@ def parquet_records(path: str) -> Iterator[tuple[str, Any]]:
                 for value in batch.to_pylist():
                     yield f"{name}: row {row}", value
                     row += 1
-    except (pyarrow.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise DatasetError(f"{name}: the Parquet file is damaged ({reason}): get the file again") from error
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:  # ValueError: text that is not UTF-8
+        raise DatasetError(f"{name}: the Parquet file is damaged ({_printable(error)}): get the file again") from error
     if not row:
         raise DatasetError(f"{name}: the Parquet file holds no rows: choose a file that holds conversations")

@@ -1,4 +1,4 @@
-"""Texts, replies, tool results and tool definitions in the token ids of mistral-common's v3 Tekken tokenizer."""
+"""Token ids of texts, replies, tool results and tool definitions, from mistral-common's v3 Tekken tokenizer."""
 
 import hashlib
 import json
@@ -47,7 +47,7 @@ def text_ids(text: str) -> list[int]:
 
 
 def assistant_ids(message: Message) -> list[int]:
-    """The ids of a reply; text and calls are encoded as two messages, the first one without its end.
+    """The ids of a reply; text and calls are encoded as two messages, the first one without its end token.
 
     Raises TokenizerError for an image or audio part.
     """
@@ -103,4 +103,4 @@ def _tool_call(call: ToolCall) -> Any:
 
 
 def _call_id(given: str | None) -> str:
-    return given[-CALL_ID_LENGTH:] if given else "null"  # mistral-common's own word for a missing one
+    return given[-CALL_ID_LENGTH:] if given else "null"  # mistral-common writes this for a missing id
