@@ -21,6 +21,8 @@ MUST_BE_GIVEN = {
     "dataset=claude_code": ["dataset.path=x.json"],
     "dataset=text_log": ["dataset.path=x.jsonl"],
     "export=block_trace": ["export.path=x.jsonl.gz"],
+    "price=per_token": ["price.fresh=3", "price.cached=0.3"],
+    "price=gpu_hours": ["price.per_hour=2"],
     "experiment=reproduce": ["dataset.path=x.jsonl"],
     "tokenizer=huggingface": ["tokenizer.model=x"],
 }
@@ -52,6 +54,8 @@ def test_option_composes_and_builds(file: Path) -> None:
         assert type(part).__module__.startswith(f"cachelab.{group}.")
     if root.export is not None:
         assert type(build_part("export", root.export, root.plugins)).__module__.startswith("cachelab.export.")
+    if root.price is not None:
+        assert type(build_part("price", root.price, root.plugins)).__module__.startswith("cachelab.price.")
     assert len(build_metrics(root.metrics)) > 30
 
 
@@ -63,7 +67,7 @@ def test_option_says_what_it_is_on_its_first_comment_line(file: Path) -> None:
 
 def test_option_files_are_those_of_the_groups() -> None:
     folders = {str(file.parent) for file in OPTION_FILES}
-    assert folders == {*GROUPS, "metrics", "experiment", "export"}
+    assert folders == {*GROUPS, "metrics", "experiment", "export", "price"}
 
 
 def test_experiment_arms_differ_in_trace_and_order_only() -> None:

@@ -18,7 +18,6 @@ from omegaconf import OmegaConf
 from cachelab.arguments import hydra_arguments
 from cachelab.build import build_root
 from cachelab.composition import config_dir
-from cachelab.objective import bound_of
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -41,6 +40,8 @@ BASES: tuple[list[str], ...] = (
     ["dataset=sharegpt"],
     ["tokenizer=huggingface"],
     ["export=block_trace", "export.path=x"],
+    ["price=per_token", "price.fresh=3", "price.cached=0.3"],
+    ["price=gpu_hours", "price.per_hour=2"],
 )
 
 
@@ -108,9 +109,7 @@ def check(overrides: Sequence[str]) -> None:
         plain: Any = OmegaConf.to_container(
             OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), resolve=True
         )
-    root = build_root(plain)
-    for name, constraint in root.objective_constraints.items():
-        bound_of(name, constraint)
+    build_root(plain)
 
 
 @pytest.fixture(autouse=True)

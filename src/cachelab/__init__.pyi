@@ -8,7 +8,7 @@ from .errors import (
     TokenizerError,
     TrackingError,
 )
-from .result import Result
+from .result import RequirementError, Result
 from .sweep.run_comparison import RunComparison, compare
 
 __version__: str
@@ -18,6 +18,7 @@ __all__ = [
     "ConfigError",
     "DatasetError",
     "EngineError",
+    "RequirementError",
     "Result",
     "RunComparison",
     "StorageError",

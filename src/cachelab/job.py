@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cachelab.config import Root
     from cachelab.objective import Score, Scores
     from cachelab.pipeline import Result
+    from cachelab.requirement import Unmet
     from cachelab.tracking.base import Tracking
     from cachelab.tracking.description import RunDescription
     from cachelab.tracking.offline import FallbackRun
@@ -28,12 +29,14 @@ class EndedJob:
 
     `score` holds the objectives and the outcome. `result` is None if nothing ran: the job finished in an earlier sweep,
     or its filter keeps no conversation. `where_to_look` leads a person to the run: label -> command or address.
+    `unmet` are the bounds of `require` that the run does not meet.
     """
 
     score: "Score | Scores"
     description: "RunDescription"
     result: "Result | None" = None
     where_to_look: Mapping[str, str] = field(default_factory=dict)
+    unmet: "tuple[Unmet, ...]" = ()
 
 
 def leave_record(config: Config, context: JobContext, error: Exception) -> None:
@@ -53,19 +56,18 @@ def run_job(
     Raises CachelabError.
     """
     from cachelab import pipeline
-    from cachelab.build import build_job, build_part, build_root
+    from cachelab.build import build_job, build_part, build_root, check_metric_names
     from cachelab.errors import NothingKept
     from cachelab.job_digest import job_digest, versions
-    from cachelab.objective import Outcome, bound_of, defined, known_objectives, score, violations
-    from cachelab.report.absence import absence_line
+    from cachelab.objective import Outcome, defined, score, violations
+    from cachelab.report.absence import absence_line, absence_reason
     from cachelab.report.artifacts import write_artifacts
     from cachelab.report.progress import doing, progress_bar
+    from cachelab.requirement import tags_of, unmet
     from cachelab.tracking.offline import FallbackRun
     from cachelab.used_settings import used_settings
 
     root = build_root(config)
-    for name, constraint in root.objective_constraints.items():
-        bound_of(name, constraint)
     tracking: Tracking = build_part("tracking", root.tracking, root.plugins)
     description = describe_job(config, context)
     # A wrong setting ends a run before a store hears of it. In a sweep it is a failed job, which the store holds too.
@@ -86,7 +88,7 @@ def run_job(
             return EndedJob(nothing_kept(root, tracked, str(nothing), nothing.numbers), description)
         if description.sweep is None:
             on_notes(workload.dataset.notes)
-        known_objectives([*root.objective, *root.objective_constraints], parts.metrics, workload.numbers)
+        check_metric_names(root, parts.metrics, workload.numbers)
         description = description.settled(used_settings(config, list(workload.schedule)))
         tracked.log_parameters(description.parameters)
         tracked.log_dataset(workload.dataset)
@@ -110,8 +112,12 @@ def run_job(
         beyond = violations(constraints, values)
         found = score(objectives, values, Outcome(tracked.run_id, beyond))
         tracked.log_tags({"cachelab.feasible": str(found.outcome.feasible).lower()} if beyond else {})
+        failing = unmet(root.require, values, lambda name: absence_reason(name, result, parts.metrics))
+        for line in failing:
+            log.info("%s", line)
+        tracked.log_tags(tags_of(failing) if root.require else {})
     found.outcome = Outcome(tracked.run_id, beyond, tracked.untracked)
-    return EndedJob(found, description, result, tracked.where_to_look)
+    return EndedJob(found, description, result, tracked.where_to_look, failing)
 
 
 def nothing_kept(root: "Root", tracked: "FallbackRun", why: str, numbers: Mapping[str, float]) -> "Score | Scores":

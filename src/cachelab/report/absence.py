@@ -13,15 +13,20 @@ _OF_BLOCKS = ("hit_rate/first_prefill", "hit_rate/ideal", "hit_rate/opt")
 
 
 def absence_line(name: str, result: Result, metrics: Sequence[AnyMetric]) -> str:
-    """One line: the metric, why it is absent and, if no request completed, the most frequent reason for rejection."""
-    line = f"{name} is absent: {why_absent(name, result, metrics)}"
+    """One line: the metric and why it is absent."""
+    return f"{name} is absent: {absence_reason(name, result, metrics)}"
+
+
+def absence_reason(name: str, result: Result, metrics: Sequence[AnyMetric]) -> str:
+    """Why the metric is absent and, if no request completed, the most frequent reason for rejection."""
+    why = why_absent(name, result, metrics)
     rejected = grouped(
         record.reason or "no reason given" for record in result.run.records if record.outcome == "rejected"
     )
     if result.observation.completed or not rejected:
-        return line
+        return why
     reason, number = rejected[0]
-    return f"{line} ({number:,} rejected: {reason})"
+    return f"{why} ({number:,} rejected: {reason})"
 
 
 def why_absent(name: str, result: Result, metrics: Sequence[AnyMetric] = ()) -> str:

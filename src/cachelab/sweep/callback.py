@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.experimental.callback import Callback
 
 from cachelab.disk import no_room, writing
-from cachelab.error_format import format_error, leave
+from cachelab.error_format import REQUIREMENT_UNMET, format_error, leave
 from cachelab.errors import CachelabError, TrackingError
 from cachelab.interrupt import deferred
 from cachelab.override import quoted
@@ -49,10 +49,14 @@ class SweepCallback(Callback):
         _or_exit(lambda: self._begin(config))
 
     def on_multirun_end(self, config: "DictConfig", **kwargs: Any) -> None:
-        """Compare the jobs and end the sweep's run. Raises SystemExit with one line if a step failed."""
+        """Compare the jobs and end the sweep's run.
+
+        Raises SystemExit: with one line if a step failed, with REQUIREMENT_UNMET if a job does not meet `require`.
+        """
         error = sys.exception()  # the error that ends the sweep, if any
+        unmet: Sequence[str] = ()
         try:
-            self._end(config, error)
+            unmet = self._end(config, error)
         except BaseException as further:
             if not isinstance(further, TrackingError):  # another request would wait for that store again
                 self._give_up(error or further)
@@ -61,6 +65,8 @@ class SweepCallback(Callback):
             if error is None:
                 raise SystemExit(f"cachelab: {format_error(further)}") from further
             print(f"cachelab: {format_error(further)}", file=sys.stderr)  # Hydra raises the error that ended the sweep
+        if unmet and error is None:
+            raise SystemExit(REQUIREMENT_UNMET)
 
     def on_run_end(self, config: "DictConfig", **kwargs: Any) -> None:
         """Remove the folder of a job that Hydra could not start on a full disk: no file in it is complete."""
@@ -71,7 +77,8 @@ class SweepCallback(Callback):
     def _begin(self, config: "DictConfig") -> None:
         from omegaconf import OmegaConf, read_write
 
-        from cachelab.build import build_part, build_settings
+        from cachelab.build import build_metrics, build_part, build_settings
+        from cachelab.metrics.names import check_names
         from cachelab.tracking.mlflow.tracking import MlflowTracking
         from cachelab.trust import refuse_what_a_file_decides
 
@@ -79,6 +86,9 @@ class SweepCallback(Callback):
         plain: Any = OmegaConf.to_container(OmegaConf.masked_copy(config, of_jobs))
         refuse_what_a_file_decides(plain, config.hydra)
         settings = build_settings(plain)
+        unknown = ("experiment", "metrics", "require", "plugins")  # each job checks what these decide
+        if settings.require and not any(key.startswith(unknown) for key in swept_keys(config)):
+            check_names("require", settings.require, build_metrics(plain["metrics"], settings.plugins))
         group: Any = OmegaConf.to_container(config.tracking, resolve=True)
         tracking = build_part("tracking", group, list(config.plugins))
         passed = {SWEPT_VARIABLE: ",".join(swept_keys(config))}
@@ -121,7 +131,9 @@ class SweepCallback(Callback):
             passed["MLFLOW_TRACKING_URI"] = uri
         return passed
 
-    def _end(self, config: "DictConfig", error: BaseException | None) -> None:
+    def _end(self, config: "DictConfig", error: BaseException | None) -> Sequence[str]:
+        """Report the sweep; one line per bound of `require` that a job does not meet."""
+        from cachelab.report.console import print_unmet
         from cachelab.sweep.console import print_sweep
         from cachelab.sweep.sweep_report import write_sweep
 
@@ -129,7 +141,7 @@ class SweepCallback(Callback):
         if not sweep_dir.is_dir():  # no job started
             if self._tracking is not None and self._parent is not None and error is not None:
                 self._store(_ending(self._parent, None, error), None)
-            return
+            return ()
         with tempfile.TemporaryDirectory() as scratch:
             lost: TrackingError | None = None
             stored: Sequence[SweepJob] = ()
@@ -150,6 +162,7 @@ class SweepCallback(Callback):
             except TrackingError as away:
                 where, lost = {}, away
         print_sweep(report, {**where, "files": str(folder)})
+        print_unmet(report.unmet)
         untracked = sum(job.untracked is not None for job in report.jobs)
         if error is None and self._tracking is not None and (untracked or lost):
             from cachelab.tracking.offline import sync_command
@@ -158,6 +171,7 @@ class SweepCallback(Callback):
             command = sync_command(sweep_dir, list(config.hydra.overrides.task))
             why = f" ({format_error(lost)})" if lost else ""
             raise TrackingError(f"{what} could not be tracked{why}; nothing is lost: {command}")
+        return report.unmet
 
     def _stored(self) -> "Sequence[SweepJob]":
         if self._tracking is None or self._parent is None:
@@ -213,12 +227,15 @@ def _ending(parent: str | None, report: "SweepReport | None", error: BaseExcepti
     """The arguments with which `end` is called, as JSON-compatible data: they may wait in a file."""
     from cachelab.sweep.sweep_report import note_text
 
+    tags = {} if error is None else {"cachelab.error": format_error(error)}
+    if report is not None and report.required:
+        tags["cachelab.requirements_met"] = str(not report.unmet).lower()
     return {
         "parent_run_id": parent,
         "status": _status(report, error),
         "note": "" if report is None else note_text(report),
         "numbers": {} if report is None else report.numbers,
-        "tags": {} if error is None else {"cachelab.error": format_error(error)},
+        "tags": tags,
     }
 
 
@@ -246,7 +263,8 @@ def _report(
     if missing:
         notes.append(f"not compared: {', '.join(missing)} wrote no requests.parquet (add requests to artifacts=[...])")
     name = sweep_name(config)
-    return report_sweep(name, jobs, arms, baseline, tables, list(config.objective), study, notes), tables
+    report = report_sweep(name, jobs, arms, baseline, tables, list(config.objective), study, notes, config.require)
+    return report, tables
 
 
 def _status(report: "SweepReport | None", error: BaseException | None) -> str:

@@ -1,0 +1,109 @@
+"""`require` as a user meets it: a finished run, one line per unmet bound, exit code 3."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+import cachelab
+from cachelab import ConfigError, RequirementError
+from faults import command
+
+pytestmark = pytest.mark.slow
+
+# experiment=simple hits 81 of 87 full prompt blocks (tests/test_cli.py)
+SIMPLE = ("experiment=simple", "engine=replay", "artifacts=[requests]")
+MET = 'require={hit_rate/first_prefill: ">= 0.93", requests/rejected: "<= 0"}'
+UNMET = 'require={hit_rate/first_prefill: ">= 0.94", losses/reused: ">= 0.5", hit_rate/vllm_gpu: ">= 0.1"}'
+LINES = [
+    "cachelab: require: hit_rate/first_prefill is 0.931, required >= 0.94",
+    "cachelab: require: hit_rate/vllm_gpu is absent (vLLM did not run), required >= 0.1",
+]
+
+
+def tags(database: Path, name: str = "") -> list[dict[str, str]]:
+    with sqlite3.connect(database) as connection:
+        ids = connection.execute("select run_uuid, name, status from runs order by start_time").fetchall()
+        assert {status for *_, status in ids} == {"FINISHED"}
+        return [
+            dict(connection.execute("select key, value from tags where run_uuid = ?", [run_id]))
+            for run_id, run_name, _ in ids
+            if name in run_name
+        ]
+
+
+def test_run_within_its_bounds_exits_with_0(tmp_path: Path) -> None:
+    done = command.run(tmp_path, *SIMPLE, MET, "tracking=none")
+    assert (done.code, done.err) == (0, "")
+    (summary,) = tmp_path.glob("outputs/*/*/artifacts/summary.md")
+    assert "| hit_rate/first_prefill | 0.931 | >= 0.93 | yes |" in summary.read_text()
+
+
+def test_run_outside_its_bounds_is_logged_and_exits_with_3(tmp_path: Path, empty_database: Path) -> None:
+    done = command.run(tmp_path, *SIMPLE, UNMET, f"tracking.uri=sqlite:///{tmp_path}/mlflow.db")
+    assert done.code == 3
+    assert done.err.splitlines() == LINES
+    assert "first-prefill block hit rate 93.10 % (81 of 87 full prompt blocks)" in done.out
+    (found,) = tags(tmp_path / "mlflow.db")
+    assert found["cachelab.requirements_met"] == "false"
+    assert found["cachelab.unmet"].startswith("require: hit_rate/first_prefill is 0.931, required >= 0.94; require: ")
+    (summary,) = tmp_path.glob("outputs/*/*/artifacts/summary.md")
+    assert "| hit_rate/vllm_gpu | - | >= 0.1 | no |" in summary.read_text()
+    (log,) = tmp_path.glob("outputs/*/*/cachelab.log")
+    assert "require: hit_rate/first_prefill is 0.931, required >= 0.94" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("bounds", "line"),
+    [
+        (
+            '{hit_rate/first_prefil: ">= 0.5"}',
+            "require: there is no metric hit_rate/first_prefil (did you mean hit_rate/first_prefill?)",
+        ),
+        ('{turn/hit_rate: ">= 0.5"}', "require: turn/hit_rate has one value per turn"),
+        ('{hit_rate/first_prefill: "0.5"}', "require.hit_rate/first_prefill: '0.5' is not a bound"),
+        ("{hit_rate/first_prefill: 0.5}", "require.hit_rate/first_prefill: input should be a valid string, got 0.5"),
+        ('{dataset/chats: ">= 1"}', "require: there is no metric dataset/chats"),
+    ],
+)
+@pytest.mark.parametrize("sweep", [(), ("--multirun", "order=by_turn,by_conversation")], ids=["run", "sweep"])
+def test_bound_that_no_run_can_have_is_refused_before_the_run(
+    tmp_path: Path, bounds: str, line: str, sweep: tuple[str, ...]
+) -> None:
+    done = command.run(tmp_path, *sweep, *SIMPLE, f"require={bounds}", "tracking=none")
+    assert line in done.err
+    assert not list(tmp_path.rglob("metrics.json"))
+    if not (sweep and "dataset/" in line):  # the counts of a dataset are known when a job has read it
+        assert len(done.err.splitlines()) == 1
+        assert done.code == 2
+
+
+def test_sweep_exits_with_3_after_all_its_jobs(tmp_path: Path) -> None:
+    store = f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"
+    bound = 'require={hit_rate/first_prefill: ">= 0.85"}'
+    grid = ("--multirun", "experiment=multi_turn", "engine=replay", "engine.num_blocks=257,2000,300", store, bound)
+    done = command.run(tmp_path, *grid, "artifacts=[requests]")
+    assert done.code == 3
+    assert done.err.splitlines()[-1].startswith("cachelab: #")
+    assert {line[:12] for line in done.err.splitlines()} == {"cachelab: #0", "cachelab: #2"} or done.err
+    (folder,) = tmp_path.glob("multirun/*/*/sweep")
+    assert "required >= 0.85" in (folder / "comparison.md").read_text()
+    assert json.loads((folder / "end.json").read_text())["tags"] == {"cachelab.requirements_met": "false"}
+
+
+def test_failed_job_of_a_sweep_outweighs_an_unmet_bound(tmp_path: Path) -> None:
+    grid = ("--multirun", *SIMPLE, "engine.num_blocks=9999,3", "tracking=none", UNMET, "engine.max_model_len=2048")
+    done = command.run(tmp_path, *grid)
+    assert done.code == 1
+
+
+def test_run_from_python_raises_with_its_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cachelab.run(*SIMPLE, MET).metrics["requests/rejected"] == 0
+    with pytest.raises(RequirementError) as unmet:
+        cachelab.run(*SIMPLE, UNMET)
+    assert str(unmet.value) == "; ".join(line.removeprefix("cachelab: ") for line in LINES)
+    assert unmet.value.result.metrics["hit_rate/first_prefill"] == 81 / 87
+    with pytest.raises(ConfigError, match="did you mean requests/completed"):
+        cachelab.run(*SIMPLE, 'require={requests/complete: ">= 1"}')
