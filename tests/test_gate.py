@@ -1,6 +1,7 @@
 """`require` as a user meets it: a finished run, one line per unmet bound, exit code 3."""
 
 import json
+import re
 import sqlite3
 from pathlib import Path
 
@@ -82,14 +83,28 @@ def test_bound_that_no_run_can_have_is_refused_before_the_run(
 def test_sweep_exits_with_3_after_all_its_jobs(tmp_path: Path) -> None:
     store = f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"
     bound = 'require={hit_rate/first_prefill: ">= 0.85"}'
-    grid = ("--multirun", "experiment=multi_turn", "engine=replay", "engine.num_blocks=257,2000,300", store, bound)
+    grid = ("--multirun", "experiment=multi_turn", "engine=replay", "order=by_turn,by_conversation", store, bound)
     done = command.run(tmp_path, *grid, "artifacts=[requests]")
     assert done.code == 3
-    assert done.err.splitlines()[-1].startswith("cachelab: #")
-    assert {line[:12] for line in done.err.splitlines()} == {"cachelab: #0", "cachelab: #2"} or done.err
+    (line,) = done.err.splitlines()
+    assert re.fullmatch(r"cachelab: #0 by_turn: require: hit_rate/first_prefill is 0\.\d+, required >= 0\.85", line)
     (folder,) = tmp_path.glob("multirun/*/*/sweep")
-    assert "required >= 0.85" in (folder / "comparison.md").read_text()
+    assert line.removeprefix("cachelab: ") in (folder / "comparison.md").read_text()
     assert json.loads((folder / "end.json").read_text())["tags"] == {"cachelab.requirements_met": "false"}
+    parent, *jobs = tags(tmp_path / "mlflow.db")
+    assert parent["cachelab.requirements_met"] == "false"
+    assert sorted(job["cachelab.requirements_met"] for job in jobs) == ["false", "true"]
+    again = command.run(tmp_path, *grid, "artifacts=[requests]", "sweep.skip_finished=true")
+    assert (again.code, again.err.splitlines()) == (3, [line])  # reused jobs are checked too
+
+
+def test_search_is_judged_by_its_best_trial(tmp_path: Path) -> None:
+    search = ("--multirun", "experiment=tune_filter", "engine=replay", "hydra.sweeper.n_trials=2", "tracking=none")
+    met = command.run(tmp_path / "met", *search, 'require={requests/completed: ">= 1"}')
+    assert (met.code, met.err) == (0, "")
+    unmet = command.run(tmp_path / "unmet", *search, 'require={requests/completed: ">= 1000"}')
+    assert unmet.code == 3
+    assert all("require: requests/completed is" in line for line in unmet.err.splitlines())
 
 
 def test_failed_job_of_a_sweep_outweighs_an_unmet_bound(tmp_path: Path) -> None:

@@ -162,7 +162,9 @@ def attack(config: dict[str, Any], keys: list[str], tally: dict[str, int]) -> No
 def test_hostile_values_of_an_option(option: str, tally: dict[str, int]) -> None:
     group = option.partition("=")[0]
     needed = re.findall(r"^(\w+): \?\?\?", text_of(option), re.MULTILINE)
-    config = composed(option, *(given for given in GIVEN if given.partition("=")[0] in [f"{group}.{k}" for k in needed]))
+    config = composed(
+        option, *(given for given in GIVEN if given.partition("=")[0] in [f"{group}.{k}" for k in needed])
+    )
     if option == "tokenizer=huggingface":
         OmegaConf.update(config, "tokenizer.model", "folder/of/a/model")
     plain: Any = OmegaConf.to_container(config)
