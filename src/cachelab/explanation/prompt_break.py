@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from cachelab.explain.break_class import BreakClass
+from cachelab.explanation.break_class import BreakClass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cachelab.explain.break_class import CLASSES, BreakClass
-from cachelab.explain.prompt_break import Break
+from cachelab.explanation.break_class import CLASSES, BreakClass
+from cachelab.explanation.prompt_break import Break
 from cachelab.metrics.base import Ratio
 
 
