@@ -30,7 +30,10 @@ def price_metrics(price: Price) -> tuple[Metric, ...]:
 
     unit = f"{price.currency} (estimated)"
     amounts = {
-        "price/prompts": ("The price of the prompts of the completed requests, with the tokens that were cached.", as_run),
+        "price/prompts": (
+            "The price of the prompts of the completed requests, as they were cached.",
+            as_run,
+        ),
         "price/prompts_uncached": ("The price of the same prompts without a prefix cache.", uncached),
         "price/prompts_ideal": ("The price of the same prompts with an unlimited cache, one request at a time.", ideal),
         "price/per_1000_requests": ("price/prompts * 1,000 / completed requests.", per_1000),
@@ -42,7 +45,7 @@ def price_metrics(price: Price) -> tuple[Metric, ...]:
     share = Metric(
         "price/saved_share",
         "ratio",
-        "(price/prompts_uncached - price/prompts) / price/prompts_uncached, below 0 if storing costs more than it saves.",
+        "(price/prompts_uncached - price/prompts) / price/prompts_uncached, below 0 if storing costs more.",
         _if_completed(saved),
         f"{NONE_COMPLETED}, or price/prompts_uncached is 0",
     )
