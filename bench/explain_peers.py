@@ -1,10 +1,10 @@
-"""Runs another tool on a file of requests and prints JSON. bench/explain_rivals.py runs it with a Python that has the tools.
+"""Runs another tool on a file of requests and prints JSON. bench/explain_rivals.py runs it with a Python that has them.
 
     python explain_peers.py kvlint|prefixlens|prefixguard|prefixcash|cachelint FILE.jsonl MODEL_FOLDER
 
-Each row has what each tool can read: `messages` and `tools`, `token_ids` of the rendered prompt, and `usage`. The result
-has `labels` (what the tool names -> how often), `hit_rate` (as it reports it, None: it reports none), `after_fix` (the
-hit rate that it reports for its own fix, None: it has none), `seconds` and `peak_mb` of this process.
+Each row has what each tool can read: `messages` and `tools`, `token_ids` of the rendered prompt, and `usage`. The
+result has `labels` (what the tool names -> how often), `hit_rate` (as it reports it, None: it reports none),
+`after_fix` (the hit rate that it reports for its own fix, None: it has none), `seconds` and `peak_mb` of this process.
 """
 
 import json

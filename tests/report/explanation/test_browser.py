@@ -78,13 +78,8 @@ def test_one_conversation_is_open_at_a_time(page: Any) -> None:
 
 def test_bars_have_the_lengths_of_their_prompts(page: Any) -> None:
     def width(place: int) -> float:
-        return float(
-            page.locator("details[open] .bar")
-            .nth(place)
-            .evaluate(
-                "bar => [...bar.querySelectorAll(':scope > b')].reduce((sum, part) => sum + part.getBoundingClientRect().width, 0)"
-            )
-        )
+        parts = page.locator("details[open] .bar").nth(place).locator(":scope > b").all()
+        return sum(part.bounding_box()["width"] for part in parts)
 
     assert width(0) / width(1) == pytest.approx(600 / 700, rel=0.01)
 

@@ -1,6 +1,7 @@
 """Texts of prompts in a report: harmless, in one line, with the difference in sight."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ FOUND = Break(1, "a", 1, "date_or_time", Place("message", "system message"), "10
 CAUSE = Cause("date_or_time", "system message", "system", "10:32", "10:33", 1, 9, Ratio(1, 2), example=FOUND)
 
 
-def shown(width: int = 80, **changes: str) -> tuple[str, str]:
+def shown(width: int = 80, **changes: Any) -> tuple[str, str]:
     texts = before_and_after(replace(CAUSE, example=replace(FOUND, **changes)), width)
     assert texts is not None
     return texts[0].marked, texts[1].marked
