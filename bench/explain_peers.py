@@ -43,7 +43,9 @@ def prefixlens(path: str, model: str) -> dict[str, Any]:
     code = "from prefixlens.cli import main; import sys; sys.exit(main())"
     out = _run(code, ["analyze", path, "--block-size", BLOCK, "--capacity-blocks", ENDLESS, "--json"])
     found = json.loads(out)
-    return {"labels": {}, "hit_rate": found["hit_rate"], "keys": sorted(found)}
+    places = found["by_tag_divergence"]["route"]["all"][:5]
+    labels = {f"block {one['block_position']}": one["miss_count"] for one in places}
+    return {"labels": labels, "hit_rate": found["hit_rate"]}
 
 
 def prefixguard(path: str, model: str) -> dict[str, Any]:
