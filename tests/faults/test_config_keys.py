@@ -167,6 +167,8 @@ def test_hostile_values_of_an_option(option: str, tally: dict[str, int]) -> None
     )
     if option == "tokenizer=huggingface":
         OmegaConf.update(config, "tokenizer.model", "folder/of/a/model")
+    if option == "price=gpu_hours":  # by default that of the engine, which is not there
+        OmegaConf.update(config, "price.prefill_token_s", 0.0001)
     plain: Any = OmegaConf.to_container(config)
     keys = list(leaves(plain[group], group))
     attack({group: plain[group], "history": "recorded"}, [*keys, *parent_keys(keys)], tally)
