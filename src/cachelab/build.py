@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from cachelab.config import ComparisonConfig, Group, Root, SweepConfig
 from cachelab.error_format import format_finding, reason, shown
 from cachelab.errors import ConfigError
+from cachelab.explanation.explainer import Explainer
 from cachelab.metrics.base import AnyMetric, Metric, Series
 from cachelab.objective import known_objectives
 from cachelab.pipeline import Parts
@@ -51,8 +53,11 @@ def _refuse_missing_plugin(plugin: str) -> None:
         raise ConfigError(f"plugins: there is no package {plugin}: install it, or run where Python finds it")
 
 
-GROUPS = ("dataset", "tokenizer", "filter", "trace", "order", "engine", "metrics", "tracking", "export")
+GROUPS = ("dataset", "tokenizer", "filter", "trace", "order", "engine", "metrics", "tracking", "export", "explain")
 """The keys of the root that are config groups."""
+
+OPTIONAL = ("export", "explain")
+"""Groups without which a run does no less than measure its workload."""
 
 
 def build_settings(config: dict[str, Any]) -> Root:
@@ -60,7 +65,7 @@ def build_settings(config: dict[str, Any]) -> Root:
 
     Raises ConfigError that names the key.
     """
-    nothing: dict[str, Any] = {group: None if group == "export" else {} for group in GROUPS}
+    nothing: dict[str, Any] = {group: None if group in OPTIONAL else {} for group in GROUPS}
     return build_root(nothing | {key: value for key, value in config.items() if key not in GROUPS})
 
 
@@ -89,17 +94,37 @@ def build_parts(root: Root) -> Parts:
     )
 
 
-def build_job(root: Root) -> tuple[Parts, Any]:
-    """The parts of a run, and the export of its workload (None: no export). Raises ConfigError that names the key.
+@dataclass(frozen=True)
+class Job:
+    """The parts of a job: those of its run, the export of its workload and the explainer (None: none is wanted)."""
+
+    parts: Parts
+    export: Any
+    explainer: Explainer | None
+
+
+def explained_names(explainer: Explainer | None) -> list[str]:
+    """The names of the numbers that an explainer adds to those of the metrics."""
+    from cachelab.explanation.numbers import NUMBERS
+
+    return [] if explainer is None else [number.name for number in NUMBERS]
+
+
+def build_job(root: Root) -> Job:
+    """The parts of a job. Raises ConfigError that names the key.
 
     Objectives and constraints are checked against the metrics. Counts of the dataset, the filter and the trace are
     checked later, when these stages have run.
     """
     parts = build_parts(root)
+    explainer = None if root.explain is None else build_part("explain", root.explain, root.plugins)
     counted = ("dataset/", "filter/", "trace/")
     names = [*root.objective, *root.objective_constraints]
-    known_objectives([name for name in names if not name.startswith(counted)], parts.metrics, {})
-    return parts, None if root.export is None else build_part("export", root.export, root.plugins)
+    known_objectives(
+        [name for name in names if not name.startswith(counted)], parts.metrics, explained_names(explainer)
+    )
+    export = None if root.export is None else build_part("export", root.export, root.plugins)
+    return Job(parts, export, explainer)
 
 
 def build_part(name: str, group: Group, plugins: Sequence[str]) -> Any:

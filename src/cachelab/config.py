@@ -71,5 +71,6 @@ class Root:
     sweep: SweepConfig = Field(default_factory=SweepConfig)
     sync: FilePath | None = None
     export: Group | None = None
+    explain: Group | None = None
     cache_dir: FilePath | None = None
     plugins: Annotated[list[Package], EachOnce] = Field(default_factory=list)

@@ -10,6 +10,7 @@ from cachelab.job_context import JobContext
 
 if TYPE_CHECKING:
     from cachelab.config import Root
+    from cachelab.explanation.result import Explanation
     from cachelab.objective import Score, Scores
     from cachelab.pipeline import Result
     from cachelab.tracking.base import Tracking
@@ -28,12 +29,14 @@ class EndedJob:
 
     `score` holds the objectives and the outcome. `result` is None if nothing ran: the job finished in an earlier sweep,
     or its filter keeps no conversation. `where_to_look` leads a person to the run: label -> command or address.
+    `explanation` is None if the config asks for none.
     """
 
     score: "Score | Scores"
     description: "RunDescription"
     result: "Result | None" = None
     where_to_look: Mapping[str, str] = field(default_factory=dict)
+    explanation: "Explanation | None" = None
 
 
 def leave_record(config: Config, context: JobContext, error: Exception) -> None:
@@ -53,8 +56,9 @@ def run_job(
     Raises CachelabError.
     """
     from cachelab import pipeline
-    from cachelab.build import build_job, build_part, build_root
+    from cachelab.build import build_job, build_part, build_root, explained_names
     from cachelab.errors import NothingKept
+    from cachelab.explanation.numbers import with_explanation
     from cachelab.job_digest import job_digest, versions
     from cachelab.objective import Outcome, bound_of, defined, known_objectives, score, violations
     from cachelab.report.absence import absence_line
@@ -75,7 +79,8 @@ def run_job(
         if known is not None:
             return EndedJob(known, description)
     with FallbackRun(tracking, description) as tracked:
-        parts, export = built or build_job(root)
+        built = built or build_job(root)
+        parts, explainer = built.parts, built.explainer
         try:
             with doing("reading and tokenising the dataset"):
                 workload = pipeline.prepare(parts)
@@ -86,18 +91,26 @@ def run_job(
             return EndedJob(nothing_kept(root, tracked, str(nothing), nothing.numbers), description)
         if description.sweep is None:
             on_notes(workload.dataset.notes)
-        known_objectives([*root.objective, *root.objective_constraints], parts.metrics, workload.numbers)
+        numbers = [*workload.numbers, *explained_names(explainer)]
+        known_objectives([*root.objective, *root.objective_constraints], parts.metrics, numbers)
         description = description.settled(used_settings(config, list(workload.schedule)))
         tracked.log_parameters(description.parameters)
         tracked.log_dataset(workload.dataset)
         digest = job_digest(config, workload.dataset.digest, versions(description.tags.get("cachelab.vllm_version")))
         tracked.log_tags({"cachelab.job_digest": digest})
         tracked.log_workload(workload.numbers)
-        if export is not None:
-            export.write(workload.schedule)
+        if built.export is not None:
+            built.export.write(workload.schedule)
         with progress_bar(len(workload.schedule)) as progress:
             result = pipeline.run(parts, workload, progress)
-        folder = write_artifacts(result, description, parts.metrics, parts.tokenizer.name, root.artifacts)
+        explanation = None
+        if explainer is not None:
+            with doing("explaining the breaks"):
+                explanation = explainer.explain(parts, result)
+            result = replace(result, numbers=with_explanation(result.numbers, explanation))
+        folder = write_artifacts(
+            result, description, parts.metrics, parts.tokenizer.name, root.artifacts, explanation=explanation
+        )
         tracked.log_result(result.numbers, folder)
         values = result.numbers.values
         objectives, constraints = root.objective, root.objective_constraints
@@ -111,7 +124,7 @@ def run_job(
         found = score(objectives, values, Outcome(tracked.run_id, beyond))
         tracked.log_tags({"cachelab.feasible": str(found.outcome.feasible).lower()} if beyond else {})
     found.outcome = Outcome(tracked.run_id, beyond, tracked.untracked)
-    return EndedJob(found, description, result, tracked.where_to_look)
+    return EndedJob(found, description, result, tracked.where_to_look, explanation)
 
 
 def nothing_kept(root: "Root", tracked: "FallbackRun", why: str, numbers: Mapping[str, float]) -> "Score | Scores":

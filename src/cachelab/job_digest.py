@@ -29,7 +29,10 @@ def versions(vllm: str | None) -> dict[str, str | None]:
 
 def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of the config that decides a run's numbers."""
-    return {key: config.get(key) for key in GROUPS}
+    explain = (
+        {"explain": config["explain"]} if config.get("explain") else {}
+    )  # most jobs have none, and keep their digest
+    return {key: config.get(key) for key in GROUPS} | explain
 
 
 def digest(content: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cachelab.errors import ConfigError
@@ -62,7 +62,7 @@ def defined(names: Sequence[str], values: Mapping[str, float]) -> list[str]:
     return [name for name in names if name in values]
 
 
-def known_objectives(names: Sequence[str], metrics: Sequence[AnyMetric], numbers: Mapping[str, float]) -> None:
+def known_objectives(names: Sequence[str], metrics: Sequence[AnyMetric], numbers: Collection[str]) -> None:
     """Check the names before the run. Raises ConfigError for one that is neither a metric nor among the numbers."""
     known = {metric.name for metric in metrics} | set(numbers)
     if unknown := next((name for name in names if name not in known), None):
