@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from cachelab.config import ComparisonConfig, Group, Root, SweepConfig
 from cachelab.error_format import format_finding, reason, shown
 from cachelab.errors import ConfigError
+from cachelab.explanation.explainer import Explainer
+from cachelab.explanation.numbers import NUMBERS
 from cachelab.metrics.base import AnyMetric, Metric, Series
 from cachelab.metrics.names import check_names
 from cachelab.objective import constraints_of
@@ -56,10 +59,15 @@ def _refuse_missing_plugin(plugin: str) -> None:
         raise ConfigError(f"plugins: there is no package {plugin}: install it, or run where Python finds it")
 
 
-GROUPS = ("dataset", "tokenizer", "filter", "trace", "order", "engine", "metrics", "tracking", "export", "price")
+GROUPS = (
+    "dataset", "tokenizer", "filter", "trace", "order", "engine", "metrics", "tracking", "export", "price", "explain",
+)  # fmt: skip
 """The keys of the root that are config groups."""
 
-OPTIONAL = ("export", "price")
+EXPLAINED = frozenset(number.name for number in NUMBERS)
+"""The names of the numbers that an explanation adds to those of the metrics."""
+
+OPTIONAL = ("export", "price", "explain")
 """The groups that may be null."""
 
 
@@ -100,18 +108,34 @@ def build_parts(root: Root) -> Parts:
     )
 
 
-def build_job(root: Root) -> tuple[Parts, Any]:
-    """The parts of a run, and the export of its workload (None: no export). Raises ConfigError that names the key.
+@dataclass(frozen=True)
+class Job:
+    """The parts of a job: those of its run, the export of its workload and the explainer (None: none is wanted)."""
+
+    parts: Parts
+    export: Any
+    explainer: Explainer | None
+
+
+def build_job(root: Root) -> Job:
+    """The parts of a job. Raises ConfigError that names the key.
 
     The names of metrics in the settings are checked. Counts of the dataset, the filter and the trace are checked later,
     when these stages have run.
     """
     parts = build_parts(root)
-    check_metric_names(root, parts.metrics)
-    return parts, None if root.export is None else build_part("export", root.export, root.plugins)
+    explainer = None if root.explain is None else build_part("explain", root.explain, root.plugins)
+    check_metric_names(root, parts.metrics, explainer)
+    export = None if root.export is None else build_part("export", root.export, root.plugins)
+    return Job(parts, export, explainer)
 
 
-def check_metric_names(root: Root, metrics: Sequence[AnyMetric], counts: Mapping[str, float] | None = None) -> None:
+def check_metric_names(
+    root: Root,
+    metrics: Sequence[AnyMetric],
+    explainer: Explainer | None,
+    counts: Mapping[str, float] | None = None,
+) -> None:
     """Check each setting that names metrics; `counts` as in check_names. Raises ConfigError that names the setting."""
     named = {
         "objective": root.objective,
@@ -119,7 +143,9 @@ def check_metric_names(root: Root, metrics: Sequence[AnyMetric], counts: Mapping
         "require": root.require,
     }
     for setting, names in named.items():
-        check_names(setting, names, metrics, counts)
+        if explainer is None and (early := next((name for name in names if name in EXPLAINED), None)):
+            raise ConfigError(f"{setting}: {early} is a number of an explanation: add explain=causes")
+        check_names(setting, [name for name in names if name not in EXPLAINED], metrics, counts)
 
 
 def build_part(name: str, group: Group, plugins: Sequence[str]) -> Any:

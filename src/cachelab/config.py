@@ -73,5 +73,6 @@ class Root:
     sync: FilePath | None = None
     export: Group | None = None
     price: Group | None = None
+    explain: Group | None = None
     cache_dir: FilePath | None = None
     plugins: Annotated[list[Package], EachOnce] = Field(default_factory=list)

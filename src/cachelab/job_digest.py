@@ -11,7 +11,7 @@ from cachelab.named_files import file_digests
 GROUPS = ("dataset", "tokenizer", "filter", "trace", "order", "engine", "metrics", "plugins")
 """The keys of the resolved config that decide a run's numbers; tracking, folders and objectives do not."""
 
-_IF_GIVEN = ("price",)
+_IF_GIVEN = ("price", "explain")
 """Keys that decide numbers only if they are given. Without them the digest is that of earlier versions."""
 
 

@@ -1,5 +1,6 @@
 from .break_class import CLASSES, BreakClass
-from .result import Cause, ExplainedRequest, Explanation, Group
+from .explainer import Explainer
 from .prompt_break import Break, Place
+from .result import Cause, ExplainedRequest, Explanation, Group
 
-__all__ = ["CLASSES", "Break", "BreakClass", "Cause", "ExplainedRequest", "Explanation", "Group", "Place"]
+__all__ = ["CLASSES", "Break", "BreakClass", "Cause", "ExplainedRequest", "Explainer", "Explanation", "Group", "Place"]

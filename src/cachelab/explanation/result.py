@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from cachelab.conversation import TokenizedConversation
 from cachelab.explanation.break_class import CLASSES, BreakClass
 from cachelab.explanation.prompt_break import Break
 from cachelab.metrics.base import Ratio
@@ -53,6 +54,11 @@ class Cause:
     example: Break | None = None
 
     @property
+    def phrase(self) -> str:
+        """The cause as the subject of a sentence, such as "a date or time in the system message"."""
+        return CLASSES[self.kind].phrase.format(place=self.place)
+
+    @property
     def advice(self) -> str:
         """How to fix it in one sentence; "" if there is nothing to fix."""
         return CLASSES[self.kind].advice
@@ -93,7 +99,7 @@ class Explanation:
     `requests`: the completed requests in the order of their first prefills. `causes`: those that are undone first, in
     the order in which they are undone; then those that are not, most tokens first. `hit_rate_all_fixed`: with all
     causes undone (None: no cause is undone). `groups`: one per value of `explain.by`, most requests first. `notes`:
-    sentences that a reader must know.
+    sentences that a reader must know. `fixed`: the conversations with all causes undone (None: no cause is undone).
     """
 
     hit_rate: Ratio
@@ -102,7 +108,25 @@ class Explanation:
     causes: Sequence[Cause]
     groups: Sequence[Group] = ()
     notes: tuple[str, ...] = ()
-    shows_text: bool = field(default=True, kw_only=True)
+    shows_text: bool = True
+    fixed: Sequence[TokenizedConversation] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def verdict(self) -> str:
+        """The answer in one line."""
+        rate = f"hit rate {_percent(self.hit_rate)}"
+        undone = [cause for cause in self.causes if cause.hit_rate_alone is not None]
+        gains = _points(self.hit_rate, self.hit_rate_all_fixed)
+        if self.hit_rate_all_fixed is None or gains is None:
+            return f"{rate}: no break of a prefix was found that a change of the prompts avoids"
+        without = _percent(self.hit_rate_all_fixed)
+        if len(undone) == 1:
+            return f"{rate}; {undone[0].phrase} costs {gains:.1f} points: without it {without}"
+        largest = max(undone, key=lambda cause: cause.points_alone or 0.0)
+        return (
+            f"{rate}; {len(undone)} causes cost {gains:.1f} points: without them {without}; "
+            f"the largest alone: {largest.phrase} ({largest.points_alone or 0.0:.1f} points)"
+        )
 
     @property
     def prompt_tokens(self) -> int:
@@ -118,6 +142,10 @@ class Explanation:
     def new_tokens(self) -> int:
         """Prompt tokens that are new."""
         return sum(request.new_tokens for request in self.requests)
+
+
+def _percent(ratio: Ratio) -> str:
+    return "undefined" if ratio.value is None else f"{100 * ratio.value:.1f} %"
 
 
 def _points(before: Ratio, after: Ratio | None) -> float | None:

@@ -66,7 +66,7 @@ class BlockIds:
         from cachelab.prefix_cache.kernels.interning import intern
 
         width = width or block_size
-        tokens, starts, lengths = _concatenated(sequences)
+        tokens, starts, lengths = concatenated(sequences)
         roots = roots or Roots.same(len(sequences))
         ids, offsets, parents, where = intern(tokens, starts, lengths, width, roots.numbers)
         return cls(ids, offsets, parents, where, tokens, width, block_size, roots)
@@ -211,7 +211,7 @@ def _computed(request: Request, reply_tokens: int) -> tuple[AnyTokens, ...]:
     return (request.prompt_ids, request.reply_ids[:reply_tokens]) if reply_tokens else (request.prompt_ids,)
 
 
-def _concatenated(sequences: Sequence[tuple[AnyTokens, ...]]) -> tuple[TokenIds, Int64s, Int64s]:
+def concatenated(sequences: Sequence[tuple[AnyTokens, ...]]) -> tuple[TokenIds, Int64s, Int64s]:
     """All sequences as one int32 array, and the start and the length of each. Shape of these: (num_sequences,)."""
     lengths = np.fromiter((sum(map(len, pieces)) for pieces in sequences), np.int64, len(sequences))
     all_pieces = [piece for pieces in sequences for piece in pieces]
@@ -249,7 +249,9 @@ def seen_tokens(
             is_asked.append(False)
             roots.append(root)
     asked = np.asarray(is_asked, np.bool_)
-    known = longest_known(*_concatenated(sequences), asked, np.asarray(roots, np.int64))[asked]
+    tokens, starts, lengths = concatenated(sequences)
+    known, _ = longest_known(tokens, starts, lengths, np.where(asked, lengths, 0), np.asarray(roots, np.int64))
+    known = known[asked]
     prompt_tokens = np.fromiter((len(request.prompt_ids) for request in requests), np.int64, len(requests))
     seen: Int64s = np.minimum(known * width, prompt_tokens)
     return seen

@@ -77,7 +77,7 @@ class SweepCallback(Callback):
     def _begin(self, config: "DictConfig") -> None:
         from omegaconf import OmegaConf, read_write
 
-        from cachelab.build import build_metrics, build_part, build_settings
+        from cachelab.build import EXPLAINED, build_metrics, build_part, build_settings
         from cachelab.metrics.names import check_names
         from cachelab.tracking.mlflow.tracking import MlflowTracking
         from cachelab.trust import refuse_what_a_file_decides
@@ -88,7 +88,8 @@ class SweepCallback(Callback):
         settings = build_settings(plain)
         unknown = ("experiment", "metrics", "require", "plugins")  # each job checks what these decide
         if settings.require and not any(key.startswith(unknown) for key in swept_keys(config)):
-            check_names("require", settings.require, build_metrics(plain["metrics"], settings.plugins))
+            names = [name for name in settings.require if name not in EXPLAINED]
+            check_names("require", names, build_metrics(plain["metrics"], settings.plugins))
         group: Any = OmegaConf.to_container(config.tracking, resolve=True)
         tracking = build_part("tracking", group, list(config.plugins))
         passed = {SWEPT_VARIABLE: ",".join(swept_keys(config))}
