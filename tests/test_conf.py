@@ -56,6 +56,8 @@ def test_option_composes_and_builds(file: Path) -> None:
         assert type(build_part("export", root.export, root.plugins)).__module__.startswith("cachelab.export.")
     if root.price is not None:
         assert type(build_part("price", root.price, root.plugins)).__module__.startswith("cachelab.price.")
+    if root.explain is not None:
+        assert type(build_part("explain", root.explain, root.plugins)).__module__.startswith("cachelab.explanation.")
     assert len(build_metrics(root.metrics)) > 30
 
 
@@ -67,7 +69,7 @@ def test_option_says_what_it_is_on_its_first_comment_line(file: Path) -> None:
 
 def test_option_files_are_those_of_the_groups() -> None:
     folders = {str(file.parent) for file in OPTION_FILES}
-    assert folders == {*GROUPS, "metrics", "experiment", "export", "price"}
+    assert folders == {*GROUPS, "metrics", "experiment", "export", "price", "explain"}
 
 
 def test_experiment_arms_differ_in_trace_and_order_only() -> None:

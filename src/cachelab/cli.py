@@ -155,7 +155,7 @@ def task(config: "DictConfig") -> "Score | Scores | None":
 def print_job_end(job: "EndedJob") -> None:
     """Print the summary of a job on its own, or one line for a job of a sweep."""
     from cachelab.report.console import print_infeasible, print_job, print_reused, print_summary
-    from cachelab.report.explanation_console import print_explanation
+    from cachelab.report.explanation import print_explained_run
 
     outcome, description = job.score.outcome, job.description
     if outcome.reused:
@@ -164,9 +164,9 @@ def print_job_end(job: "EndedJob") -> None:
         print_infeasible(description, outcome.nothing_kept)
     elif job.result is not None and description.sweep is not None:
         print_job(job.result, description)
+    elif job.result is not None and job.explanation is not None:
+        print_explained_run(job.result, job.explanation, description, job.where_to_look)
     elif job.result is not None:
-        if job.explanation is not None:
-            print_explanation(job.explanation)
         print_summary(job.result, description, job.where_to_look)
 
 

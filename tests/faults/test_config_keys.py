@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from cachelab.build import build_metrics, build_part, build_root
+from cachelab.build import GROUPS, OPTIONAL, build_metrics, build_part, build_root
 from cachelab.composition import config_dir
 from cachelab.error_format import WRONG_USAGE, exit_code, format_error
 from cachelab.errors import CachelabError
@@ -21,11 +21,8 @@ from cachelab.sweep.search_settings import check_search
 from faults.ledger import record
 from workloads import conversation, one_lane
 
-GROUPS = ("dataset", "tokenizer", "filter", "trace", "order", "engine", "metrics", "tracking", "export", "price")
 OPTIONS = [f"{group}={file.stem}" for group in GROUPS for file in sorted((config_dir() / group).glob("*.yaml"))]
-EMPTY: dict[str, Any] = {group: None if group in ("export", "price") else {} for group in GROUPS} | {
-    "objective": ["a/b"]
-}
+EMPTY: dict[str, Any] = {group: None if group in OPTIONAL else {} for group in GROUPS} | {"objective": ["a/b"]}
 METRICS = build_metrics({"hit_rate": "cachelab.metrics.hit_rate.METRICS"})
 GIVEN = ["dataset.path=x.jsonl", "export.path=x.jsonl.gz", "price.fresh=3", "price.cached=0.3", "price.per_hour=2"]
 

@@ -24,6 +24,7 @@ from cachelab.metrics.requests import request_table
 from cachelab.metrics.turn import turn_table
 from cachelab.pipeline import Result
 from cachelab.prefix_cache.block_ids import is_block_trace
+from cachelab.report.explanation import write_report
 from cachelab.report.figures import FIGURES, draw
 from cachelab.report.summary import summary
 from cachelab.tracking.description import RunDescription
@@ -51,20 +52,21 @@ def write_artifacts(
     config.yaml, metrics.json and summary.md are always written. `kept` selects from: trace.jsonl.gz (also
     trace_as_run.jsonl.gz if prompts or replies changed; block_trace.jsonl.gz for a block trace), requests.parquet,
     blocks.parquet, per_turn.csv and losses_per_turn.csv, capacity.csv, figures/*.png. With an `explanation` also
-    breaks.csv, breaks.parquet, breaks_per_request.parquet and, if texts are shown, fixed.jsonl.gz. Raises OSError if a
-    file cannot be written.
+    explanation.md, explanation.html, breaks.csv, breaks.parquet, breaks_per_request.parquet and, if texts are shown,
+    fixed.jsonl.gz. Raises OSError if a file cannot be written.
     """
     folder = description.output_dir / "artifacts"
     way_out = "write elsewhere with hydra.run.dir=FOLDER, or keep fewer files with artifacts=[requests]"
     with atomic_folder(folder, way_out) as part:
-        _write(part, result, description, metrics, tokenizer_name, kept)
+        _write(part, result, description, metrics, tokenizer_name, kept, explanation)
         if explanation is not None:
             write_explanation(part, explanation)
+            write_report(part, explanation, description.run_name)
     return folder
 
 
 def write_explanation(folder: Path, explanation: Explanation) -> None:
-    """Write the files of an explanation."""
+    """Write the tables of an explanation and, if texts are shown, the workload with all causes undone."""
     causes = cause_table(explanation)
     write_csv(folder / "breaks.csv", causes)
     write_parquet(folder / "breaks.parquet", causes)
@@ -80,6 +82,7 @@ def _write(
     metrics: Sequence[AnyMetric],
     tokenizer_name: str,
     kept: Sequence[Artifact],
+    explanation: Explanation | None,
 ) -> None:
     (folder / "config.yaml").write_text(description.config_yaml, encoding="utf-8")
     requests = result.workload.requests
@@ -101,7 +104,7 @@ def _write(
     numbers = {"values": dict(result.numbers.values), "series": {k: dict(v) for k, v in result.numbers.series.items()}}
     (folder / "metrics.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
     shown = _write_figures(folder / "figures", result) if "figures" in kept else {}
-    (folder / "summary.md").write_text(summary(result, description, metrics, shown), encoding="utf-8")
+    (folder / "summary.md").write_text(summary(result, description, metrics, shown, explanation), encoding="utf-8")
 
 
 def _write_figures(folder: Path, result: Result) -> dict[str, str | None]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cachelab.explanation import Explanation
-from cachelab.report.explanation import write_explanation
+from cachelab.report.explanation import write_report
 
 api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -27,7 +27,7 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(params=[(1280, "light"), (1280, "dark"), (600, "light")], ids=str)
 def page(request: pytest.FixtureRequest, browser: Any, tmp_path: Path, explained: Explanation) -> Iterator[Any]:
     """The page as a person opens it; `said` collects the browser's messages, `asked` the addresses that it asks for."""
-    write_explanation(tmp_path, explained, "my <run>")
+    write_report(tmp_path, explained, "my <run>")
     width, scheme = request.param
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page.said, page.asked = [], []
@@ -44,7 +44,7 @@ def test_browser_shows_the_page_without_a_word(page: Any) -> None:
     assert page.said == []
     assert len(page.asked) == 1  # the file itself
     assert page.title() == "my <run>: why prefixes break"
-    assert page.locator(".verdict").inner_text().startswith("hit rate 38.80 %; a date or time")
+    assert page.locator(".verdict").inner_text().startswith("hit rate 38.8 %; 2 causes cost")
 
 
 def test_page_is_as_wide_as_the_window(page: Any) -> None:

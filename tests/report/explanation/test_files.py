@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from cachelab.explanation import Explanation
-from cachelab.report.explanation import write_explanation
+from cachelab.report.explanation import write_report
 from cachelab.report.explanation.conversation_bars import conversation_bars
-from cachelab.report.explanation.markdown import tokens_section
+from cachelab.report.explanation.sections import tokens_section
 
 
 class Page(HTMLParser):
@@ -32,7 +32,7 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def page(tmp_path: Path, explained: Explanation) -> Page:
-    write_explanation(tmp_path, explained, "my <run>")
+    write_report(tmp_path, explained, "my <run>")
     return Page((tmp_path / "explanation.html").read_text(encoding="utf-8"))
 
 
@@ -52,7 +52,7 @@ def test_page_escapes_the_texts_of_prompts(page: Page) -> None:
 
 
 def test_page_has_verdict_waterfall_causes_and_groups(page: Page) -> None:
-    assert "hit rate 38.80 %; a date or time (system message) costs 41.20 points" in page.text
+    assert "hit rate 38.8 %; 2 causes cost 41.7 points: without them 80.5 %" in page.text
     for share in ("3.16 % (48)", "1.05 % (16)", "36.84 % (560)", "58.95 % (896)"):  # of 1,520 prompt tokens
         assert share in page.text
     assert "1,520 prompt tokens" in page.text
@@ -82,9 +82,9 @@ def test_bars_add_up_and_start_with_the_worst_conversation(explained: Explanatio
 
 
 def test_markdown_has_every_part(tmp_path: Path, explained: Explanation) -> None:
-    write_explanation(tmp_path, explained, "my <run>")
+    write_report(tmp_path, explained, "my <run>")
     text = (tmp_path / "explanation.md").read_text(encoding="utf-8")
-    assert text.startswith("# my &lt;run>\n\n**hit rate 38.80 %; a date or time (system message) costs 41.20 points")
+    assert text.startswith("# my &lt;run>\n\n**hit rate 38.8 %; 2 causes cost 41.7 points")
     assert "| behind a break (seen before, out of reach) | 36.84 % | 560 |" in text
     assert "| date or time | system message | 702 | 1,853,120 | +41.20 | +41.20 |" in text
     assert "| different task, agent or branch | system message | 3 | 20 | - | - |" in text
@@ -96,7 +96,7 @@ def test_markdown_has_every_part(tmp_path: Path, explained: Explanation) -> None
 
 
 def test_code_blocks_of_markdown_hold_any_text(tmp_path: Path, explained: Explanation) -> None:
-    write_explanation(tmp_path, explained, "run")
+    write_report(tmp_path, explained, "run")
     text = (tmp_path / "explanation.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^````diff\n(.*?)\n````$", text, re.MULTILINE | re.DOTALL)
     assert "```" in block
@@ -109,6 +109,6 @@ def test_shares_sum_to_the_prompt_tokens(explained: Explanation) -> None:
 
 
 def test_report_of_an_unbroken_run(tmp_path: Path, nothing_broken: Explanation) -> None:
-    write_explanation(tmp_path, nothing_broken, "run")
-    assert "no prompt leaves an earlier one before its end" in (tmp_path / "explanation.md").read_text(encoding="utf-8")
-    assert "Causes" in (tmp_path / "explanation.html").read_text(encoding="utf-8")
+    write_report(tmp_path, nothing_broken, "run")
+    for name in ("explanation.md", "explanation.html"):
+        assert nothing_broken.verdict in (tmp_path / name).read_text(encoding="utf-8")

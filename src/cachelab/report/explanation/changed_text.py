@@ -1,6 +1,5 @@
 """Texts of prompts as a report shows them: one line, no control characters, cut, with the difference marked."""
 
-import unicodedata
 from dataclasses import dataclass
 
 from rich.cells import cell_len
@@ -28,7 +27,7 @@ class ShownText:
 
 def printable(text: str) -> str:
     """The text in one line without control characters: a line break is ⏎, a tab ⇥, others are written as numbers."""
-    return "".join(_SHOWN_AS.get(letter) or (_escaped(letter) if _unsafe(letter) else letter) for letter in text)
+    return "".join(_SHOWN_AS.get(letter) or (letter if letter.isprintable() else _escaped(letter)) for letter in text)
 
 
 def before_and_after(cause: Cause, width: int) -> tuple[ShownText, ShownText] | None:
@@ -80,11 +79,6 @@ def _first(text: str, width: int) -> str:
 
 def _last(text: str, width: int) -> str:
     return _first(text[::-1], width)[::-1]
-
-
-def _unsafe(letter: str) -> bool:
-    """Whether the character could move the cursor, reverse the line or be invisible."""
-    return unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
 def _escaped(letter: str) -> str:

@@ -1,17 +1,20 @@
 """An explanation as lines of text, for a terminal and for the message of a failed test."""
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cachelab.explanation import CLASSES, Cause, Explanation
 from cachelab.report.explanation.changed_text import before_and_after, printable
-from cachelab.report.explanation.verdict import verdict
-from cachelab.report.section import ABSENT, count, percent
+from cachelab.report.explanation.sections import groups_section, points, tokens_section
+from cachelab.report.section import count, percent
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from cachelab.pipeline import Result
+    from cachelab.tracking.description import RunDescription
 
 MAX_CAUSES = 10
 _NUMBERS = (("requests", 10), ("tokens", 12), ("alone", 8), ("so far", 8))
@@ -42,6 +45,29 @@ def print_explanation(explanation: Explanation, console: "Console | None" = None
         console.print(text, no_wrap=True, overflow="ignore", crop=False)
 
 
+def print_explained_run(
+    result: "Result", explanation: Explanation, description: "RunDescription", where_to_look: Mapping[str, str]
+) -> None:
+    """Print the explanation of a run to stdout, the run's headline, and where its other tables are."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from cachelab.report.console import print_tables, print_where, short_path
+    from cachelab.report.sections import context, headline
+
+    console = Console(highlight=False)
+    console.print()
+    print_explanation(explanation, console, "breaks.csv")
+    console.print()
+    tables = [tokens_section(explanation), *([groups_section(explanation.groups)] if explanation.groups else [])]
+    print_tables(tables, "explanation.md", console)
+    console.print(Text(f"{description.run_name}: {headline(result)}; {context(result)}"))
+    console.print()
+    folder = short_path(description.output_dir)
+    files = {"report": f"{folder}/artifacts/explanation.html", "all tables": f"{folder}/artifacts/summary.md"}
+    print_where({**where_to_look, **files, "repeat": description.command}, console)
+
+
 def explanation_text(explanation: Explanation, width: int = 80) -> str:
     """The verdict and the causes as plain text, the difference of two texts in brackets."""
     return "\n".join(line.text for line in explanation_lines(explanation, width))
@@ -50,7 +76,7 @@ def explanation_text(explanation: Explanation, width: int = 80) -> str:
 def explanation_lines(explanation: Explanation, width: int, whole: str = "") -> list[Line]:
     """The verdict, then the causes, in lines of at most `width` cells (60 or more)."""
     width = max(width, _NARROWEST)
-    lines = [Line(text, "bold green") for text in textwrap.wrap(verdict(explanation), width)]
+    lines = [Line(text, "bold green") for text in textwrap.wrap(printable(explanation.verdict), width)]
     if explanation.causes:
         lines += [Line(""), Line(_head(width), "bold cyan")]
         for number, cause in enumerate(explanation.causes[:MAX_CAUSES], 1):
@@ -98,23 +124,3 @@ def _wrapped(label: str, text: str, width: int) -> Iterator[Line]:
 def _room(width: int) -> int:
     """Cells for the cause and its place."""
     return width - _INDENT - sum(cells for _, cells in _NUMBERS)
-
-
-def points(value: float | None) -> str:
-    """Percentage points with a sign and two decimals."""
-    return ABSENT if value is None else f"{value:+.2f}"
-
-
-def rows(causes: Sequence[Cause]) -> list[tuple[str, ...]]:
-    """One row per cause: class, place, requests, tokens, points alone, points so far."""
-    return [
-        (
-            CLASSES[cause.kind].title,
-            printable(cause.place),
-            count(cause.requests),
-            count(cause.tokens),
-            points(cause.points_alone),
-            points(cause.points_cumulative),
-        )
-        for cause in causes
-    ]

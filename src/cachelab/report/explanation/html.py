@@ -6,17 +6,20 @@ from typing import TYPE_CHECKING, Any
 from cachelab.explanation import CLASSES, Cause, Explanation
 from cachelab.metrics.base import Ratio
 from cachelab.report.explanation.changed_text import ShownText, before_and_after, printable
-from cachelab.report.explanation.console import points
 from cachelab.report.explanation.conversation_bars import MAX_TURNS, Bar, conversation_bars
-from cachelab.report.explanation.markdown import MEANINGS, first_tokens_section, groups_section
+from cachelab.report.explanation.sections import (
+    MAX_CAUSES,
+    MEANINGS,
+    first_tokens_section,
+    groups_section,
+    points,
+)
 from cachelab.report.explanation.token_shares import LABELS, of_run
-from cachelab.report.explanation.verdict import verdict
 from cachelab.report.section import count, percent
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-_MAX_CAUSES = 100
 _TEXT = 400  # letters of a text
 _HOVER = 240
 
@@ -33,13 +36,13 @@ def explanation_html(explanation: Explanation, title: str) -> str:
         left += part
     text: str = _template().render(
         title=printable(title),
-        verdict=verdict(explanation),
+        verdict=printable(explanation.verdict),
         notes=explanation.notes,
         total=total,
         waterfall=waterfall,
         labels=LABELS,
-        causes=[_cause(cause) for cause in explanation.causes[:_MAX_CAUSES]],
-        more_causes=max(0, len(explanation.causes) - _MAX_CAUSES),
+        causes=[_cause(cause) for cause in explanation.causes[:MAX_CAUSES]],
+        more_causes=max(0, len(explanation.causes) - MAX_CAUSES),
         meanings=MEANINGS,
         all_fixed=None if explanation.hit_rate_all_fixed is None else percent(explanation.hit_rate_all_fixed.value),
         conversations=conversations,
