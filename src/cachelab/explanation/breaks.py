@@ -36,6 +36,11 @@ def first_difference(
     if isolated:
         return next((one for one in found if one.kind == "isolation"), None)
     sources_now, sources_before = _sources(now, token), _sources(before, token)
+    if _at_end(now, token) or _at_end(before, token):
+        sources_now, sources_before = (
+            (*sources_now, _next_source(now, token)),
+            (*sources_before, _next_source(before, token)),
+        )
     for source_now, source_before in zip(sources_now, sources_before, strict=True):
         for one in found:
             if one.kind != "isolation" and (one.message_now == source_now or one.message_before == source_before):
@@ -50,6 +55,16 @@ def _sources(rendered: Rendered, token: int) -> tuple[int, int]:
         return source, source
     unit = _unit_behind(rendered, token)
     return -99, -99 if unit is None else unit.source
+
+
+def _at_end(rendered: Rendered, token: int) -> bool:
+    """Whether a token is the last one of a unit: it may be another one since other text follows."""
+    return any(unit.end == token + 1 for unit in rendered.units)
+
+
+def _next_source(rendered: Rendered, token: int) -> int:
+    at = rendered.first_unit(token) + 1
+    return rendered.units[at].source if at < len(rendered.units) else -99
 
 
 def _unit_behind(rendered: Rendered, token: int) -> Unit | None:

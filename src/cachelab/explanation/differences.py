@@ -23,7 +23,7 @@ from cachelab.explanation.difference import (
 from cachelab.explanation.exchange import Exchange
 from cachelab.explanation.prompt_break import Place
 from cachelab.explanation.text_class import text_class
-from cachelab.explanation.text_gap import TextGap, same_words, similar, text_gaps
+from cachelab.explanation.text_gap import TextGap, end_gap, same_words, similar, text_gaps
 from cachelab.message import Isolation, Message, ToolDefinitions
 
 SYSTEM = ("system", "developer")
@@ -77,16 +77,15 @@ def _tools(before: ToolDefinitions, now: ToolDefinitions, same_conversation: boo
     old, new = (json.dumps(list(tools), ensure_ascii=False) for tools in (before, now))
     if old == new:
         return
-    gaps = text_gaps(old, new)
-    kinds = {text_class(old, new, gap, False) for gap in gaps}
-    kind: BreakClass
+    kind: BreakClass = "tools_replaced" if same_conversation else "different_task"
+    first = end_gap(old, new)
     if _sorted(before) == _sorted(now):
         kind = "order"
-    elif len(kinds) == 1 and (only := kinds.pop()) in VOLATILE and only is not None:
-        kind = only
-    else:
-        kind = "tools_replaced" if same_conversation else "different_task"
-    first = gaps[0]
+    elif len(before) == len(now) and similar(old, new):
+        found = text_gaps(old, new)
+        kinds = {text_class(old, new, gap, False) for gap in found}
+        if len(kinds) == 1 and (only := kinds.pop()) in VOLATILE and only is not None:
+            kind, first = only, found[0]
     place = Place("tools", "tool definitions", role="tools", start=first.start_now, end=first.end_now)
     yield Difference(
         kind, place, TOOLS, TOOLS, old[first.start_before : first.end_before], new[first.start_now : first.end_now],
@@ -212,7 +211,7 @@ class _Messages:
                 classes = [(TextGap(0, len(old), 0, len(new)), "reasoning")]
             else:
                 rest: BreakClass = "reply_rewritten" if reply else "message_edited" if self._own else "unclassified"
-                classes = _classes(old, new, task_text, rest)
+                classes = _classes(old, new, task_text, now.role in SYSTEM, rest)
             for gap, kind in classes:
                 yield _text_difference(kind, label, now.role, i, j, field, old, new, gap)
 
@@ -226,8 +225,11 @@ def _text_difference(
     return Difference(kind, place, i, j, old[a:b], new[c:d], *_around(new, c, d), undo)
 
 
-def _classes(old: str, new: str, task_text: bool, rest: BreakClass) -> list[tuple[TextGap, BreakClass]]:
-    """Each gap between two texts with its class; `rest` for those that have no other."""
+def _classes(old: str, new: str, task_text: bool, system: bool, rest: BreakClass) -> list[tuple[TextGap, BreakClass]]:
+    """Each gap between two texts with its class; `rest` for those that have no other.
+
+    A message of the history that was rewritten is that as a whole. Only a system message may change for many reasons.
+    """
     gaps = text_gaps(old, new)
     found = [text_class(old, new, gap, task_text) for gap in gaps]
     others = [gap for gap, kind in zip(gaps, found, strict=True) if kind is None]
@@ -240,6 +242,8 @@ def _classes(old: str, new: str, task_text: bool, rest: BreakClass) -> list[tupl
         )
     ):
         rest = "order"
+    elif others and not system:
+        return [(gap, rest) for gap in gaps]
     return [(gap, kind or rest) for gap, kind in zip(gaps, found, strict=True)]
 
 

@@ -37,10 +37,11 @@ class _Candidate:
 def compared(requests: Sequence[Request], reply_tokens: Sequence[int], line_ends: LineEnds) -> list[Compared]:
     """Each prompt with the earlier request that holds most of it; requests in the order in which they run.
 
-    The candidates are: of all requests the one with the longest common prefix, of the same conversation likewise, the
-    latest of the same conversation, and, where requests have different isolations, the longest common prefix without
+    The candidates are: the latest request of the same conversation, of all of them the one with the longest common
+    prefix, of all requests likewise, and, where requests have different isolations, the longest common prefix without
     regard to them. Of equal prefixes the latest counts. Chosen is the one with most tokens in the common prefix and
-    held after it; of equals one of the same conversation, then the latest. Takes time in proportion to the tokens.
+    held after it; of equals one with the same isolation, then of the same conversation, then the latest. A prompt that
+    extends the latest request of its conversation is compared with that. Takes time in proportion to the tokens.
     """
     texts = Texts.of(requests, reply_tokens)
     isolations = Roots.of(requests).numbers
@@ -48,19 +49,20 @@ def compared(requests: Sequence[Request], reply_tokens: Sequence[int], line_ends
     anywhere = SharedPrefixes.of(texts, isolations.tolist())
     own = SharedPrefixes.of(texts, conversations)
     regardless = SharedPrefixes.of(texts, [0] * len(requests)) if len(set(isolations.tolist())) > 1 else anywhere
-    latest: dict[int, int] = {}
+    latest: dict[str, int] = {}
     found: list[Compared] = []
-    for index in range(len(requests)):
-        before = latest.get(conversations[index])
-        latest[conversations[index]] = index
+    for index, request in enumerate(requests):
+        before = latest.get(request.conversation_id)
+        latest[request.conversation_id] = index
         candidates = [
             _Candidate(int(shared.earlier[index]), int(shared.tokens[index]), shared is regardless is not anywhere)
             for shared in (own, anywhere, regardless)
         ]
         if before is not None:
-            candidates.append(_Candidate(before, _shared(texts, index, before), False))
+            isolated = isolations[before] != isolations[index]
+            candidates.insert(0, _Candidate(before, _shared(texts, index, before), bool(isolated)))
         known = [one for one in candidates if one.earlier >= 0]
-        found.append(_chosen(requests, reply_tokens, texts, index, known, line_ends))
+        found.append(_chosen(requests, reply_tokens, texts, index, known, before, line_ends))
     return found
 
 
@@ -70,12 +72,14 @@ def _chosen(
     texts: Texts,
     index: int,
     candidates: Sequence[_Candidate],
+    latest: int | None,
     line_ends: LineEnds,
 ) -> Compared:
     if not candidates:
         return Compared(None)
-    for one in candidates:  # those of the conversation come first
-        if not one.isolated and one.token in (texts.prompts[index], texts.lengths[one.earlier]):
+    for one in candidates:  # the latest of the conversation comes first
+        whole = one.token == texts.prompts[index]
+        if not one.isolated and (whole or (latest in (None, one.earlier) and _extends(texts, one))):
             return Compared(one.earlier)
     conversation = requests[index].conversation_id
     prompt = Rendered.prompt(requests[index])
@@ -89,7 +93,15 @@ def _chosen(
         if best is None or rank > best[0]:
             best = (rank, Compared(one.earlier, one.token, held, one.isolated))
     assert best is not None
-    return best[1]
+    chosen = best[1]
+    assert chosen.earlier is not None
+    if not chosen.isolated and chosen.token == texts.lengths[chosen.earlier]:
+        return Compared(chosen.earlier)
+    return chosen
+
+
+def _extends(texts: Texts, one: _Candidate) -> bool:
+    return one.token == int(texts.lengths[one.earlier])
 
 
 def _shared(texts: Texts, index: int, earlier: int) -> int:

@@ -23,7 +23,8 @@ class TextGap:
     end_now: int
 
 
-def text_gaps(before: str, now: str) -> list[TextGap]:
+@lru_cache(maxsize=8192)
+def text_gaps(before: str, now: str) -> Sequence[TextGap]:
     """Where the texts differ: lines are aligned first, then the words of lines that differ, then both their ends.
 
     White space that differs is a gap too. Equal texts have none. Lines of more than 2,000 words are compared by their
@@ -33,16 +34,15 @@ def text_gaps(before: str, now: str) -> list[TextGap]:
     for a, b, c, d in _between(_pieces(before.splitlines(keepends=True)), _pieces(now.splitlines(keepends=True))):
         words_before, words_now = _WORDS.findall(before[a:b]), _WORDS.findall(now[c:d])
         if len(words_before) + len(words_now) > _MAX_WORDS:
-            head = common_start(words_before, words_now)
-            tail = common_start(words_before[head:][::-1], words_now[head:][::-1])
-            first, last = sum(map(len, words_before[:head])), sum(map(len, words_before[len(words_before) - tail :]))
-            found.append(TextGap(a + first, b - last, c + first, d - last))
+            ends = end_gap(before[a:b], now[c:d])
+            found.append(TextGap(a + ends.start_before, a + ends.end_before, c + ends.start_now, c + ends.end_now))
             continue
         for e, f, g, h in _between(_pieces(words_before), _pieces(words_now)):
             found.append(TextGap(a + e, a + f, c + g, c + h))
     return found
 
 
+@lru_cache(maxsize=8192)
 def similar(before: str, now: str) -> bool:
     """Whether the texts share at least half of the longer one, in characters of words that text_gaps aligns."""
     longer = max(len(before), len(now))
@@ -55,6 +55,16 @@ def similar(before: str, now: str) -> bool:
         return False
     changed = sum(max(gap.end_before - gap.start_before, gap.end_now - gap.start_now) for gap in text_gaps(before, now))
     return 2 * changed <= longer
+
+
+def end_gap(before: str, now: str) -> TextGap:
+    """What is between the common start and the common end of two texts, in whole words."""
+    words = _WORDS.findall(before), _WORDS.findall(now)
+    head = common_start(*words)
+    tail = common_start(words[0][head:][::-1], words[1][head:][::-1])
+    start = sum(map(len, words[0][:head]))
+    rest = sum(map(len, words[0][len(words[0]) - tail :]))
+    return TextGap(start, len(before) - rest, start, len(now) - rest)
 
 
 def same_words(before: Sequence[str], now: Sequence[str]) -> bool:
