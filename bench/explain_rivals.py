@@ -15,7 +15,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,16 @@ from planted_causes import PLANTS, WORKLOADS, Row, planted, request_rows, write_
 BLOCKS = 300_000  # more than any of these workloads fills
 TOOLS = ("cachelab", "kvlint", "prefixlens", "prefixguard", "prefixcash", "cachelint")
 HERE = Path(__file__).parent
+
+MEASURE = """
+import json, resource, subprocess, sys, time
+start = time.perf_counter()
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+print(json.dumps({"seconds": time.perf_counter() - start, "peak_mb": peak_mb}))
+"""
+"""Runs a command and prints its seconds and its memory. The memory of a process that this large one starts is not known:
+Linux counts the pages of the starting process too."""
 
 NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "time": {
@@ -95,15 +104,13 @@ def measured(rows: Sequence[Row], name: str, model: str, peers: str, scratch: Pa
     """What each tool says about one workload, and vLLM's own hit rate."""
     own, theirs = scratch / f"{name}.jsonl", scratch / f"{name}.peers.jsonl"
     write_rows(rows, own)
-    result, records = of_vllm(own, model, scratch / f"{name}.vllm")
-    ids = token_ids(rows, model)
-    assert [len(one) for one in ids] == [record[0] for record in records], "the tools would not get the same prompts"
-    for row, prompt, (_, cached) in zip(rows, ids, records, strict=True):
-        row["token_ids"] = prompt
+    rates, prompts, cached = of_vllm(own, model, scratch / f"{name}.vllm")
+    for row, ids, hits in zip(rows, prompts, cached, strict=True):
+        row["token_ids"] = ids
         row["route"] = "all"  # prefixlens shows where the requests with one tag differ
-        row["usage"] = {"input_tokens": len(prompt), "cache_read_tokens": cached, "output_tokens": 1}
+        row["usage"] = {"input_tokens": len(ids), "cache_read_tokens": hits, "output_tokens": 1}
     write_rows(rows, theirs)
-    found = {"vllm": result, "requests": len(rows), "tokens": sum(map(len, ids))}
+    found: dict[str, Any] = {"vllm": rates, "requests": len(rows), "tokens": sum(map(len, prompts))}
     found["cachelab"] = of_cachelab(own, model, scratch / f"{name}.run")
     for tool in TOOLS[1:]:
         command = [peers, str(HERE / "explain_peers.py"), tool, str(theirs), model]
@@ -112,32 +119,32 @@ def measured(rows: Sequence[Row], name: str, model: str, peers: str, scratch: Pa
     return found
 
 
-def of_vllm(path: Path, model: str, folder: Path) -> tuple[dict[str, float], list[tuple[int, int]]]:
-    """The hit rates of vLLM's own manager, requests in the order of the file; (prompt, cached) tokens of each."""
+def of_vllm(path: Path, model: str, folder: Path) -> tuple[dict[str, float], list[list[int]], list[int]]:
+    """The hit rates of vLLM's own manager, requests in the order of the file; prompt and cached tokens of each."""
     import cachelab
+    from cachelab.dataset.trace_file import TraceFile
 
     result = cachelab.run(
         "engine=sim", "engine.max_num_seqs=1", f"engine.num_blocks={BLOCKS}", "order=by_conversation",
-        "artifacts=[requests]", f"hydra.run.dir={folder}", *settings(path, model),
+        "artifacts=[requests,trace]", f"hydra.run.dir={folder}", *settings(path, model),
     )  # fmt: skip
     table = result.requests.sort_values("prefill_index")
-    pairs = list(zip(table.prompt_tokens.tolist(), table.cached_tokens.tolist(), strict=True))
+    chats: Any = TraceFile(str(folder / "artifacts" / "trace.jsonl.gz")).load().conversations
+    prompts = {(chat.id, turn): one.prompt_ids.tolist() for chat in chats for turn, one in enumerate(chat.turns)}
+    keys = zip(table.conversation_id, table.turn_index, strict=True)
     rates = {key: result.metrics[key] for key in ("hit_rate/vllm_gpu", "hit_rate/first_prefill")}
-    return rates, pairs
+    return rates, [prompts[key] for key in keys], table.cached_tokens.tolist()
 
 
 def of_cachelab(path: Path, model: str, folder: Path) -> dict[str, Any]:
     """`experiment=explain` as a command of its own."""
     arguments = ["experiment=explain", "tracking=none", f"engine.num_blocks={BLOCKS}", "order=by_conversation"]
     command = [sys.executable, "-m", "cachelab", *arguments, "artifacts=[requests]", f"hydra.run.dir={folder}"]
-    start = time.perf_counter()
-    with (folder.with_suffix(".out")).open("w") as out:
-        process = subprocess.Popen([*command, *settings(path, model)], stdout=out, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        return {"error": folder.with_suffix(".out").read_text(encoding="utf-8").strip()[-300:]}
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, *command, *settings(path, model)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        return {"error": done.stderr.strip()[-300:]}
     with (folder / "artifacts" / "breaks.csv").open(encoding="utf-8") as file:
         causes = list(csv.DictReader(file))
     numbers = json.loads((folder / "artifacts" / "metrics.json").read_text(encoding="utf-8"))["values"]
@@ -150,8 +157,7 @@ def of_cachelab(path: Path, model: str, folder: Path) -> dict[str, Any]:
         "hit_rate": numbers["hit_rate/first_prefill_tokens"],
         "hit_rate_blocks": numbers["hit_rate/first_prefill"],
         "after_fix": numbers.get("explain/hit_rate_all_fixed"),
-        "seconds": seconds,
-        "peak_mb": usage.ru_maxrss / 1024,
+        **json.loads(done.stdout.splitlines()[-1]),
     }
 
 
@@ -161,19 +167,6 @@ def settings(path: Path, model: str) -> list[str]:
         "dataset=chat", f"dataset.path={path}", "dataset.rows=request", "tokenizer=huggingface",
         f"tokenizer.model={model}", "dataset.isolation=null",
     ]  # fmt: skip
-
-
-def token_ids(rows: Sequence[Row], model: str) -> list[list[int]]:
-    """The prompts as a server renders and encodes them."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    texts = [
-        tokenizer.apply_chat_template(row["messages"], tools=row["tools"], add_generation_prompt=True, tokenize=False)
-        for row in rows
-    ]
-    found: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"]
-    return found
 
 
 def saved_model(folder: Path) -> str:
@@ -196,7 +189,7 @@ def verdict(tool: str, causes: Sequence[str], found: Mapping[str, Any], untouche
     if "error" in found:
         return "error"
     labels, before = found["labels"], untouched.get("labels", {})
-    said = {label for label, number in labels.items() if number > before.get(label, 0)}
+    said = {label for label, number in labels.items() if label not in before or number > before[label]}
     place = said & set(PLACES.get(tool, ())) or (tool == "prefixlens" and said)
     named = sum(bool(said & set(NAMES[cause].get(tool, ()))) for cause in causes)
     if named == len(causes):
