@@ -14,9 +14,9 @@ def fixed_rows(conversations: Sequence[TokenizedConversation]) -> Iterator[dict[
     """One row per request, conversation by conversation.
 
     Of messages: API calls as `dataset=chat dataset.rows=request` reads them, with tools, response, model, LoRA, salt
-    and the fields of the source that were read. Of finished prompts: the rows of `dataset=text_log`. Times are in seconds;
-    where the source has none, requests are one second apart. An image or audio part is named by its digest, since the
-    workload does not hold its data.
+    and the fields of the source that were read. Of finished prompts: the rows of `dataset=text_log`. Times are in
+    seconds; where the source has none, requests are one second apart. An image or audio part is named by its digest,
+    since the workload does not hold its data.
     """
     number = 0
     for conversation in conversations:
