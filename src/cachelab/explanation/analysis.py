@@ -62,13 +62,14 @@ class Analyst:
         requests = [observation.requests[record.request_id] for record in records]
         known = [sent[request.conversation_id, request.turn_index] for request in requests]
         replies = [record.reply_tokens for record in records]
-        found = compared(requests, replies, self.line_ends)
         losses = losses_of(observation)
         reused, never_seen = losses.reused.tolist(), losses.never_seen.tolist()
+        seen = (observation.prompt_tokens - losses.never_seen).tolist()
+        found = compared(requests, replies, seen, self.line_ends)
         explained: list[ExplainedRequest] = []
         for index, (request, one) in enumerate(zip(requests, found, strict=True)):
             tokens = len(request.prompt_ids)
-            behind = _behind(one, tokens - never_seen[index])
+            behind = _behind(one, seen[index])
             broken = None
             if one.token is not None and never_seen[index]:
                 broken = self._break(requests, replies, known, index, one, behind, observation.counters.block_size)

@@ -35,12 +35,10 @@ def first_difference(
     """
     if isolated:
         return next((one for one in found if one.kind == "isolation"), None)
-    sources_now, sources_before = _sources(now, token), _sources(before, token)
+    sources_now, sources_before = list(_sources(now, token)), list(_sources(before, token))
     if _at_end(now, token) or _at_end(before, token):
-        sources_now, sources_before = (
-            (*sources_now, _next_source(now, token)),
-            (*sources_before, _next_source(before, token)),
-        )
+        sources_now.append(_next_source(now, token))
+        sources_before.append(_next_source(before, token))
     for source_now, source_before in zip(sources_now, sources_before, strict=True):
         for one in found:
             if one.kind != "isolation" and (one.message_now == source_now or one.message_before == source_before):

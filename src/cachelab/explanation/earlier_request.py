@@ -13,7 +13,7 @@ from cachelab.request import Request
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compared:
-    """A prompt and the earlier request that holds most of it.
+    """A prompt and the earlier request that explains it best.
 
     `earlier`: its index (None: no earlier request shares a token). `token`: the first prompt token that differs (None:
     the prompt extends the earlier text, or is a part of it). `held`: whether each prompt token after it is text that
@@ -34,14 +34,19 @@ class _Candidate:
     isolated: bool
 
 
-def compared(requests: Sequence[Request], reply_tokens: Sequence[int], line_ends: LineEnds) -> list[Compared]:
-    """Each prompt with the earlier request that holds most of it; requests in the order in which they run.
+def compared(
+    requests: Sequence[Request], reply_tokens: Sequence[int], seen: Sequence[int], line_ends: LineEnds
+) -> list[Compared]:
+    """Each prompt with the earlier request that explains it best; requests in the order in which they run.
+
+    `seen`: how many of each prompt's first tokens are not among the waterfall's never_seen.
 
     The candidates are: the latest request of the same conversation, of all of them the one with the longest common
     prefix, of all requests likewise, and, where requests have different isolations, the longest common prefix without
-    regard to them. Of equal prefixes the latest counts. Chosen is the one with most tokens in the common prefix and
-    held after it; of equals one with the same isolation, then of the same conversation, then the latest. A prompt that
-    extends the latest request of its conversation is compared with that. Takes time in proportion to the tokens.
+    regard to them. Of equal prefixes the latest counts. Chosen is the one that holds most of the tokens that are never
+    seen; of equals the one with the longest common prefix, then one with the same isolation, of the same conversation,
+    and the latest. A prompt that extends the latest request of its conversation is compared with that. Takes time in
+    proportion to the tokens.
     """
     texts = Texts.of(requests, reply_tokens)
     isolations = Roots.of(requests).numbers
@@ -62,7 +67,7 @@ def compared(requests: Sequence[Request], reply_tokens: Sequence[int], line_ends
             isolated = isolations[before] != isolations[index]
             candidates.insert(0, _Candidate(before, _shared(texts, index, before), bool(isolated)))
         known = [one for one in candidates if one.earlier >= 0]
-        found.append(_chosen(requests, reply_tokens, texts, index, known, before, line_ends))
+        found.append(_chosen(requests, reply_tokens, texts, index, known, before, seen[index], line_ends))
     return found
 
 
@@ -73,6 +78,7 @@ def _chosen(
     index: int,
     candidates: Sequence[_Candidate],
     latest: int | None,
+    seen: int,
     line_ends: LineEnds,
 ) -> Compared:
     if not candidates:
@@ -83,13 +89,14 @@ def _chosen(
             return Compared(one.earlier)
     conversation = requests[index].conversation_id
     prompt = Rendered.prompt(requests[index])
-    best: tuple[tuple[int, bool, bool, int], Compared] | None = None
+    best: tuple[tuple[int, int, bool, bool, int], Compared] | None = None
     for one in {(one.earlier, one.isolated): one for one in candidates}.values():
         earlier = requests[one.earlier]
         whole = Rendered.whole(earlier, reply_tokens[one.earlier])
         held = held_tokens(prompt, whole, one.token, line_ends)
         own = earlier.conversation_id == conversation
-        rank = (one.token + int(held.sum()), not one.isolated, own, one.earlier)
+        never_seen = int(held[seen:].sum()) + (max(one.token - seen, 0) if one.isolated else 0)
+        rank = (never_seen, one.token, not one.isolated, own, one.earlier)
         if best is None or rank > best[0]:
             best = (rank, Compared(one.earlier, one.token, held, one.isolated))
     assert best is not None

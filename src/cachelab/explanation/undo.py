@@ -51,11 +51,25 @@ def undone_exchanges(analysis: Analysis, keys: Set[Key]) -> Sequence[Exchange]:
         if now.finished:
             fixed.append(finished_undone(earlier, before, now, frozenset(keys)))
             continue
+        now = _like_earlier(now, earlier, before)
         ids = [analysis.explained[at].conversation_id for at in (index, one.earlier)]
         found = differences(before, now, same_conversation=ids[0] == ids[1])
         edits = [difference.undo for difference in found if difference.key in keys and difference.undo is not None]
         fixed.append(edited(now, edits) if edits else now)
     return fixed
+
+
+def _like_earlier(now: Exchange, earlier: Exchange, fixed: Exchange) -> Exchange:
+    """The exchange, where it begins as the earlier one did, as that is now that it is fixed."""
+    if earlier is fixed:
+        return now
+    tools = fixed.tools if repr(now.tools) == repr(earlier.tools) else now.tools
+    isolation = fixed.isolation if now.isolation == earlier.isolation else now.isolation
+    same = common_start(now.messages, earlier.messages)
+    messages = now.messages
+    if len(fixed.messages) == len(earlier.messages):
+        messages = (*fixed.messages[:same], *messages[same:])
+    return replace(now, messages=messages, tools=tools, isolation=isolation)
 
 
 def undone_conversations(
