@@ -34,8 +34,8 @@ subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
 peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 print(json.dumps({"seconds": time.perf_counter() - start, "peak_mb": peak_mb}))
 """
-"""Runs a command and prints its seconds and its memory. The memory of a process that this large one starts is not known:
-Linux counts the pages of the starting process too."""
+"""Runs a command and prints its seconds and its memory, from a small process: Linux counts the pages of the process that
+starts a command as the command's own."""
 
 NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "time": {
@@ -84,13 +84,21 @@ def main() -> None:
     parser.add_argument("--conversations", type=int, default=None, help="how many of the file (default: all)")
     parser.add_argument("--only", nargs="*", choices=sorted(WORKLOADS), default=list(WORKLOADS))
     parser.add_argument("--json", type=Path, help="also write everything that was measured")
+    parser.add_argument("--earlier", type=Path, help="a file of --json: take the other tools' results from it")
     options = parser.parse_args()
     rows = request_rows(options.chats, options.conversations)
+    earlier = json.loads(options.earlier.read_text(encoding="utf-8")) if options.earlier else {}
     found: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         model = saved_model(Path(scratch) / "model")
         for name in dict.fromkeys(["untouched", *options.only]):
-            found[name] = measured(planted(rows, WORKLOADS[name]), name, model, options.peers, Path(scratch))
+            changed = planted(rows, WORKLOADS[name])
+            if name in earlier:
+                own = Path(scratch) / f"{name}.jsonl"
+                write_rows(changed, own)
+                found[name] = earlier[name] | {"cachelab": of_cachelab(own, model, Path(scratch) / f"{name}.run")}
+            else:
+                found[name] = measured(changed, name, model, options.peers, Path(scratch))
             print(f"measured: {name}", file=sys.stderr)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
