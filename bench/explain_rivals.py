@@ -34,8 +34,8 @@ subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
 peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 print(json.dumps({"seconds": time.perf_counter() - start, "peak_mb": peak_mb}))
 """
-"""Runs a command and prints its seconds and its memory, from a small process: Linux counts the pages of the process that
-starts a command as the command's own."""
+"""Runs a command and prints its seconds and its memory. It is a small process, because Linux counts the pages of the
+process that starts a command as the command's own."""
 
 NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "time": {
