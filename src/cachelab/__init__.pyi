@@ -8,6 +8,7 @@ from .errors import (
     TokenizerError,
     TrackingError,
 )
+from .explanation.calls import explain
 from .result import RequirementError, Result
 from .sweep.run_comparison import RunComparison, compare
 
@@ -25,5 +26,6 @@ __all__ = [
     "TokenizerError",
     "TrackingError",
     "compare",
+    "explain",
     "run",
 ]

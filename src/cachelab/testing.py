@@ -31,7 +31,7 @@ def assert_stable_prefix(
     Raises ValueError if no prompt fills a block: there is nothing to test.
     """
     __tracebackhide__ = True  # pytest shows the line of the test
-    from cachelab.explanation import explain
+    from cachelab import explain
     from cachelab.metrics.base import Ratio
     from cachelab.report.explanation import explanation_text
 
@@ -44,7 +44,9 @@ def assert_stable_prefix(
         wrong.append(f"hit rate {rate:.4g} is below min_hit_rate={min_hit_rate:g}")
     behind = Ratio(explanation.behind_tokens, explanation.prompt_tokens).value or 0.0
     if max_behind_a_break is not None and not behind <= max_behind_a_break:
-        wrong.append(f"{behind:.4g} of the tokens are behind a break, more than max_behind_a_break={max_behind_a_break:g}")
+        wrong.append(
+            f"{behind:.4g} of the tokens are behind a break, more than max_behind_a_break={max_behind_a_break:g}"
+        )
     if wrong:
         raise AssertionError("\n".join([*wrong, "", explanation_text(explanation)]))
     return explanation
