@@ -94,8 +94,9 @@ def build_parts(root: Root) -> Parts:
             f"history: engine={engine.name} supports history=recorded only: choose that or another engine"
         )
     metrics = build_metrics(root.metrics, root.plugins)
-    if root.price is not None:
-        metrics.extend(price_metrics(part("price")))
+    price = None if root.price is None else part("price")
+    if price is not None:
+        metrics.extend(price_metrics(price))
     return Parts(
         dataset=CachedDataset(part("dataset")),
         tokenizer=tokenizer,
@@ -105,6 +106,7 @@ def build_parts(root: Root) -> Parts:
         order=part("order"),
         engine=engine,
         metrics=metrics,
+        price=price,
     )
 
 

@@ -12,6 +12,7 @@ from cachelab.filter.base import Filter
 from cachelab.metrics.base import AnyMetric, Numbers, measure
 from cachelab.metrics.observation import Observation
 from cachelab.order.base import Order
+from cachelab.price.base import Price
 from cachelab.request import Request, Schedule
 from cachelab.tokenizer.base import Tokenizer
 from cachelab.trace.base import Trace
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of a run. `tokenize` calls the tokenizer through its cache."""
+    """The parts of a run. `tokenize` calls the tokenizer through its cache. `price` is None if none is given."""
 
     dataset: Dataset
     tokenizer: Tokenizer
@@ -31,6 +32,7 @@ class Parts:
     order: Order
     engine: Engine
     metrics: Sequence[AnyMetric]
+    price: Price | None = None
 
 
 @dataclass(frozen=True)

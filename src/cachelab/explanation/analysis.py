@@ -23,17 +23,20 @@ from cachelab.metrics.base import Ratio
 from cachelab.metrics.hit_rate import first_prefill
 from cachelab.metrics.losses import losses_of
 from cachelab.metrics.observation import Observation
+from cachelab.price.prompt_tokens import PromptTokens
 from cachelab.request import Request
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Analysis:
-    """One run: its hit rate and its completed requests in the order of their first prefills.
+    """One run: its hit rate, its prompt tokens, and its completed requests in the order of their first prefills.
 
-    `exchanges` and `compared` belong to the requests of `explained`, one each.
+    `tokens`: the prompt tokens by what the cache did with them. `exchanges` and `compared` belong to the requests of
+    `explained`, one each.
     """
 
     hit_rate: Ratio
+    tokens: PromptTokens
     explained: Sequence[ExplainedRequest]
     exchanges: Sequence[Exchange]
     compared: Sequence[Compared]
@@ -90,7 +93,7 @@ class Analyst:
                     group=_group(request, self.by),
                 )
             )
-        return Analysis(first_prefill(observation), explained, known, found)
+        return Analysis(first_prefill(observation), PromptTokens.of(observation), explained, known, found)
 
     def _break(
         self,

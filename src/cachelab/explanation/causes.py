@@ -35,7 +35,7 @@ def find_causes(original: Analysis, run: Undone, max_causes: int) -> Found:
     """
     current, conversations = original, None
     order: list[Key] = []
-    cumulative: list[Ratio] = []
+    cumulative: list[Analysis] = []
     examples: dict[Key, Break] = {}
     while len(order) < max_causes:
         shown = _by_key(current.explained)
@@ -46,17 +46,17 @@ def find_causes(original: Analysis, run: Undone, max_causes: int) -> Found:
             break
         order.append(key)
         current, conversations = run(order)
-        cumulative.append(current.hit_rate)
+        cumulative.append(current)
         log.info("explain: without %s in %s: hit rate %s", *key, current.hit_rate.value)
     first = _by_key(original.explained)
     causes: list[Cause] = []
     for place, key in enumerate(order):
-        alone = cumulative[0] if place == 0 else run([key])[0].hit_rate
-        causes.append(_cause(key, first, examples[key], original.hit_rate, alone, cumulative[place]))
+        alone = cumulative[0] if place == 0 else run([key])[0]
+        causes.append(_cause(key, first, examples[key], original, alone, cumulative[place]))
     others = [key for key in first if key not in order and key[0] != "different_task"]
     others.sort(key=lambda key: (first[key][2], first[key][1]), reverse=True)
-    causes += [_cause(key, first, examples[key], original.hit_rate, None, None) for key in others]
-    return Found(causes, cumulative[-1] if cumulative else None, conversations)
+    causes += [_cause(key, first, examples[key], original, None, None) for key in others]
+    return Found(causes, cumulative[-1].hit_rate if cumulative else None, conversations)
 
 
 def _is_undone(key: Key) -> bool:
@@ -81,9 +81,9 @@ def _cause(
     key: Key,
     first: Mapping[Key, tuple[Break, int, int]],
     example: Break,
-    before: Ratio,
-    alone: Ratio | None,
-    cumulative: Ratio | None,
+    before: Analysis,
+    alone: Analysis | None,
+    cumulative: Analysis | None,
 ) -> Cause:
     _, requests, tokens = first.get(key, (example, 0, 0))
     shown = first[key][0] if key in first else example
@@ -95,8 +95,10 @@ def _cause(
         after=shown.after,
         requests=requests,
         tokens=tokens,
-        hit_rate_before=before,
-        hit_rate_alone=alone,
-        hit_rate_cumulative=cumulative,
+        hit_rate_before=before.hit_rate,
+        hit_rate_alone=None if alone is None else alone.hit_rate,
+        hit_rate_cumulative=None if cumulative is None else cumulative.hit_rate,
+        tokens_before=before.tokens,
+        tokens_alone=None if alone is None else alone.tokens,
         example=shown,
     )

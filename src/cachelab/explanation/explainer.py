@@ -9,6 +9,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import TokenizedConversation
+from cachelab.engine.step_cost import StepCost
 from cachelab.errors import ConfigError
 from cachelab.explanation.analysis import Analysis, Analyst
 from cachelab.explanation.break_class import BreakClass
@@ -51,6 +52,7 @@ class Explainer:
             return analyst.analysis(observation, fixed), fixed
 
         found = find_causes(original, run, self.max_causes)
+        cost: StepCost | None = getattr(parts.engine, "cost", None)
         return Explanation(
             hit_rate=original.hit_rate,
             hit_rate_all_fixed=found.hit_rate_all_fixed,
@@ -60,6 +62,8 @@ class Explainer:
             notes=_notes(found.causes),
             shows_text=self.show_text,
             fixed=found.conversations,
+            prefill_token_s=None if cost is None else cost.prefill_token_s,
+            price=parts.price,
         )
 
     def _check(self, parts: Parts, result: Result) -> None:

@@ -7,6 +7,8 @@ from cachelab.conversation import TokenizedConversation
 from cachelab.explanation.break_class import CLASSES, BreakClass
 from cachelab.explanation.prompt_break import Break
 from cachelab.metrics.base import Ratio
+from cachelab.price.base import Price
+from cachelab.price.prompt_tokens import PromptTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,8 @@ class Cause:
     another cause breaks these prompts before it. `requests`: how many requests break here first. `tokens`: prompt
     tokens behind these breaks. `hit_rate_before`: the run's. `hit_rate_alone`: of the workload with this cause undone,
     in the same engine. `hit_rate_cumulative`: with this cause and all earlier ones of the list undone. Both are None
-    for a cause that is not undone. Hit rates are `hit_rate/first_prefill`.
+    for a cause that is not undone. Hit rates are `hit_rate/first_prefill`. `tokens_before` and `tokens_alone`: the
+    prompt tokens of the two runs by what the cache did with them.
     """
 
     kind: BreakClass
@@ -52,6 +55,8 @@ class Cause:
     hit_rate_alone: Ratio | None = None
     hit_rate_cumulative: Ratio | None = None
     example: Break | None = None
+    tokens_before: PromptTokens | None = None
+    tokens_alone: PromptTokens | None = None
 
     @property
     def phrase(self) -> str:
@@ -62,6 +67,13 @@ class Cause:
     def advice(self) -> str:
         """How to fix it in one sentence; "" if there is nothing to fix."""
         return CLASSES[self.kind].advice
+
+    @property
+    def saved_tokens(self) -> int | None:
+        """How many fewer prompt tokens are computed with this cause alone undone; None if it is not undone."""
+        if self.tokens_before is None or self.tokens_alone is None:
+            return None
+        return self.tokens_before.computed - self.tokens_alone.computed
 
     @property
     def points_alone(self) -> float | None:
@@ -100,6 +112,8 @@ class Explanation:
     the order in which they are undone; then those that are not, most tokens first. `hit_rate_all_fixed`: with all
     causes undone (None: no cause is undone). `groups`: one per value of `explain.by`, most requests first. `notes`:
     sentences that a reader must know. `fixed`: the conversations with all causes undone (None: no cause is undone).
+    `prefill_token_s`: seconds of prefill per computed prompt token in the engine's cost model, which is not measured
+    (None: the engine has none). `price`: what prompt tokens cost (None: no price is given).
     """
 
     hit_rate: Ratio
@@ -110,6 +124,8 @@ class Explanation:
     notes: tuple[str, ...] = ()
     shows_text: bool = True
     fixed: Sequence[TokenizedConversation] | None = field(default=None, repr=False, compare=False)
+    prefill_token_s: float | None = None
+    price: Price | None = None
 
     @property
     def verdict(self) -> str:

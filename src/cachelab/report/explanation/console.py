@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cachelab.explanation import CLASSES, Cause, Explanation
 from cachelab.report.explanation.changed_text import before_and_after, printable
+from cachelab.report.explanation.savings import savings
 from cachelab.report.explanation.sections import groups_section, points, tokens_section
 from cachelab.report.section import count, percent
 
@@ -80,7 +81,7 @@ def explanation_lines(explanation: Explanation, width: int, whole: str = "") -> 
     if explanation.causes:
         lines += [Line(""), Line(_head(width), "bold cyan")]
         for number, cause in enumerate(explanation.causes[:MAX_CAUSES], 1):
-            lines += _of_cause(number, cause, width)
+            lines += _of_cause(number, cause, explanation, width)
         left_out = len(explanation.causes) - MAX_CAUSES
         notes = [f"{left_out} more causes{f', see {whole}' if whole else ''}."] if left_out > 0 else []
         notes += [
@@ -99,7 +100,7 @@ def _head(width: int) -> str:
     return f"{'#':>2}  {'cause and place':<{_room(width)}}{columns}"
 
 
-def _of_cause(number: int, cause: Cause, width: int) -> Iterator[Line]:
+def _of_cause(number: int, cause: Cause, explanation: Explanation, width: int) -> Iterator[Line]:
     title = textwrap.wrap(f"{CLASSES[cause.kind].title}, {printable(cause.place)}", _room(width) - 1) or [""]
     cells = (count(cause.requests), count(cause.tokens), points(cause.points_alone), points(cause.points_cumulative))
     numbers = "".join(f"{cell:>{room}}" for cell, (_, room) in zip(cells, _NUMBERS, strict=True))
@@ -114,6 +115,8 @@ def _of_cause(number: int, cause: Cause, width: int) -> Iterator[Line]:
             yield Line(f"{'':<{_INDENT}}{label:<{_LABEL}}{text.marked}", marked=marked)
     if cause.advice:
         yield from _wrapped("fix", cause.advice, width)
+    if saved := savings(cause, explanation):
+        yield from _wrapped("saves", saved, width)
 
 
 def _wrapped(label: str, text: str, width: int) -> Iterator[Line]:

@@ -7,6 +7,7 @@ from cachelab.explanation import CLASSES, Cause, Explanation
 from cachelab.metrics.base import Ratio
 from cachelab.report.explanation.changed_text import ShownText, before_and_after, printable
 from cachelab.report.explanation.conversation_bars import MAX_TURNS, Bar, conversation_bars
+from cachelab.report.explanation.savings import savings
 from cachelab.report.explanation.sections import (
     MAX_CAUSES,
     MEANINGS,
@@ -41,7 +42,7 @@ def explanation_html(explanation: Explanation, title: str) -> str:
         total=total,
         waterfall=waterfall,
         labels=LABELS,
-        causes=[_cause(cause) for cause in explanation.causes[:MAX_CAUSES]],
+        causes=[_cause(cause, explanation) for cause in explanation.causes[:MAX_CAUSES]],
         more_causes=max(0, len(explanation.causes) - MAX_CAUSES),
         meanings=MEANINGS,
         all_fixed=None if explanation.hit_rate_all_fixed is None else percent(explanation.hit_rate_all_fixed.value),
@@ -68,7 +69,7 @@ def _template() -> "Template":
     return environment.get_template("page.html.j2")
 
 
-def _cause(cause: Cause) -> dict[str, Any]:
+def _cause(cause: Cause, explanation: Explanation) -> dict[str, Any]:
     shown = before_and_after(cause, _TEXT)
     return {
         "title": CLASSES[cause.kind].title,
@@ -80,6 +81,7 @@ def _cause(cause: Cause) -> dict[str, Any]:
         "after": None if cause.hit_rate_alone is None else percent(cause.hit_rate_alone.value),
         "texts": None if shown is None else list(zip(("before", "after"), shown, strict=True)),
         "advice": cause.advice,
+        "saves": savings(cause, explanation),
     }
 
 

@@ -4,6 +4,7 @@ import re
 
 from cachelab.explanation import CLASSES, Cause, Explanation
 from cachelab.report.explanation.changed_text import before_and_after, printable
+from cachelab.report.explanation.savings import savings
 from cachelab.report.explanation.sections import (
     MAX_CAUSES,
     causes_section,
@@ -23,14 +24,14 @@ def explanation_markdown(explanation: Explanation, title: str) -> str:
     parts.append(table(tokens_section(explanation)))
     if causes:
         parts.append(table(causes_section(explanation.causes)))
-        parts += [_cause(number, cause) for number, cause in enumerate(causes, 1)]
+        parts += [_cause(number, cause, explanation) for number, cause in enumerate(causes, 1)]
     if explanation.groups:
         parts.append(table(groups_section(explanation.groups)))
         parts.append(table(first_tokens_section(explanation.groups)))
     return "\n\n".join(parts) + "\n"
 
 
-def _cause(number: int, cause: Cause) -> str:
+def _cause(number: int, cause: Cause, explanation: Explanation) -> str:
     lines = [f"### {number}. {_escaped(CLASSES[cause.kind].title)}, {_escaped(printable(cause.place))}"]
     shown = before_and_after(cause, _TEXT)
     if shown is not None:
@@ -39,6 +40,8 @@ def _cause(number: int, cause: Cause) -> str:
         lines.append(f"{fence}diff\n- {before}\n+ {after}\n{fence}")
     if cause.advice:
         lines.append(cause.advice)
+    if saved := savings(cause, explanation):
+        lines.append(f"Undone alone, this saves {saved}.")
     return "\n\n".join(lines)
 
 
