@@ -1,11 +1,14 @@
 """Workloads of request rows in which known causes break the prefix, made from tau-bench's conversations.
 
+    python bench/planted_causes.py TAU_BENCH.json time tool_order > calls.jsonl
+
 A row is one API call: `messages` and `tools` as sent, and the `response`. Everything is drawn with fixed seeds.
 """
 
 import copy
 import json
 import random
+import sys
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -204,3 +207,8 @@ WORKLOADS: dict[str, tuple[str, ...]] = {
     "id, message edited, truncated": ("id", "message_edited", "history_truncated"),
 }
 """The workloads of the comparison, with the causes planted in each."""
+
+
+if __name__ == "__main__":
+    for made in planted(request_rows(Path(sys.argv[1])), sys.argv[2:]):
+        print(json.dumps(made))

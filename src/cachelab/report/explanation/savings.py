@@ -5,11 +5,11 @@ from cachelab.report.section import count, money
 
 
 def savings(cause: Cause, explanation: Explanation) -> str:
-    """What undoing the cause alone saves, in one line; "" for a cause that is not undone.
+    """What undoing the cause alone saves, in one line; "" for a cause that is not undone, or that saves nothing alone.
 
     The seconds are the engine's cost model times the tokens. Money is the price of the prompts before less after.
     """
-    if cause.tokens_before is None or cause.tokens_alone is None or cause.saved_tokens is None:
+    if cause.tokens_before is None or cause.tokens_alone is None or not cause.saved_tokens:
         return ""
     parts = [f"{count(cause.saved_tokens)} prompt tokens less to compute"]
     if explanation.prefill_token_s is not None:
