@@ -75,7 +75,12 @@ class Analyst:
             behind = _behind(one, seen[index])
             broken = None
             if one.token is not None and never_seen[index]:
-                broken = self._break(requests, replies, known, index, one, behind, observation.counters.block_size)
+                block_size = observation.counters.block_size
+                broken = self._break(requests, replies, known, index, one, behind, block_size)
+                own_behind = 0 if one.own is None else _behind(one.own, seen[index])
+                if broken.kind in ("different_task", "unclassified") and one.own is not None and own_behind:
+                    behind = own_behind
+                    broken = self._break(requests, replies, known, index, one.own, behind, block_size)
                 if broken.kind == "different_task":
                     behind = 0
                     broken = replace(broken, behind_tokens=0)

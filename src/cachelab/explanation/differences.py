@@ -143,10 +143,14 @@ class _Messages:
         return found
 
     def _pairs(self, a: int, b: int, c: int, d: int) -> Iterator[tuple[int, int]]:
-        """Similar messages of one role, in their order."""
+        """Similar messages of one role, in their order; of another conversation only those that begin it."""
         at = a
         for j in range(c, d):
+            if not self._own and not _begins(self._now, j):
+                return
             for i in range(at, b):
+                if not self._own and not _begins(self._before, i):
+                    break
                 if self._before[i].role == self._now[j].role and _alike(self._before[i], self._now[j]):
                     yield i, j
                     at = i + 1
@@ -257,6 +261,11 @@ def _alike(before: Message, now: Message) -> bool:
     if _media(before) and len(_media(before)) == len(_media(now)) and before.text == now.text:
         return True
     return (bool(before.text.strip()) or before.text == now.text) and similar(before.text, now.text)
+
+
+def _begins(messages: Sequence[Message], index: int) -> bool:
+    """Whether a message is a system message or the first user message, with system messages alone before it."""
+    return all(message.role in SYSTEM for message in messages[:index]) and messages[index].role in (*SYSTEM, "user")
 
 
 def _media(message: Message) -> list[str]:

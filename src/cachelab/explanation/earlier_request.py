@@ -1,7 +1,7 @@
 """Which earlier request each prompt is compared with, and where the prompt leaves it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cachelab.conversation import common_prefix
 from cachelab.explanation.held_text import held_tokens
@@ -18,6 +18,7 @@ class Compared:
     `earlier`: its index (None: no earlier request shares a token). `token`: the first prompt token that differs (None:
     the prompt extends the earlier text, or is a part of it). `held`: whether each prompt token after it is text that
     the earlier request held (held_text.py). `isolated`: the earlier text cannot be reused, since its isolation differs.
+    `own`: the same with the best request of the prompt's conversation, if that is another one.
     Shape of held: (prompt tokens,).
     """
 
@@ -25,6 +26,12 @@ class Compared:
     token: int | None = None
     held: Mask | None = None
     isolated: bool = False
+    own: "Compared | None" = None
+
+    @property
+    def undone_from(self) -> int | None:
+        """The request by which the prompt is rewritten: of the same conversation if there is one."""
+        return self.earlier if self.own is None else self.own.earlier
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +51,9 @@ def compared(
     The candidates are: the latest request of the same conversation, of all of them the one with the longest common
     prefix, of all requests likewise, and, where requests have different isolations, the longest common prefix without
     regard to them. Of equal prefixes the latest counts. Chosen is the one that holds most of the tokens that are never
-    seen; of equals the one with the longest common prefix, then one with the same isolation, of the same conversation,
-    and the latest. A prompt that extends the latest request of its conversation is compared with that. Takes time in
-    proportion to the tokens.
+    seen, or one of the same conversation that holds at least half as many; of equals the one with the longest common
+    prefix, then with the same isolation, then the latest. A prompt that extends the latest request of its conversation
+    is compared with that. Takes time in proportion to the tokens.
     """
     texts = Texts.of(requests, reply_tokens)
     isolations = Roots.of(requests).numbers
@@ -89,21 +96,23 @@ def _chosen(
             return Compared(one.earlier)
     conversation = requests[index].conversation_id
     prompt = Rendered.prompt(requests[index])
-    best: tuple[tuple[int, int, bool, bool, int], Compared] | None = None
+    ranked: list[tuple[tuple[int, int, bool, int], bool, Compared]] = []
     for one in {(one.earlier, one.isolated): one for one in candidates}.values():
         earlier = requests[one.earlier]
         whole = Rendered.whole(earlier, reply_tokens[one.earlier])
         held = held_tokens(prompt, whole, one.token, line_ends)
-        own = earlier.conversation_id == conversation
         never_seen = int(held[seen:].sum()) + (max(one.token - seen, 0) if one.isolated else 0)
-        rank = (never_seen, one.token, not one.isolated, own, one.earlier)
-        if best is None or rank > best[0]:
-            best = (rank, Compared(one.earlier, one.token, held, one.isolated))
-    assert best is not None
-    chosen = best[1]
+        rank = (never_seen, one.token, not one.isolated, one.earlier)
+        own = earlier.conversation_id == conversation
+        ranked.append((rank, own, Compared(one.earlier, one.token, held, one.isolated)))
+    best = max(ranked, key=lambda item: (item[0], item[1]))
+    best_own = max((item for item in ranked if item[1]), key=lambda item: item[0], default=None)
+    if best_own is not None and best_own[0][0] and 2 * best_own[0][0] >= best[0][0]:
+        best = best_own
+    chosen = best[2] if best_own is None or best_own is best else replace(best[2], own=best_own[2])
     assert chosen.earlier is not None
     if not chosen.isolated and chosen.token == texts.lengths[chosen.earlier]:
-        return Compared(chosen.earlier)
+        return Compared(chosen.earlier, own=chosen.own)
     return chosen
 
 

@@ -41,10 +41,11 @@ def undone_exchanges(analysis: Analysis, keys: Set[Key]) -> Sequence[Exchange]:
     """
     fixed: list[Exchange] = []
     for index, (now, one) in enumerate(zip(analysis.exchanges, analysis.compared, strict=True)):
-        if one.earlier is None:
+        origin = one.undone_from
+        if origin is None:
             fixed.append(now)
             continue
-        before, earlier = fixed[one.earlier], analysis.exchanges[one.earlier]
+        before, earlier = fixed[origin], analysis.exchanges[origin]
         if one.token is None and before is earlier:
             fixed.append(now)
             continue
@@ -52,7 +53,7 @@ def undone_exchanges(analysis: Analysis, keys: Set[Key]) -> Sequence[Exchange]:
             fixed.append(finished_undone(earlier, before, now, frozenset(keys)))
             continue
         now = _like_earlier(now, earlier, before)
-        ids = [analysis.explained[at].conversation_id for at in (index, one.earlier)]
+        ids = [analysis.explained[at].conversation_id for at in (index, origin)]
         found = differences(before, now, same_conversation=ids[0] == ids[1])
         edits = [difference.undo for difference in found if difference.key in keys and difference.undo is not None]
         fixed.append(edited(now, edits) if edits else now)
