@@ -9,6 +9,7 @@ import pytest
 
 import cachelab
 from cachelab import DatasetError
+from cachelab.metrics.base import Ratio
 from cachelab.testing import assert_stable_prefix
 
 RULES = "You are a support agent. " + "Be polite, short and exact in every answer that you give. " * 40
@@ -54,7 +55,7 @@ def test_hit_rate_is_that_of_the_calls_one_after_another() -> None:
     explanation = cachelab.explain([one, one], block_size=8)
     prompt = explanation.requests[0].prompt_tokens
     blocks = prompt // 8
-    assert explanation.hit_rate == ((prompt - 1) // 8, 2 * blocks)
+    assert explanation.hit_rate == Ratio((prompt - 1) // 8, 2 * blocks)
     with pytest.raises(AssertionError, match=r"hit rate 0\.\d+ is below min_hit_rate=0\.9"):
         assert_stable_prefix([one, one])
     assert_stable_prefix([one, one], 0.45)

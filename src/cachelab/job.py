@@ -114,18 +114,18 @@ def run_job(
         )
         tracked.log_result(result.numbers, folder)
         values = result.numbers.values
-        known = [*parts.metrics, *NUMBERS]
+        defined_here = [*parts.metrics, *NUMBERS]
         objectives, constraints = root.objective, root.objective_constraints
         if not context.searching:  # only a search reads the objectives: any other run may lack them
             absent = [name for name in dict.fromkeys([*objectives, *constraints]) if name not in values]
             for name in absent:
-                log.warning("objective: %s", absence_line(name, result, known))
+                log.warning("objective: %s", absence_line(name, result, defined_here))
             objectives = defined(objectives, values)
             constraints = {name: bound for name, bound in constraints.items() if name in values}
         beyond = violations(constraints, values)
         found = score(objectives, values, Outcome(tracked.run_id, beyond))
         tracked.log_tags({"cachelab.feasible": str(found.outcome.feasible).lower()} if beyond else {})
-        failing = unmet(root.require, values, lambda name: absence_reason(name, result, known))
+        failing = unmet(root.require, values, lambda name: absence_reason(name, result, defined_here))
         for line in failing:
             log.info("%s", line)
         tracked.log_tags(tags_of(failing) if root.require else {})

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from cachelab.conversation import Conversation
 from cachelab.explanation.result import Explanation
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ def explain(
     parts = Parts(
         dataset=_Calls(calls, by),
         tokenizer=chosen,
-        tokenize=lambda loaded: [conversation.tokenized(chosen) for conversation in loaded.conversations],
+        tokenize=lambda loaded: [
+            chat.tokenized(chosen) for chat in loaded.conversations if isinstance(chat, Conversation)
+        ],
         filter=Thresholds(),
         trace=MultiTurn(),
         order=ByArrival(),

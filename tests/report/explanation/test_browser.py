@@ -79,7 +79,7 @@ def test_one_conversation_is_open_at_a_time(page: Any) -> None:
 def test_bars_have_the_lengths_of_their_prompts(page: Any) -> None:
     def width(place: int) -> float:
         parts = page.locator("details[open] .bar").nth(place).locator(":scope > b").all()
-        return sum(part.bounding_box()["width"] for part in parts)
+        return float(sum(part.bounding_box()["width"] for part in parts))
 
     assert width(0) / width(1) == pytest.approx(600 / 700, rel=0.01)
 
