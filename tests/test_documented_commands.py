@@ -42,6 +42,7 @@ BASES: tuple[list[str], ...] = (
     ["export=block_trace", "export.path=x"],
     ["price=per_token", "price.fresh=3", "price.cached=0.3"],
     ["price=gpu_hours", "price.per_hour=2"],
+    ["experiment=explain"],
 )
 
 

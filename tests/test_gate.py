@@ -99,7 +99,14 @@ def test_sweep_exits_with_3_after_all_its_jobs(tmp_path: Path) -> None:
 
 
 def test_search_is_judged_by_its_best_trial(tmp_path: Path) -> None:
-    search = ("--multirun", "experiment=tune_filter", "engine=replay", "hydra.sweeper.n_trials=2", "tracking=none")
+    search = (
+        "--multirun",
+        "experiment=tune_filter",
+        "engine=replay",
+        "hydra.sweeper.n_trials=2",
+        "tracking=none",
+        'objective_constraints={requests/completed: ">= 1"}',
+    )
     met = command.run(tmp_path / "met", *search, 'require={requests/completed: ">= 1"}')
     assert (met.code, met.err) == (0, "")
     unmet = command.run(tmp_path / "unmet", *search, 'require={requests/completed: ">= 1000"}')
@@ -122,3 +129,44 @@ def test_run_from_python_raises_with_its_result(tmp_path: Path, monkeypatch: pyt
     assert unmet.value.result.metrics["hit_rate/first_prefill"] == 81 / 87
     with pytest.raises(ConfigError, match="did you mean requests/completed"):
         cachelab.run(*SIMPLE, 'require={requests/complete: ">= 1"}')
+
+
+def calls(path: Path, times: bool) -> str:
+    """Six requests of two chats; with `times`, the time stands in front of the system message."""
+    rules = "You are a support agent. Be polite, short and exact in every answer that you give. " * 8
+    rows = []
+    for chat in range(2):
+        history: list[dict[str, str]] = []
+        for turn in range(3):
+            history.append({"role": "user", "content": f"Where is order {chat}{turn}?"})
+            system = f"It is 10:{len(rows):02d}.\n{rules}" if times else rules
+            rows.append({"session_id": f"chat {chat}", "messages": [{"role": "system", "content": system}, *history]})
+            history.append({"role": "assistant", "content": f"Order {chat}{turn} arrives tomorrow."})
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return f"dataset.path={path}"
+
+
+def test_explanation_is_printed_written_and_bounded(tmp_path: Path) -> None:
+    bound = 'require={losses/behind_a_break: "<= 0.02"}'
+    arguments = ("experiment=explain", "tracking=none", "price=per_token", "price.fresh=3", "price.cached=0.3", bound)
+    done = command.run(tmp_path, *arguments, calls(tmp_path / "timed.jsonl", True), "hydra.run.dir=timed", COLUMNS="80")
+    assert done.code == 3
+    (line,) = done.err.splitlines()
+    assert re.fullmatch(r"cachelab: require: losses/behind_a_break is 0\.\d+, required <= 0\.02", line)
+    printed = " ".join(done.out.split())
+    assert "a date or time in the system message costs" in printed
+    assert "USD 0.00" in printed
+    assert "Where to look report timed/artifacts/explanation.html" in printed
+    written = {path.name for path in (tmp_path / "timed" / "artifacts").iterdir()}
+    assert {"explanation.html", "explanation.md", "breaks.csv", "breaks_per_request.parquet", "summary.md"} <= written
+    summary = (tmp_path / "timed" / "artifacts" / "summary.md").read_text()
+    assert "(explanation.md has the causes)" in summary
+    assert "| as run | USD " in summary
+    done = command.run(tmp_path, *arguments, calls(tmp_path / "fixed.jsonl", False))
+    assert (done.code, done.err) == (0, "")
+
+
+def test_bound_of_an_explanation_needs_one(tmp_path: Path) -> None:
+    done = command.run(tmp_path, *SIMPLE, 'require={losses/behind_a_break: "<= 0.02"}', "tracking=none")
+    assert done.code == 2
+    assert done.err == ("cachelab: require: losses/behind_a_break is a number of an explanation: add explain=causes\n")
