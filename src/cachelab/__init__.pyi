@@ -8,6 +8,7 @@ from .errors import (
     TokenizerError,
     TrackingError,
 )
+from .explanation.calls import explain
 from .result import Result
 from .sweep.run_comparison import RunComparison, compare
 
@@ -24,5 +25,6 @@ __all__ = [
     "TokenizerError",
     "TrackingError",
     "compare",
+    "explain",
     "run",
 ]
