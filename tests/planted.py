@@ -49,6 +49,24 @@ def sharegpt(path: Path, conversations: int) -> Log:
     return rows
 
 
+def made_up(conversations: int, turns: int) -> Log:
+    """Calls of chats with random words under one system message."""
+    rng = random.Random(7)
+    words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(2, 9))) for _ in range(500)]
+
+    def text(number: int) -> str:
+        return " ".join(rng.choices(words, k=number)).capitalize() + "."
+
+    system = "\n".join(text(12) for _ in range(8))
+    rows: Log = []
+    for number in range(conversations):
+        messages: list[Row] = [{"role": "system", "content": system}]
+        for _ in range(turns):
+            messages += [{"role": "user", "content": text(25)}, {"role": "assistant", "content": text(30)}]
+        rows += _calls(f"chat-{number}", messages)
+    return rows
+
+
 def _calls(session: str, messages: Sequence[Row]) -> Log:
     return [
         {"session_id": session, "messages": deepcopy(list(messages[:at])), "response": dict(message)}

@@ -5,7 +5,8 @@
     result = cachelab.run("experiment=multi_turn", "engine=replay")
     result.metrics["hit_rate/first_prefill"]
 
-`run` does what the command line does, with the same overrides; `compare` compares two runs that are done.
+`run` does what the command line does, with the same overrides; `compare` compares two runs that are done; `explain`
+says why the prefixes of chat requests break.
 """
 
 import lazy_loader

@@ -11,6 +11,7 @@ from cachelab.explanation.exchange import Exchange
 from cachelab.explanation.finished_text import finished_differences
 from cachelab.explanation.prompt_break import Break, Place
 from cachelab.explanation.rendered import Rendered, Unit
+from cachelab.message import Message
 
 MAX_TEXT = 400
 """Characters of a changed text that a break keeps."""
@@ -75,7 +76,7 @@ def template_difference(earlier: Exchange, before: Rendered, now: Rendered, toke
     kind: BreakClass = "unclassified"
     messages = earlier.with_reply
     unit = _unit_behind(before, token)
-    if unit is not None and 0 <= unit.source < len(messages) and messages[unit.source].reasoning:
+    if unit is not None and 0 <= unit.source < len(messages) and _reasons(messages[unit.source]):
         kind = "reasoning"
     old, new = (
         decode(rendered.ids[token : min(token + _SHOWN_TOKENS, _end(rendered, token))].tolist())
@@ -84,6 +85,11 @@ def template_difference(earlier: Exchange, before: Rendered, now: Rendered, toke
     left = decode(now.ids[max(token - 12, 0) : token].tolist())
     place = Place("template", "template", unit.source if unit is not None and unit.source >= 0 else None)
     return Difference(kind, place, -99, -99, old, new, left, "")
+
+
+def _reasons(message: Message) -> bool:
+    """Whether a message holds reasoning, apart from its text or in it, as models without a reasoning parser log it."""
+    return message.role == "assistant" and (bool(message.reasoning) or "</think>" in message.text)
 
 
 def _end(rendered: Rendered, token: int) -> int:

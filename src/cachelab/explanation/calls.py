@@ -1,93 +1,80 @@
-"""`cachelab.explain`: the causes of breaks in the chat requests that a program holds, without files or tracking."""
+"""`cachelab.explain`: the breaks of chat requests that a program holds in memory."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from cachelab.conversation import Conversation
-from cachelab.explanation.result import Explanation
-
 if TYPE_CHECKING:
-    from cachelab.dataset.base import LoadedDataset
+    from cachelab.explanation.result import Explanation
     from cachelab.tokenizer.base import Tokenizer
 
-
-_TIMES = 4
-"""The cache holds so many times the workload, since a workload without a cause may be longer: nothing is evicted."""
+_EPOCH_S = 1_600_000_000
 
 
 def explain(
     calls: Sequence[Mapping[str, Any]],
-    tokenizer: "Tokenizer | str | None" = None,
     *,
+    tokenizer: "Tokenizer | str | None" = None,
     block_size: int = 16,
+    num_blocks: int | None = None,
     by: str | None = None,
-    max_causes: int = 20,
-) -> Explanation:
-    """Explain why the prompts of chat requests break, and run them again without each cause.
+    show_text: bool = True,
+) -> "Explanation":
+    """Explain why the prefixes of chat requests break, and what fixing each cause gives.
 
     Args:
-        calls: Requests as sent to an OpenAI server, in the order in which they were sent: `messages` and, if the call
-            has them, `tools`, `response`, `session_id` and the other fields that `dataset=chat` reads.
-        tokenizer: A tokenizer, or the folder or id of a model on the hub, whose tokenizer and chat template are used
-            (extra `hf`). None: the bundled one of `tokenizer=mistral`.
+        calls: Requests as a client sends them, in the order in which they are sent: each has `messages`, and may have
+            `tools`, `response`, `session_id`, `model`, `cache_salt` and every other field that `dataset=chat` reads.
+            They run one after another; times are not read.
+        tokenizer: The folder or hub id of a model with a tokenizer and a chat template, or a tokenizer of cachelab. By
+            default Mistral's, which needs no network.
         block_size: Tokens per block of the cache.
-        by: A field of the calls by which the requests are grouped.
-        max_causes: How many causes are undone at most.
+        num_blocks: Size of the cache in blocks. By default it holds everything.
+        by: A field of the calls by which they are grouped, or "model".
+        show_text: Whether the changed texts are in the result.
 
-    The calls run one after another in a cache that evicts nothing (`engine=replay`). Neither vLLM nor MLflow is
-    imported. Raises DatasetError for a call that cannot be read, TokenizerError, ConfigError.
+    Nothing is written, and neither vLLM nor MLflow is imported. Raises CachelabError: DatasetError for a call that
+    cannot be read, ConfigError for a wrong argument.
     """
+    from cachelab.dataset.base import LoadedDataset
+    from cachelab.dataset.chat import COUNTS, Chat, ChatLog
     from cachelab.engine.replay import ReplayEngine
+    from cachelab.errors import DatasetError
     from cachelab.explanation.explainer import Explainer
     from cachelab.filter.thresholds import Thresholds
     from cachelab.order.by_arrival import ByArrival
-    from cachelab.pipeline import Parts, prepare, run
+    from cachelab.pipeline import Parts, arranged, run
     from cachelab.trace.multi_turn import MultiTurn
 
+    if not calls:
+        raise DatasetError("calls: the list is empty: give at least one request with messages")
     chosen = _tokenizer(tokenizer)
+    settings = Chat(rows="request", time_field="timestamp", fields=[by] if by not in (None, "model") and by else [])
+    log = ChatLog(settings, Counter(dict.fromkeys(COUNTS, 0)))
+    conversations = log.read(_records(calls))
+    dataset = LoadedDataset("calls", "calls", "", conversations, {}, log.notes)
+    tokenized = [conversation.tokenized(chosen) for conversation in conversations]
+    turns = [turn for conversation in tokenized for turn in conversation.turns]
+    most = sum((turn.prompt_tokens + len(turn.reply_ids)) // block_size + 1 for turn in turns) + 2
+    engine = ReplayEngine(block_size=block_size, num_blocks=num_blocks or 2 * most, max_model_len=None)
     parts = Parts(
-        dataset=_Calls(calls, by),
+        dataset=settings,
         tokenizer=chosen,
-        tokenize=lambda loaded: [
-            chat.tokenized(chosen) for chat in loaded.conversations if isinstance(chat, Conversation)
-        ],
+        tokenize=lambda loaded: tokenized,
         filter=Thresholds(),
         trace=MultiTurn(),
         order=ByArrival(),
-        engine=ReplayEngine(block_size=block_size, max_model_len=None),
+        engine=engine,
         metrics=(),
     )
-    workload = prepare(parts)
-    tokens = sum(len(request.prompt_ids) + len(request.reply_ids) for request in workload.requests)
-    blocks = _TIMES * (tokens // block_size + len(workload.requests)) + 1
-    parts = replace(parts, engine=ReplayEngine(block_size=block_size, max_model_len=None, num_blocks=blocks))
-    result = run(parts, workload, lambda ended: None)
-    return Explainer(by=by, max_causes=max_causes).explain(parts, result)
+    result = run(parts, arranged(parts, dataset, tokenized, {}), lambda ended: None)
+    return Explainer(by=by, show_text=show_text).explain(parts, result)
 
 
-@dataclass(frozen=True)
-class _Calls:
-    """The calls as a dataset, each one second after the one before."""
-
-    calls: Sequence[Mapping[str, Any]]
-    by: str | None
-
-    def load(self) -> "LoadedDataset":
-        from cachelab.dataset.base import LoadedDataset
-        from cachelab.dataset.chat import Chat, ChatLog
-
-        fields = [] if self.by is None or self.by == "model" else [self.by]
-        counts: Counter[str] = Counter()
-        log = ChatLog(Chat(path="calls", rows="request", timestamp_unit="s", fields=fields), counts)
-        conversations = log.read(self._records())
-        return LoadedDataset("calls", "calls", "", conversations, dict(counts), log.notes)
-
-    def _records(self) -> Iterator[tuple[str, Any]]:
-        for index, call in enumerate(self.calls):
-            record = {**call, "timestamp": index} if isinstance(call, Mapping) else call
-            yield f"calls[{index}]", record
+def _records(calls: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """The calls with a time each, which says their order."""
+    for index, call in enumerate(calls):
+        yield f"calls[{index}]", {**call, "timestamp": _EPOCH_S + index} if isinstance(call, Mapping) else call
 
 
 def _tokenizer(given: "Tokenizer | str | None") -> "Tokenizer":

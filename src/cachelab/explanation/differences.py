@@ -260,7 +260,10 @@ def _alike(before: Message, now: Message) -> bool:
             return similar(before.text + arguments[0], now.text + arguments[1])
     if _media(before) and len(_media(before)) == len(_media(now)) and before.text == now.text:
         return True
-    return (bool(before.text.strip()) or before.text == now.text) and similar(before.text, now.text)
+    old, new = before.text, now.text
+    if not old.strip() or not new.strip():
+        return not old.strip() and not new.strip()
+    return similar(old, new) or same_words([old], [new])
 
 
 def _begins(messages: Sequence[Message], index: int) -> bool:

@@ -15,10 +15,10 @@ def held_tokens(prompt: Rendered, earlier: Rendered, token: int, line_ends: Line
     """Whether each token of the prompt from `token` on is text that the earlier request held, in the same order.
 
     The two share all tokens before `token`. Their units are aligned: first identical ones (a longest common
-    subsequence), then, between these, units of one role in their order, if they share at least half of the tokens of
-    the longer one. Of such a pair the identical lines are held (a longest common subsequence), and of lines that differ
-    the common beginning and end. Template tokens behind a unit are held if the unit is aligned and the same tokens
-    follow its counterpart. Shape: (prompt tokens,).
+    subsequence), then, between these, units of one role in their order, if the earlier one holds at least half of the
+    tokens of the prompt's. Of such a pair the identical lines are held (a longest common subsequence), and of lines
+    that differ the common beginning and end. Template tokens behind an aligned unit are held as far as they follow its
+    counterpart too. Shape: (prompt tokens,).
     """
     held: Mask = np.zeros(len(prompt.ids), np.bool_)
     now = prompt.units[prompt.first_unit(token) :]
@@ -33,7 +33,7 @@ def held_tokens(prompt: Rendered, earlier: Rendered, token: int, line_ends: Line
     for from_a, to_a, from_b, to_b in gaps(same, len(before), len(now)):
         for of_before, of_now in _by_role(before[from_a:to_a], now[from_b:to_b]):
             common = common_tokens(earlier.tokens(of_before), prompt.tokens(of_now), line_ends)
-            if 2 * int(common.sum()) >= max(of_before.end - of_before.start, len(common)):
+            if 2 * int(common.sum()) >= len(common):
                 held[of_now.start : of_now.end] = common
                 _hold_template(held, prompt, of_now, earlier, of_before)
     held[:token] = False
@@ -43,8 +43,8 @@ def held_tokens(prompt: Rendered, earlier: Rendered, token: int, line_ends: Line
 def common_tokens(before: TokenIds, now: TokenIds, line_ends: LineEnds) -> Mask:
     """Whether each token of `now` is in a line that `before` has too, or in the common start or end of other lines."""
     common: Mask = np.zeros(len(now), np.bool_)
-    if 2 * min(len(before), len(now)) < max(len(before), len(now)):
-        return common  # they cannot share half of the longer one
+    if 2 * len(before) < len(now):
+        return common  # it cannot hold half of them
     starts_a, starts_b = _line_starts(before, line_ends), _line_starts(now, line_ends)
     pairs = common_subsequence(_pieces(before, starts_a), _pieces(now, starts_b))
     for _, j in pairs:
@@ -82,5 +82,4 @@ def _by_role(before: Sequence[Unit], now: Sequence[Unit]) -> Iterator[tuple[Unit
 
 def _hold_template(held: Mask, prompt: Rendered, now: Unit, earlier: Rendered, before: Unit) -> None:
     own, other = prompt.ids[now.end : now.after], earlier.ids[before.end : before.after]
-    if np.array_equal(own, other):
-        held[now.end : now.after] = True
+    held[now.end : now.end + common_prefix(own, other)] = True

@@ -17,6 +17,7 @@ Mask = npt.NDArray[np.bool_]
 class Unit:
     """Tokens from `start` up to `end` of one message or of the tools; template tokens follow up to `after`.
 
+    The token that ends a reply is one of the template's: some templates show a reply without it.
     `source` is the index of the message, the number of messages for the reply, or conversation.TOOLS.
     """
 
@@ -53,11 +54,14 @@ class Rendered:
         spans = request.spans
         if reply:
             spans = with_reply(spans, len(request.prompt_ids), len(request.messages))
+        end_of_reply = int(request.reply_ids[-1:][0]) if len(request.reply_ids) else None
         rows = [(start, source) for start, source in spans.tolist() if start < len(ids)]
         units: list[Unit] = []
         for (start, source), end in zip(rows, [*(start for start, _ in rows[1:]), len(ids)], strict=True):
             if source != TEMPLATE:
-                units.append(Unit(start, end, end, source, _role(request, source)))
+                role = _role(request, source)
+                ended = role == "assistant" and end - start > 1 and ids[end - 1] == end_of_reply
+                units.append(Unit(start, end - ended, end, source, role))
             elif units:
                 last = units[-1]
                 units[-1] = Unit(last.start, last.end, end, last.source, last.role)

@@ -136,6 +136,9 @@ class Explanation:
         if self.hit_rate_all_fixed is None or gains is None:
             return f"{rate}: no break of a prefix was found that a change of the prompts avoids"
         without = _percent(self.hit_rate_all_fixed)
+        if gains < 0.05:
+            found = " and ".join(cause.phrase for cause in undone)
+            return f"{rate}; {found}: undone, the hit rate is no higher ({without})"
         if len(undone) == 1:
             return f"{rate}; {undone[0].phrase} costs {gains:.1f} points: without it {without}"
         largest = max(undone, key=lambda cause: cause.points_alone or 0.0)
