@@ -91,35 +91,37 @@ def main() -> None:
     found: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         model = saved_model(Path(scratch) / "model")
-        for name in dict.fromkeys(["untouched", *options.only]):
+        for number, name in enumerate(dict.fromkeys(["untouched", *options.only])):
             changed = planted(rows, WORKLOADS[name])
+            folder = Path(scratch) / str(number)
+            folder.mkdir()
             if name in earlier:
-                own = Path(scratch) / f"{name}.jsonl"
-                write_rows(changed, own)
-                found[name] = earlier[name] | {"cachelab": of_cachelab(own, model, Path(scratch) / f"{name}.run")}
+                write_rows(changed, folder / "own.jsonl")
+                own = of_cachelab(folder / "own.jsonl", model, folder / "run")
+                found[name] = earlier[name] | {"cachelab": own}
             else:
-                found[name] = measured(changed, name, model, options.peers, Path(scratch))
+                found[name] = measured(changed, model, options.peers, folder)
+            if options.json:
+                options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
             print(f"measured: {name}", file=sys.stderr)
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print_causes(found)
     print_hit_rates(found)
     print_costs(found)
     print_labels(found)
 
 
-def measured(rows: Sequence[Row], name: str, model: str, peers: str, scratch: Path) -> dict[str, Any]:
+def measured(rows: Sequence[Row], model: str, peers: str, folder: Path) -> dict[str, Any]:
     """What each tool says about one workload, and vLLM's own hit rate."""
-    own, theirs = scratch / f"{name}.jsonl", scratch / f"{name}.peers.jsonl"
+    own, theirs = folder / "own.jsonl", folder / "theirs.jsonl"
     write_rows(rows, own)
-    rates, prompts, cached = of_vllm(own, model, scratch / f"{name}.vllm")
+    rates, prompts, cached = of_vllm(own, model, folder / "vllm")
     for row, ids, hits in zip(rows, prompts, cached, strict=True):
         row["token_ids"] = ids
         row["route"] = "all"  # prefixlens shows where the requests with one tag differ
         row["usage"] = {"input_tokens": len(ids), "cache_read_tokens": hits, "output_tokens": 1}
     write_rows(rows, theirs)
     found: dict[str, Any] = {"vllm": rates, "requests": len(rows), "tokens": sum(map(len, prompts))}
-    found["cachelab"] = of_cachelab(own, model, scratch / f"{name}.run")
+    found["cachelab"] = of_cachelab(own, model, folder / "run")
     for tool in TOOLS[1:]:
         command = [peers, str(HERE / "explain_peers.py"), tool, str(theirs), model]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=without_our_path())

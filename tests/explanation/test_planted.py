@@ -87,8 +87,8 @@ def test_untouched_chats_name_no_cause() -> None:
     assert explanation.hit_rate_all_fixed is None
     assert explanation.behind_tokens == 0
     assert explanation.verdict == (
-        f"hit rate {100 * (explanation.hit_rate.value or 0):.1f} %: no break of a prefix was found that a change of the "
-        "prompts avoids"
+        f"hit rate {100 * (explanation.hit_rate.value or 0):.1f} %: no break of a prefix was found that a change of "
+        "the prompts avoids"
     )
 
 
