@@ -134,7 +134,7 @@ def test_run_from_python_raises_with_its_result(tmp_path: Path, monkeypatch: pyt
 def calls(path: Path, times: bool) -> str:
     """Six requests of two chats; with `times`, the time stands in front of the system message."""
     rules = "You are a support agent. Be polite, short and exact in every answer that you give. " * 8
-    rows = []
+    rows: list[dict[str, object]] = []
     for chat in range(2):
         history: list[dict[str, str]] = []
         for turn in range(3):
