@@ -86,10 +86,7 @@ def test_untouched_chats_name_no_cause() -> None:
     assert explanation.causes == []
     assert explanation.hit_rate_all_fixed is None
     assert explanation.behind_tokens == 0
-    assert explanation.verdict == (
-        f"hit rate {100 * (explanation.hit_rate.value or 0):.1f} %: no break of a prefix was found that a change of "
-        "the prompts avoids"
-    )
+    assert explanation.verdict.endswith("no break of a prefix was found that a change of the prompts avoids")
 
 
 @pytest.mark.slow
