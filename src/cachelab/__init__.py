@@ -5,7 +5,8 @@
     result = cachelab.run("experiment=multi_turn", "engine=replay")
     result.metrics["hit_rate/first_prefill"]
 
-`run` runs one job with the overrides of the command line. `compare` compares two finished runs.
+`run` runs one job with the overrides of the command line. `compare` compares two finished runs. `explain` says why the
+prefixes of chat requests break.
 """
 
 import lazy_loader

@@ -6,6 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from cachelab.errors import CachelabError
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
@@ -87,6 +89,14 @@ class Result:
         from cachelab.report.sections import headline
 
         return f"<cachelab.Result {self.name}: {headline(self._run)}; {self.folder}>"
+
+
+class RequirementError(CachelabError):
+    """A run does not meet the bounds of `require`. `result` is the finished run; the message names each unmet bound."""
+
+    def __init__(self, message: str, result: Result) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 def _frame(columns: Mapping[str, Sequence[Any]]) -> "pd.DataFrame":

@@ -99,7 +99,7 @@ def make_result(metrics: Sequence[AnyMetric]) -> MakeResult:
         **counters: object,
     ) -> Result:
         dataset = LoadedDataset("sample", "sample.json", "ab" * 32, [], {})
-        workload = Workload(dataset, requests, one_lane(requests), dict(stages or {}))
+        workload = Workload(dataset, (), requests, one_lane(requests), dict(stages or {}))
         run = EngineRun(records, replace(COUNTERS, **counters))  # type: ignore[arg-type]
         observation = Observation.of(requests, run)
         measured = measure(metrics, observation)

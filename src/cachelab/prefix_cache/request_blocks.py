@@ -89,7 +89,9 @@ def seen_tokens(
             is_asked.append(False)
             roots.append(root)
     asked = np.asarray(is_asked, np.bool_)
-    known = longest_known(*concatenated(sequences), asked, np.asarray(roots, np.int64))[asked]
+    tokens, starts, lengths = concatenated(sequences)
+    known, _ = longest_known(tokens, starts, lengths, np.where(asked, lengths, 0), np.asarray(roots, np.int64))
+    known = known[asked]
     prompt_tokens = np.fromiter((len(request.prompt_ids) for request in requests), np.int64, len(requests))
     seen: Int64s = np.minimum(known * width, prompt_tokens)
     return seen

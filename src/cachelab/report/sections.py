@@ -13,9 +13,10 @@ from cachelab.metrics.turn import turn_table
 from cachelab.pipeline import Result
 from cachelab.report.absence import why_absent
 from cachelab.report.losses_figure import LABELS
-from cachelab.report.section import Section, count, decimal, grouped, percent, plain, seconds
+from cachelab.report.section import Section, count, decimal, grouped, money, percent, plain, seconds
 from cachelab.report.settings import settings, stages
 from cachelab.report.validation_sections import agreement, published
+from cachelab.requirement import bounds_of
 from cachelab.tracking.description import RunDescription
 
 _UNITS = {
@@ -56,6 +57,7 @@ def sections(result: Result, description: RunDescription, *, max_turns: int) -> 
     values = result.numbers.values
     found = [
         settings(description),
+        requirements(values, description),
         published(result),
         hit_rates(result),
         capacity(result),
@@ -66,10 +68,21 @@ def sections(result: Result, description: RunDescription, *, max_turns: int) -> 
         reuse_gaps(result),
         engine_counters(result),
         timing(result),
+        prices(values, description),
         agreement(result.observation),
         stages(values),
     ]
     return [section for section in found if section.rows]
+
+
+def requirements(values: Mapping[str, float], description: RunDescription) -> Section:
+    """The bounds of `require`, each with the run's value."""
+    rows = []
+    for name, bound in bounds_of(description.config.get("require") or {}).items():
+        value = values.get(name)
+        met = value is not None and bound.distance(value) <= 0
+        rows.append((name, plain(value), str(bound), "yes" if met else "no"))
+    return Section("Requirements", ("metric", "value", "required", "met"), rows, left=frozenset({0, 3}))
 
 
 def outcomes(result: Result) -> Section:
@@ -209,6 +222,25 @@ def timing(result: Result) -> Section:
         rate = values.get(f"throughput/{kind}_tokens_per_s")
         rows.append((f"{kind} tokens/s", plain(None if rate is None else round(rate)), "", ""))
     return Section(f"Latency and throughput{_clock(result)}", ("", *statistics), rows)
+
+
+def prices(values: Mapping[str, float], description: RunDescription) -> Section:
+    """What the prompts cost, if a price is given."""
+    currency = (description.config.get("price") or {}).get("currency", "")
+    labels = {
+        "prompts": "as run",
+        "prompts_uncached": "without a prefix cache",
+        "prompts_ideal": "with an unlimited cache",
+        "per_1000_requests": "as run, per 1,000 requests",
+    }
+    rows = [
+        (label, f"{currency} {money(value)}")
+        for name, label in labels.items()
+        if (value := values.get(f"price/{name}")) is not None
+    ]
+    if (saved := values.get("price/saved_share")) is not None:
+        rows.append(("saved by the cache", percent(saved)))
+    return Section("Price of the prompts (estimated)", ("prompts", "price"), rows)
 
 
 def _turn(label: str, requests: int, hit_blocks: int, prompt_blocks: int) -> tuple[str, ...]:

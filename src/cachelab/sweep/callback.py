@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.experimental.callback import Callback
 
 from cachelab.disk import no_room, writing
-from cachelab.error_format import format_error, leave
+from cachelab.error_format import REQUIREMENT_UNMET, format_error, leave
 from cachelab.errors import TrackingError
 from cachelab.interrupt import deferred
 from cachelab.override import quoted
@@ -49,10 +49,14 @@ class SweepCallback(Callback):
         _or_exit(lambda: self._begin(config))
 
     def on_multirun_end(self, config: "DictConfig", **kwargs: Any) -> None:
-        """Compare the jobs and end the sweep's run. Raises SystemExit with one line if a step failed."""
+        """Compare the jobs and end the sweep's run.
+
+        Raises SystemExit: with one line if a step failed, with REQUIREMENT_UNMET if a job does not meet `require`.
+        """
         error = sys.exception()  # the error that ends the sweep, if any
+        unmet: Sequence[str] = ()
         try:
-            self._end(config, error)
+            unmet = self._end(config, error)
         except BaseException as further:
             if not isinstance(further, TrackingError):  # another request would wait for that store again
                 self._give_up(error or further)
@@ -61,6 +65,8 @@ class SweepCallback(Callback):
             if error is None:
                 raise SystemExit(f"cachelab: {format_error(further)}") from further
             print(f"cachelab: {format_error(further)}", file=sys.stderr)  # Hydra raises the error that ended the sweep
+        if unmet and error is None:
+            raise SystemExit(REQUIREMENT_UNMET)
 
     def on_run_end(self, config: "DictConfig", **kwargs: Any) -> None:
         """Remove the folder of a job that Hydra could not start on a full disk: no file in it is complete."""
@@ -71,7 +77,8 @@ class SweepCallback(Callback):
     def _begin(self, config: "DictConfig") -> None:
         from omegaconf import OmegaConf, read_write
 
-        from cachelab.build import build_part, build_settings
+        from cachelab.build import EXPLAINED, build_metrics, build_part, build_settings
+        from cachelab.metrics.names import check_names
         from cachelab.tracking.mlflow.tracking import MlflowTracking
         from cachelab.trust import refuse_what_a_file_decides
 
@@ -79,6 +86,10 @@ class SweepCallback(Callback):
         plain: Any = OmegaConf.to_container(OmegaConf.masked_copy(config, of_jobs))
         refuse_what_a_file_decides(plain, config.hydra)
         settings = build_settings(plain)
+        unknown = ("experiment", "metrics", "require", "plugins")  # each job checks what these decide
+        if settings.require and not any(key.startswith(unknown) for key in swept_keys(config)):
+            names = [name for name in settings.require if name not in EXPLAINED]
+            check_names("require", names, build_metrics(plain["metrics"], settings.plugins))
         group: Any = OmegaConf.to_container(config.tracking, resolve=True)
         tracking = build_part("tracking", group, list(config.plugins))
         passed = {SWEPT_VARIABLE: ",".join(swept_keys(config))}
@@ -121,7 +132,9 @@ class SweepCallback(Callback):
             passed["MLFLOW_TRACKING_URI"] = uri
         return passed
 
-    def _end(self, config: "DictConfig", error: BaseException | None) -> None:
+    def _end(self, config: "DictConfig", error: BaseException | None) -> Sequence[str]:
+        """Report the sweep; one line per bound of `require` that a job does not meet."""
+        from cachelab.report.console import print_unmet
         from cachelab.sweep.console import print_sweep
         from cachelab.sweep.study import read_study
         from cachelab.sweep.sweep_report import write_sweep
@@ -130,7 +143,7 @@ class SweepCallback(Callback):
         if not sweep_dir.is_dir():  # no job started
             if self._tracking is not None and self._parent is not None and error is not None:
                 self._store(ending_of(self._parent, None, error), None)
-            return
+            return ()
         with tempfile.TemporaryDirectory() as scratch:
             lost: TrackingError | None = None
             stored: Sequence[SweepJob] = ()
@@ -146,6 +159,7 @@ class SweepCallback(Callback):
                 self._fetch(Path(scratch)),
                 baseline=config.comparison.baseline,
                 objectives=list(config.objective),
+                require=config.require,
                 study=read_study(sweeper.get("storage"), sweeper.get("study_name")),
                 searching="n_trials" in sweeper,
             )
@@ -161,6 +175,7 @@ class SweepCallback(Callback):
             except TrackingError as away:
                 where, lost = {}, away
         print_sweep(report, {**where, "files": str(folder)})
+        print_unmet(report.unmet)
         untracked = sum(job.untracked is not None for job in report.jobs)
         if error is None and self._tracking is not None and (untracked or lost):
             from cachelab.tracking.offline import sync_command
@@ -169,6 +184,7 @@ class SweepCallback(Callback):
             command = sync_command(sweep_dir, list(config.hydra.overrides.task))
             why = f" ({format_error(lost)})" if lost else ""
             raise TrackingError(f"{what} could not be tracked{why}; nothing is lost: {command}")
+        return report.unmet
 
     def _stored(self) -> "Sequence[SweepJob]":
         if self._tracking is None or self._parent is None:

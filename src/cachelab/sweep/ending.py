@@ -22,13 +22,15 @@ def report_of(
     *,
     baseline: str | None,
     objectives: Sequence[str],
+    require: Mapping[str, str],
     study: "StudyReport | None",
     searching: bool,
 ) -> "tuple[SweepReport, Mapping[str, Mapping[str, Sequence[Any]]]]":
     """The report of a sweep, and the request tables of the compared jobs by the jobs' labels.
 
     `stored`: the jobs in the store; those in `sweep_dir` are added. `fetch` returns the path of a job's
-    requests.parquet, None if it has none. `searching`: whether a search chose the jobs.
+    requests.parquet, None if it has none.
+    `require`: metric -> bound that each job has to meet. `searching`: whether a search chose the jobs.
     """
     from cachelab.sweep.local_jobs import local_jobs, read_requests
     from cachelab.sweep.sweep_job import labels, merged
@@ -48,19 +50,22 @@ def report_of(
     missing = [label for label, path in paths.items() if path is None]
     if missing:
         notes.append(f"not compared: {', '.join(missing)} wrote no requests.parquet (add requests to artifacts=[...])")
-    return report_sweep(name, jobs, arms, arm, tables, objectives, study, notes), tables
+    return report_sweep(name, jobs, arms, arm, tables, objectives, study, notes, require), tables
 
 
 def ending_of(parent: str | None, report: "SweepReport | None", error: BaseException | None) -> dict[str, Any]:
     """The arguments of `parent_run.end` as JSON-compatible data, so that `sync` can read them from a file later."""
     from cachelab.sweep.sweep_report import note_text
 
+    tags = {} if error is None else {"cachelab.error": format_error(error)}
+    if report is not None and report.required:
+        tags["cachelab.requirements_met"] = str(not report.unmet).lower()
     return {
         "parent_run_id": parent,
         "status": _status(report, error),
         "note": "" if report is None else note_text(report),
         "numbers": {} if report is None else report.numbers,
-        "tags": {} if error is None else {"cachelab.error": format_error(error)},
+        "tags": tags,
     }
 
 

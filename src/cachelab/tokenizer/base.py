@@ -1,5 +1,6 @@
 """The interface of all tokenizers."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from cachelab.conversation import Conversation, TokenizedTurn
@@ -15,6 +16,10 @@ class Tokenizer(Protocol):
 
     def encode_text(self, text: str) -> list[int]:
         """Token ids of a prompt that is plain text."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of token ids, special tokens included; U+FFFD where they are a part of a character."""
         ...
 
     def encode_chat(self, conversation: Conversation) -> list[TokenizedTurn]:

@@ -78,6 +78,10 @@ class HuggingFace:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         return ids
 
+    def decode(self, ids: Sequence[int]) -> str:
+        text: str = self._tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return text
+
     def encode_chat(self, conversation: Conversation) -> list[TokenizedTurn]:
         """One TokenizedTurn per turn: the tokens of what the template makes of each turn's whole history.
 

@@ -29,6 +29,7 @@ from cachelab.strict_config import STRICT
 from cachelab.tokenizer.media import MediaTokens
 from cachelab.tokenizer.mistral_instruct import (
     assistant_ids,
+    decoded,
     instruct,
     media_parts,
     text_ids,
@@ -71,6 +72,9 @@ class Mistral:
     def encode_text(self, text: str) -> list[int]:
         """Token ids of plain text; no special token is added."""
         return text_ids(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return decoded(ids)
 
     def encode_chat(self, conversation: Conversation) -> list[TokenizedTurn]:
         """One TokenizedTurn per turn; each message is encoded once.

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,6 +45,14 @@ def text_ids(text: str) -> list[int]:
     """The ids of plain text; no special token is added."""
     ids: list[int] = instruct().tokenizer.encode(text, bos=False, eos=False) if text else []
     return ids
+
+
+def decoded(ids: Sequence[int]) -> str:
+    """The text of token ids, special tokens included; U+FFFD where they are a part of a character."""
+    from mistral_common.tokens.tokenizers.base import SpecialTokenPolicy
+
+    text: str = instruct().tokenizer.decode(list(map(int, ids)), special_token_policy=SpecialTokenPolicy.KEEP)
+    return text
 
 
 def assistant_ids(message: Message) -> list[int]:
