@@ -47,7 +47,7 @@ def run(*overrides: str, tracking: str | None = None, config_dir: str | os.PathL
             if not any(context.output_dir.iterdir()):  # a wrong setting was found before anything was written
                 context.output_dir.rmdir()
         assert job.result is not None  # only a job of a sweep may end without one
-        return Result.of(job.result, job.description, job.score.outcome)
+        return Result.of(job.result, job.description, job.score.outcome, job.explanation)
 
 
 def _checked(overrides: Sequence[str], tracking: str | None) -> list[str]:
