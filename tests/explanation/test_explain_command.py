@@ -113,7 +113,9 @@ def test_block_traces_are_refused(tmp_path: Path) -> None:
 
 def test_objective_may_be_a_number_of_the_explanation(tmp_path: Path) -> None:
     with pytest.raises(cachelab.ConfigError, match="there is no metric explain/hit_rate_all_fixed"):
-        cachelab.run("experiment=multi_turn", "objective=[explain/hit_rate_all_fixed]", f"hydra.run.dir={tmp_path}")
+        cachelab.run(
+            "experiment=multi_turn", "objective=[explain/hit_rate_all_fixed]", f"hydra.run.dir={tmp_path / 'no'}"
+        )
     result = run(CHATS, tmp_path, "objective=[losses/behind_a_break]")
     assert result.metrics["losses/behind_a_break"] == 0
 
