@@ -111,7 +111,9 @@ def test_block_traces_are_refused(tmp_path: Path) -> None:
 
 
 def test_objective_may_be_a_number_of_the_explanation(tmp_path: Path) -> None:
-    with pytest.raises(cachelab.ConfigError, match="there is no metric explain/hit_rate_all_fixed"):
+    with pytest.raises(
+        cachelab.ConfigError, match="explain/hit_rate_all_fixed is a number of an explanation: add explain=causes"
+    ):
         cachelab.run(
             "experiment=multi_turn", "objective=[explain/hit_rate_all_fixed]", f"hydra.run.dir={tmp_path / 'no'}"
         )
