@@ -48,7 +48,7 @@ def run(*overrides: str, tracking: str | None = None, config_dir: str | os.PathL
             if not any(context.output_dir.iterdir()):  # a wrong setting was found before anything was written
                 context.output_dir.rmdir()
         assert job.result is not None  # only a job of a sweep may end without one
-        result = Result.of(job.result, job.description, job.score.outcome)
+        result = Result.of(job.result, job.description, job.score.outcome, job.explanation)
         if job.unmet:
             raise RequirementError("; ".join(map(str, job.unmet)), result)
         return result

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cachelab.config import ComparisonConfig, Group, Root, SweepConfig
@@ -88,6 +88,7 @@ def build_parts(root: Root) -> Parts:
     def part(name: str) -> Any:
         return build_part(name, getattr(root, name), root.plugins)
 
+    root = _with_group_field(root)
     tokenizer, engine = part("tokenizer"), part("engine")
     if root.history != "recorded" and not hasattr(engine, "history"):
         raise ConfigError(
@@ -117,6 +118,14 @@ class Job:
     parts: Parts
     export: Any
     explainer: Explainer | None
+
+
+def _with_group_field(root: Root) -> Root:
+    """The root whose dataset also reads the field of `explain.by`, where the dataset has `fields`."""
+    by, read = (root.explain or {}).get("by"), root.dataset.get("fields")
+    if by in (None, "model") or not isinstance(read, list) or by in read:
+        return root
+    return replace(root, dataset={**root.dataset, "fields": [*read, by]})
 
 
 def build_job(root: Root) -> Job:

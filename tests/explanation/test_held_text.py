@@ -122,7 +122,7 @@ def test_each_prompt_is_compared_with_a_request_before_it(
         if one.earlier is None:
             continue
         assert one.earlier < index
-        prompt, before = requests[index].prompt_ids, requests[one.earlier]
+        prompt, before = np.asarray(requests[index].prompt_ids), requests[one.earlier]
         text = np.concatenate([before.prompt_ids, before.reply_ids])
         if one.token is None:
             assert one.held is None

@@ -11,7 +11,7 @@ from cachelab.tokenizer.mistral import Mistral
 from planted import PLANTED, Log, Planted, made_up, sharegpt, tau_bench
 
 TOKENIZER = Mistral(image_tokens=40)
-CHATS = made_up(conversations=5, turns=8)
+CHATS = made_up(conversations=4, turns=7)
 
 
 def explained(rows: Log) -> Explanation:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cachelab.conversation import TOOLS
 from cachelab.explanation.break_class import VOLATILE, BreakClass
-from cachelab.explanation.common_subsequence import common_subsequence, gaps
+from cachelab.explanation.common_subsequence import Pairs, common_start, common_subsequence, gaps
 from cachelab.explanation.difference import (
     Difference,
     Edit,
@@ -127,7 +127,7 @@ class _Messages:
         before, now = self._before, self._now
         if now[: len(before)] == before:
             return []
-        same = common_subsequence(before, now)
+        same = _aligned(before, now)
         aligned = [(i, j, True) for i, j in same]
         for a, b, c, d in gaps(same, len(before), len(now)):
             aligned += [(i, j, False) for i, j in self._pairs(a, b, c, d)]
@@ -264,6 +264,16 @@ def _alike(before: Message, now: Message) -> bool:
     if not old.strip() or not new.strip():
         return not old.strip() and not new.strip()
     return similar(old, new) or same_words([old], [new])
+
+
+def _aligned(before: Sequence[Message], now: Sequence[Message]) -> Pairs:
+    """Equal messages of both; of several that are equal the last ones, since a history is cut at its front."""
+    head = common_start(before, now)
+    rest = common_subsequence(before[head:][::-1], now[head:][::-1])
+    return [
+        *((at, at) for at in range(head)),
+        *((len(before) - 1 - i, len(now) - 1 - j) for i, j in reversed(rest)),
+    ]
 
 
 def _begins(messages: Sequence[Message], index: int) -> bool:

@@ -93,7 +93,7 @@ def _chosen(
     for one in candidates:  # the latest of the conversation comes first
         whole = one.token == texts.prompts[index]
         if not one.isolated and (whole or (latest in (None, one.earlier) and _extends(texts, one))):
-            return Compared(one.earlier)
+            return Compared(one.earlier, own=None if latest in (None, one.earlier) else Compared(latest))
     conversation = requests[index].conversation_id
     prompt = Rendered.prompt(requests[index])
     ranked: list[tuple[tuple[int, int, bool, int], bool, Compared]] = []

@@ -46,7 +46,7 @@ def undone_exchanges(analysis: Analysis, keys: Set[Key]) -> Sequence[Exchange]:
             fixed.append(now)
             continue
         before, earlier = fixed[origin], analysis.exchanges[origin]
-        if one.token is None and before is earlier:
+        if one.token is None and one.own is None and before is earlier:
             fixed.append(now)
             continue
         if now.finished:

@@ -45,10 +45,8 @@ def test_text_is_in_the_report_unless_it_must_not(tmp_path: Path, log: Path) -> 
 
 
 def test_groups_show_which_tenant_breaks_the_cache(tmp_path: Path, log: Path) -> None:
-    done = command.run(
-        tmp_path, "experiment=explain", "dataset=chat", f"dataset.path={log}", "dataset.fields=[tenant]",
-        "explain.by=tenant", "tracking=none", "hydra.run.dir=out", COLUMNS="80",
-    )  # fmt: skip
+    arguments = ("experiment=explain", f"dataset.path={log}", "explain.by=tenant", "tracking=none", "hydra.run.dir=out")
+    done = command.run(tmp_path, *arguments, COLUMNS="80")
     assert done.code == 0, done.err
     text = (tmp_path / "out/artifacts/explanation.md").read_text(encoding="utf-8")
     groups = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith(("| a |", "| b |"))}
