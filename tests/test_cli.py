@@ -456,6 +456,7 @@ def test_cli_capacity_of_a_block_trace(cachelab: Cachelab, tmp_path: Path, moonc
     done = cachelab("experiment=capacity", "dataset=block_trace", f"dataset.path={mooncake}")
     assert done.returncode == 0, done.stderr
     assert "the rules of block traces" in done.stdout
+    assert "of 288,500 listed prompt blocks)" in done.stdout  # the rows' hash_ids, partial last blocks too
     ((run_id, _, status),) = runs(tmp_path / "mlflow.db")
     assert status == "FINISHED"
     found = metrics(tmp_path / "mlflow.db", run_id)

@@ -30,8 +30,11 @@ _GAP_STATISTICS = ("mean", "min", "p50", "p95", "max")
 def headline(result: Result) -> str:
     """The run's hit rate in one line."""
     ratio = RATIOS["hit_rate/first_prefill"](result.observation)
-    why = f"{_of(ratio)} full prompt blocks" if ratio.value is not None else "no completed request has a full block"
-    return f"first-prefill block hit rate {percent(ratio.value)} ({why})"
+    # The rules of block traces count the partial last block of a prompt too.
+    kind = "listed" if result.observation.counters.rules == "trace" else "full"
+    if ratio.value is None:
+        return f"first-prefill block hit rate - (no completed request has a {kind} block)"
+    return f"first-prefill block hit rate {percent(ratio.value)} ({_of(ratio)} {kind} prompt blocks)"
 
 
 def context(result: Result) -> str:
