@@ -81,7 +81,8 @@ def start() -> None:
 def end(output: Output, code: str | int | None) -> NoReturn:
     """End the process: by the signal that came, else with the code (a text goes to stderr), else 1 if stdout failed."""
     output.flush()
-    gc.freeze()  # else Python's last collections walk all objects of the imported libraries, for seconds
+    if "triton" not in sys.modules:  # its nanobind prints what the last collection did not free
+        gc.freeze()  # else Python's last collections walk all objects of the imported libraries, for seconds
     default_signals()
     if (signal := received()) is not None:
         code = signal.exit_code
