@@ -24,7 +24,7 @@ def assert_stable_prefix(
         min_hit_rate: The least `hit_rate/first_prefill` of the calls, one after another in an unlimited cache. New text
             counts too: short conversations, and those with long new messages, need a lower bound.
         max_behind_a_break: The largest share of the prompt tokens that an earlier call held and that is out of reach
-            (`losses/behind_a_break`). New text does not matter here: 0 means that no prompt breaks.
+            (`losses/behind_a_break`). New text does not matter here: 0 means that no break costs tokens.
         tokenizer: As in `cachelab.explain`.
 
     Raises AssertionError whose message is the verdict and the causes, each with the changed text and how to fix it.
