@@ -83,6 +83,38 @@ def test_text_is_not_kept_if_it_is_not_to_be_shown() -> None:
     assert {hidden.causes[0].before, hidden.causes[0].after} == {""}
 
 
+@pytest.mark.parametrize("logged", ["session_id", "response"])
+def test_undone_time_gives_the_hit_rate_of_a_fixed_time(logged: str) -> None:
+    def calls(changing: bool) -> Rows:
+        found: Rows = []
+        for chat in range(3):
+            history: list[dict[str, str]] = []
+            for turn in range(3):
+                time = f"09:{len(found) if changing else 0:02d}"
+                system = {
+                    "role": "system",
+                    "content": f"The time is 2026-11-02 {time}. " + "Answer in one sentence. " * 9,
+                }
+                history = [*history, {"role": "user", "content": f"Where is parcel {chat}-{turn}? " * 5}]
+                reply = {"role": "assistant", "content": f"Parcel {chat}-{turn} is on its way. " * 5}
+                more = (
+                    {"session_id": str(chat)}
+                    if logged == "session_id"
+                    else {"response": {"choices": [{"message": reply}]}}
+                )
+                found.append({"messages": [system, *history], **more})
+                history.append(reply)
+        return found
+
+    explained, fixed = cachelab.explain(calls(True)), cachelab.explain(calls(False))
+    assert [cause.kind for cause in explained.causes] == ["date_or_time"]
+    assert not fixed.causes
+    assert fixed.hit_rate.value is not None
+    assert explained.hit_rate.value is not None
+    assert explained.hit_rate.value < 0.5 < fixed.hit_rate.value
+    assert explained.hit_rate_all_fixed == fixed.hit_rate
+
+
 def test_groups_say_which_tenant_breaks() -> None:
     rows, steady = PLANTED["a time in the system message"].plant(CHATS)
     mixed = [

@@ -139,7 +139,9 @@ class ChatLog:
             raise DatasetError(f"dataset.isolation={self._settings.isolation}: no row has this field")
         for name in self._settings.fields:
             if not any(name in turn.fields for turn in turns):
-                raise DatasetError(f"dataset.fields: no row has the field {name}")
+                raise DatasetError(
+                    f"dataset.fields: no row has the field {name}: name a field of the log's rows (explain.by does too)"
+                )
         counts.update(self._ignored.counts)
         each = "an API call" if kind == "request" else "a conversation"
         bad = (f"bad rows left out: {counts['bad_rows']:,}; the first: {self._first_bad}",) if self._first_bad else ()

@@ -134,6 +134,8 @@ def _behind(one: Compared, first: int) -> int:
 
 
 def _group(request: Request, by: str | None) -> str | None:
-    if by is None or by in request.fields or by != "model":
-        return None if by is None else request.fields.get(by)
-    return request.isolation.model if request.isolation else None
+    if by is None:
+        return None
+    if by == "model" and by not in request.fields:
+        return request.isolation.model if request.isolation else None
+    return request.fields.get(by)

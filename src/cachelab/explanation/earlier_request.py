@@ -48,12 +48,12 @@ def compared(
 
     `seen`: how many of each prompt's first tokens are not among the waterfall's never_seen.
 
-    The candidates are: the latest request of the same conversation, of all of them the one with the longest common
-    prefix, of all requests likewise, and, where requests have different isolations, the longest common prefix without
-    regard to them. Of equal prefixes the latest counts. Chosen is the one that holds most of the tokens that are never
-    seen, or one of the same conversation that holds at least half as many; of equals the one with the longest common
-    prefix, then with the same isolation, then the latest. A prompt that extends the latest request of its conversation
-    is compared with that. Takes time in proportion to the tokens.
+    There are up to four candidates: the latest request of the same conversation, the request with the longest common
+    prefix in the same conversation, the one among all requests, and, if requests have different isolations, the one
+    among all requests whatever their isolation. Of equal prefixes the latest counts. The candidate that holds most of
+    the never-seen tokens is chosen, or one of the same conversation that holds at least half as many. Ties go to the
+    longest common prefix, then to the same isolation, then to the latest. A prompt that extends the latest request of
+    its conversation is compared with that. Takes time in proportion to the tokens.
     """
     texts = Texts.of(requests, reply_tokens)
     isolations = Roots.of(requests).numbers

@@ -11,6 +11,7 @@ from cachelab.explanation.common_subsequence import common_start, common_subsequ
 _WORDS = re.compile(r"\S+|\s+")
 _LETTERS = re.compile(r"\w+")
 _MAX_WORDS = 2000
+_AROUND = 40  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +101,8 @@ def _between(before: _Pieces, now: _Pieces) -> list[tuple[int, int, int, int]]:
         (before.starts[a], before.starts[b], now.starts[c], now.starts[d])
         for a, b, c, d in gaps(pairs, len(before.texts), len(now.texts))
     ]
+
+
+def around(text: str, start: int, end: int) -> tuple[str, str]:
+    """The text before and after a part of it, as much as is shown."""
+    return text[max(start - _AROUND, 0) : start], text[end : end + _AROUND]

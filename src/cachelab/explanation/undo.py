@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence, Set
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -84,10 +85,27 @@ def undone_conversations(
     found: list[TokenizedConversation] = []
     for conversation in conversations:
         sent = exchanges(conversation)
-        wanted = [fixed.get((conversation.id, turn), exchange) for turn, exchange in enumerate(sent)]
+        wanted = with_known_replies(
+            [fixed.get((conversation.id, turn), exchange) for turn, exchange in enumerate(sent)]
+        )
         if any(_differ(a, b) for a, b in zip(sent, wanted, strict=True)):
             conversation = rewritten(conversation, wanted, tokenizer)
         found.append(with_template_reasoning(conversation) if KEPT_BY_TEMPLATE in keys else conversation)
+    return found
+
+
+def with_known_replies(sent: Sequence[Exchange]) -> Sequence[Exchange]:
+    """Takes a missing reply from the next prompt, if that extends the exchange's own, as `dataset=chat` does.
+
+    A cause hides such replies: the next prompt does not extend this one before the cause is undone.
+    """
+    found = list(sent)
+    for index, (now, following) in enumerate(pairwise(sent)):
+        end = len(now.messages)
+        if now.reply is None and not now.finished and following.messages[:end] == now.messages:
+            reply = next(iter(following.messages[end:]), None)
+            if reply is not None and reply.role == "assistant":
+                found[index] = replace(now, reply=reply)
     return found
 
 
@@ -113,6 +131,7 @@ def rewritten(
             turns.append(
                 replace(
                     logged,
+                    reply=exchange.reply,
                     kept_messages=kept,
                     new_messages=exchange.messages[kept:],
                     tools=exchange.tools,
@@ -181,4 +200,6 @@ def _differ(a: Exchange, b: Exchange) -> bool:
     if a is b:
         return False
     # Equal tools may differ in the order of their keys, which the prompt shows.
-    return a.messages != b.messages or a.isolation != b.isolation or repr(a.tools) != repr(b.tools)
+    return (
+        a.messages != b.messages or a.reply != b.reply or a.isolation != b.isolation or repr(a.tools) != repr(b.tools)
+    )
