@@ -49,7 +49,7 @@ def test_files_of_the_causes(broken: tuple[cachelab.Result, Path]) -> None:
         (row,) = csv.DictReader(file)
     assert [*row] == [
         *("class", "role", "place", "before", "after", "requests", "tokens"),
-        *("hit_rate_before", "hit_rate_alone", "hit_rate_cumulative", "advice"),
+        *("hit_rate_before", "hit_rate_alone", "hit_rate_cumulative", "advice", "other_fix", "hit_rate_other_fix"),
     ]
     assert (row["class"], row["role"], row["place"]) == ("date_or_time", "system", "system message")
     table = parquet.read_table(folder / "breaks.parquet").to_pylist()

@@ -16,35 +16,42 @@ class ClassText:
     """`title`: the class in a few words. `phrase`: a cause as the subject of a sentence, with {place} for its place.
 
     `advice`: how to fix it in one sentence, "" where there is nothing to fix. `undone`: what the workload holds when a
-    cause of this class is undone, "" where it is not undone.
+    cause of this class is undone, "" where it is not undone. `other_fix`: what the workload holds when it is fixed in a
+    second way (other_fix.py), "" where there is none.
     """
 
     title: str
     phrase: str
     advice: str
     undone: str
+    other_fix: str = ""
 
 
 _VOLATILE = "the first value in every prompt"
+_MOVED = "with its line at the end of the user message with which it is sent"
 
 CLASSES: Mapping[BreakClass, ClassText] = {
     "date_or_time": ClassText(
         "date or time",
         "a date or time in the {place}",
-        "Move the date or time to the end of the last user message, or round it so that it changes rarely.",
+        "Move the date or time to the end of the user message with which it is sent, and keep it there in the history; "
+        "or round it.",
         _VOLATILE,
+        _MOVED,
     ),
     "id_or_number": ClassText(
         "id, counter or number",
         "an id or number in the {place}",
-        "Remove the id or number from the prompt, or move it to the end of the last user message.",
+        "Remove the id or number from the prompt, or move it to the end of the user message with which it is sent.",
         _VOLATILE,
+        _MOVED,
     ),
     "user_field": ClassText(
         "user or tenant field",
         "a user or tenant field in the {place}",
         "Move the user's data behind all text that the users share.",
         _VOLATILE,
+        _MOVED,
     ),
     "order": ClassText(
         "changed order of tools, keys or list items",
@@ -87,6 +94,7 @@ CLASSES: Mapping[BreakClass, ClassText] = {
         "a truncated history",
         "Remove many whole turns at once and rarely, not a few with each request.",
         "the removed messages",
+        "with half of the history that is left removed at once, when any has to go",
     ),
     "history_compacted": ClassText(
         "history compacted or summarised",
@@ -95,8 +103,8 @@ CLASSES: Mapping[BreakClass, ClassText] = {
         "the messages that the summary replaces",
     ),
     "system_replaced": ClassText(
-        "system prompt replaced",
-        "a replaced {place}",
+        "system prompt edited or replaced",
+        "an edited or replaced {place}",
         "Keep one system prompt per conversation, and append instructions that change.",
         "the system prompt of the earlier request",
     ),

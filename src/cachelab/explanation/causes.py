@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cachelab.conversation import TokenizedConversation
 from cachelab.explanation.analysis import Analysis
@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 Undone = Callable[[Sequence[Key]], tuple[Analysis, Sequence[TokenizedConversation]]]
 """Runs the workload with causes undone: the analysis of that run, and its conversations."""
 
+Other = Callable[[Key], Ratio | None]
+"""Runs the workload with a cause fixed in its second way: the hit rate; None if it has none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -27,11 +30,12 @@ class Found:
     conversations: Sequence[TokenizedConversation] | None
 
 
-def find_causes(original: Analysis, run: Undone, max_causes: int) -> Found:
+def find_causes(original: Analysis, run: Undone, run_other: Other, max_causes: int) -> Found:
     """Undo one cause after the other: of those that the current workload shows, the one with most tokens behind it.
 
     A cause that stands behind another one in every prompt shows when that one is undone. Each cause is also undone
-    alone. At most `max_causes` causes are undone, each of which runs the workload twice.
+    alone, and fixed in its second way if it has one. At most `max_causes` causes are undone, each of which runs the
+    workload two or three times.
     """
     current, conversations = original, None
     order: list[Key] = []
@@ -52,7 +56,8 @@ def find_causes(original: Analysis, run: Undone, max_causes: int) -> Found:
     causes: list[Cause] = []
     for place, key in enumerate(order):
         alone = cumulative[0] if place == 0 else run([key])[0]
-        causes.append(_cause(key, first, examples[key], original, alone, cumulative[place]))
+        cause = _cause(key, first, examples[key], original, alone, cumulative[place])
+        causes.append(replace(cause, hit_rate_other_fix=run_other(key) if CLASSES[key[0]].other_fix else None))
     others = [key for key in first if key not in order and key[0] != "different_task"]
     others.sort(key=lambda key: (first[key][2], first[key][1]), reverse=True)
     causes += [_cause(key, first, examples[key], original, None, None) for key in others]

@@ -14,8 +14,12 @@ from cachelab.errors import ConfigError
 from cachelab.explanation.analysis import Analysis, Analyst
 from cachelab.explanation.break_class import BreakClass
 from cachelab.explanation.causes import find_causes
+from cachelab.explanation.fixed_conversations import other_conversations, undone_conversations
 from cachelab.explanation.result import Cause, ExplainedRequest, Explanation, Group
-from cachelab.explanation.undo import KEPT_BY_TEMPLATE, Key, undone_conversations
+from cachelab.explanation.undo import KEPT_BY_TEMPLATE, Key
+from cachelab.metrics.base import Ratio
+from cachelab.metrics.hit_rate import first_prefill
+from cachelab.metrics.observation import Observation
 from cachelab.pipeline import Parts, Result, arranged, observe
 from cachelab.prefix_cache.request_blocks import is_block_trace
 from cachelab.strict_config import STRICT, Text
@@ -27,7 +31,7 @@ class Explainer:
     """Finds the causes of breaks. `by` is a field of the log by which the requests are grouped, or `model`.
 
     `show_text`: whether changed texts are kept. `max_causes`: how many causes are undone at most; each one runs the
-    workload twice.
+    workload two or three times.
     """
 
     by: Text | None = None
@@ -45,13 +49,19 @@ class Explainer:
         conversations = result.workload.conversations
         original = analyst.analysis(result.observation, conversations)
 
+        def observed(fixed: Sequence[TokenizedConversation]) -> Observation:
+            workload = arranged(parts, result.workload.dataset, fixed, {})
+            return observe(parts, workload, lambda ended: None)[1]
+
         def run(keys: Sequence[Key]) -> tuple[Analysis, Sequence[TokenizedConversation]]:
             fixed = undone_conversations(original, conversations, frozenset(keys), parts.tokenizer)
-            workload = arranged(parts, result.workload.dataset, fixed, {})
-            _, observation = observe(parts, workload, lambda ended: None)
-            return analyst.analysis(observation, fixed), fixed
+            return analyst.analysis(observed(fixed), fixed), fixed
 
-        found = find_causes(original, run, self.max_causes)
+        def run_other(key: Key) -> Ratio | None:
+            fixed = other_conversations(original, conversations, key, parts.tokenizer)
+            return None if fixed is None else first_prefill(observed(fixed))
+
+        found = find_causes(original, run, run_other, self.max_causes)
         cost: StepCost | None = getattr(parts.engine, "cost", None)
         return Explanation(
             hit_rate=original.hit_rate,

@@ -17,9 +17,9 @@ from cachelab.explanation.difference import (
     same_shape,
 )
 from cachelab.explanation.exchange import Exchange
+from cachelab.explanation.gap_classes import gap_classes
 from cachelab.explanation.prompt_break import Place
-from cachelab.explanation.text_class import text_class
-from cachelab.explanation.text_gap import TextGap, around, same_words, similar, text_gaps
+from cachelab.explanation.text_gap import TextGap, around, same_words, similar
 from cachelab.message import Message
 
 SYSTEM = ("system", "developer")
@@ -155,10 +155,18 @@ class MessageDifferences:
             elif field[0] == "reasoning":
                 classes = [(TextGap(0, len(old), 0, len(new)), "reasoning")]
             else:
-                rest: BreakClass = "reply_rewritten" if reply else "message_edited" if self._own else "unclassified"
-                classes = _classes(old, new, task_text, now.role in SYSTEM, rest)
+                rest = self._rest(now)
+                classes = gap_classes(old, new, rest, task_text=task_text, system=now.role in SYSTEM)
             for gap, kind in classes:
                 yield _text_difference(kind, label, now.role, i, j, field, old, new, gap)
+
+    def _rest(self, now: Message) -> BreakClass:
+        """The class of a changed text that has no other."""
+        if now.role == "assistant":
+            return "reply_rewritten"
+        if not self._own:
+            return "unclassified"
+        return "system_replaced" if now.role in SYSTEM else "message_edited"
 
 
 def _text_difference(
@@ -168,28 +176,6 @@ def _text_difference(
     undo = None if kind == "unclassified" else TextEdit(j, field, c, d, old[a:b])
     place = Place("message", label, j, role, c, d)
     return Difference(kind, place, i, j, old[a:b], new[c:d], *around(new, c, d), undo)
-
-
-def _classes(old: str, new: str, task_text: bool, system: bool, rest: BreakClass) -> list[tuple[TextGap, BreakClass]]:
-    """Each gap between two texts with its class; `rest` for those that have no other.
-
-    A message of the history that was rewritten is that as a whole. Only a system message may change for many reasons.
-    """
-    gaps = text_gaps(old, new)
-    found = [text_class(old, new, gap, task_text) for gap in gaps]
-    others = [gap for gap, kind in zip(gaps, found, strict=True) if kind is None]
-    if (
-        others
-        and not task_text
-        and same_words(
-            [old[gap.start_before : gap.end_before] for gap in others],
-            [new[gap.start_now : gap.end_now] for gap in others],
-        )
-    ):
-        rest = "order"
-    elif others and not system:
-        return [(gap, rest) for gap in gaps]
-    return [(gap, kind or rest) for gap, kind in zip(gaps, found, strict=True)]
 
 
 def _alike(before: Message, now: Message) -> bool:
@@ -208,13 +194,17 @@ def _alike(before: Message, now: Message) -> bool:
 
 
 def _aligned(before: Sequence[Message], now: Sequence[Message]) -> Pairs:
-    """Equal messages of both; of several that are equal the last ones, since a history is cut at its front."""
+    """Equal messages of both.
+
+    Of several that are equal the last ones, since a history is cut at its front; but the first ones, if fewer messages
+    of the prompt are then put between the others: a user may say "Continue." after each reply.
+    """
     head = common_start(before, now)
-    rest = common_subsequence(before[head:][::-1], now[head:][::-1])
-    return [
-        *((at, at) for at in range(head)),
-        *((len(before) - 1 - i, len(now) - 1 - j) for i, j in reversed(rest)),
-    ]
+    last = common_subsequence(before[head:][::-1], now[head:][::-1])
+    backwards = [(len(before) - 1 - i, len(now) - 1 - j) for i, j in reversed(last)]
+    forwards = [(head + i, head + j) for i, j in common_subsequence(before[head:], now[head:])]
+    rest = min(backwards, forwards, key=lambda pairs: pairs[-1][1] - len(pairs) if pairs else 0)
+    return [*((at, at) for at in range(head)), *rest]
 
 
 def _begins(messages: Sequence[Message], index: int) -> bool:

@@ -38,10 +38,11 @@ class Cause:
 
     `example`: the break of this cause with the most tokens behind it; None if the cause is nobody's first break, since
     another cause breaks these prompts before it. `requests`: how many requests break here first. `tokens`: prompt
-    tokens behind these breaks. `hit_rate_before`: the run's. `hit_rate_alone`: of the workload with this cause undone,
-    in the same engine. `hit_rate_cumulative`: with this cause and all earlier ones of the list undone. Both are None
-    for a cause that is not undone. Hit rates are `hit_rate/first_prefill`. `tokens_before` and `tokens_alone`: the
-    prompt tokens of the two runs by what the cache did with them.
+    tokens behind these breaks. Hit rates are `hit_rate/first_prefill`. `hit_rate_before`: the run's.
+    `hit_rate_alone`: of the workload with this cause undone, in the same engine. `hit_rate_cumulative`: with this cause
+    and all earlier ones of the list undone. Both are None for a cause that is not undone. `hit_rate_other_fix`: with
+    this cause alone fixed in its second way, which `other_fix` states (None: it has none). `tokens_before` and
+    `tokens_alone`: the prompt tokens of the two runs by what the cache did with them.
     """
 
     kind: BreakClass
@@ -57,6 +58,7 @@ class Cause:
     example: Break | None = None
     tokens_before: PromptTokens | None = None
     tokens_alone: PromptTokens | None = None
+    hit_rate_other_fix: Ratio | None = None
 
     @property
     def phrase(self) -> str:
@@ -69,6 +71,11 @@ class Cause:
         return CLASSES[self.kind].advice
 
     @property
+    def other_fix(self) -> str:
+        """What the workload holds when the cause is fixed in its second way; "" if that was not run."""
+        return "" if self.hit_rate_other_fix is None else CLASSES[self.kind].other_fix
+
+    @property
     def saved_tokens(self) -> int | None:
         """How many fewer prompt tokens are computed with this cause alone undone; None if it is not undone."""
         if self.tokens_before is None or self.tokens_alone is None:
@@ -79,6 +86,11 @@ class Cause:
     def points_alone(self) -> float | None:
         """Percentage points that undoing this cause alone gives."""
         return _points(self.hit_rate_before, self.hit_rate_alone)
+
+    @property
+    def points_other_fix(self) -> float | None:
+        """Percentage points that the second way to fix this cause alone gives."""
+        return _points(self.hit_rate_before, self.hit_rate_other_fix)
 
     @property
     def points_cumulative(self) -> float | None:

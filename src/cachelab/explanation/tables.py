@@ -24,6 +24,8 @@ def cause_table(explanation: Explanation) -> Columns:
         "hit_rate_alone": [_value(cause.hit_rate_alone) for cause in causes],
         "hit_rate_cumulative": [_value(cause.hit_rate_cumulative) for cause in causes],
         "advice": [cause.advice for cause in causes],
+        "other_fix": [cause.other_fix for cause in causes],
+        "hit_rate_other_fix": [_value(cause.hit_rate_other_fix) for cause in causes],
     }
 
 

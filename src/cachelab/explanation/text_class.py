@@ -34,7 +34,7 @@ _USER_KEY = re.compile(
     r"(?:\b(?:user|customer|client|tenant|account|org|organi[sz]ation|company|workspace|member|employee|e-?mail|"
     r"name|locale|time ?zone|country|city|language|plan|tier|persona)[\w -]{0,20}[\"'`*]*\s*(?:[:=]|\bis\b|\bnamed\b)"
     r"|\b(?:assisting|helping|talking to|speaking (?:to|with)|(?:logged|signed) in as|on behalf of|user|customer|"
-    r"tenant))[\s\"'`*@<]*$",
+    r"tenant|account)(?: (?:id|no\.?|number))?)[\s\"'`*@<]*$",
     re.IGNORECASE,
 )
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")

@@ -33,9 +33,9 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _WORDS = (
     *("request_id", "conversation_id", "outcome", "reason", "block"),
-    *("class", "role", "place", "before", "after", "advice", "group", "earlier"),
+    *("class", "role", "place", "before", "after", "other_fix", "advice", "group", "earlier"),
 )
-_RATES = ("hit_rate_before", "hit_rate_alone", "hit_rate_cumulative")
+_RATES = ("hit_rate_before", "hit_rate_alone", "hit_rate_cumulative", "hit_rate_other_fix")
 
 
 def write_artifacts(

@@ -33,6 +33,11 @@ def percent(value: float | None) -> str:
     return ABSENT if value is None else f"{100 * value:.2f} %"
 
 
+def points(value: float | None) -> str:
+    """Percentage points with a sign and two decimals."""
+    return ABSENT if value is None else f"{value:+.2f}"
+
+
 def seconds(value: float | None) -> str:
     """Seconds with four decimals; smaller values in scientific notation."""
     if value is None:

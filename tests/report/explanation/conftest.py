@@ -52,7 +52,7 @@ def explained() -> Explanation:
     ]
     time = Cause(
         "date_or_time", "system message", "system", TIME.before, TIME.after, 702, 1_853_120, BEFORE,
-        Ratio(800, 1000), Ratio(800, 1000), TIME,
+        Ratio(800, 1000), Ratio(800, 1000), TIME, hit_rate_other_fix=Ratio(795, 1000),
     )  # fmt: skip
     edited = Cause(
         "message_edited", "message 2 (user)", "user", HOSTILE.before, HOSTILE.after, 1, 60, BEFORE,

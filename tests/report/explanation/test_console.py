@@ -20,7 +20,7 @@ def printed(explanation: Explanation, width: int = 80, **options: object) -> str
 
 def test_console_shows_verdict_causes_and_fixes(explained: Explanation) -> None:
     lines = printed(explained).splitlines()
-    assert lines[:12] == [
+    assert lines[:14] == [
         "hit rate 38.8 %; 2 causes cost 41.7 points: without them 80.5 %; the largest",
         "alone: a date or time in the system message (41.2 points)",
         "",
@@ -28,8 +28,10 @@ def test_console_shows_verdict_causes_and_fixes(explained: Explanation) -> None:
         " 1  date or time, system message                 702   1,853,120  +41.20  +41.20",
         "    before  …istant. The current time is [10:32:07]. Answer in English.⏎Be brie…",
         "    after   …istant. The current time is [10:32:09]. Answer in English.⏎Be brie…",
-        "    fix     Move the date or time to the end of the last user message, or round",
-        "            it so that it changes rarely.",
+        "    fix     Move the date or time to the end of the user message with which it",
+        "            is sent, and keep it there in the history; or round it.",
+        "    or      hit rate 79.50 % (+40.70 points) with its line at the end of the",
+        "            user message with which it is sent",
         " 2  message edited in the history,                 1          60   +0.20  +41.70",
         "    message 2 (user)",
         "    before  a <b>[<script>alert(1)</script>]</details> & more",

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from cachelab.explanation import CLASSES, Cause, Explanation
 from cachelab.report.explanation.changed_text import before_and_after, printable
-from cachelab.report.explanation.savings import savings
-from cachelab.report.explanation.sections import groups_section, points, tokens_section
-from cachelab.report.section import count, percent
+from cachelab.report.explanation.savings import other_fix, savings
+from cachelab.report.explanation.sections import groups_section, tokens_section
+from cachelab.report.section import count, percent, points
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -115,6 +115,8 @@ def _of_cause(number: int, cause: Cause, explanation: Explanation, width: int) -
             yield Line(f"{'':<{_INDENT}}{label:<{_LABEL}}{text.marked}", marked=marked)
     if cause.advice:
         yield from _wrapped("fix", cause.advice, width)
+    if other := other_fix(cause):
+        yield from _wrapped("or", other, width)
     if saved := savings(cause, explanation):
         yield from _wrapped("saves", saved, width)
 

@@ -7,16 +7,15 @@ from cachelab.explanation import CLASSES, Cause, Explanation
 from cachelab.metrics.base import Ratio
 from cachelab.report.explanation.changed_text import ShownText, before_and_after, printable
 from cachelab.report.explanation.conversation_bars import MAX_TURNS, Bar, conversation_bars
-from cachelab.report.explanation.savings import savings
+from cachelab.report.explanation.savings import other_fix, savings
 from cachelab.report.explanation.sections import (
     MAX_CAUSES,
     MEANINGS,
     first_tokens_section,
     groups_section,
-    points,
 )
 from cachelab.report.explanation.token_shares import LABELS, of_run
-from cachelab.report.section import count, percent
+from cachelab.report.section import count, percent, points
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -81,6 +80,7 @@ def _cause(cause: Cause, explanation: Explanation) -> dict[str, Any]:
         "after": None if cause.hit_rate_alone is None else percent(cause.hit_rate_alone.value),
         "texts": None if shown is None else list(zip(("before", "after"), shown, strict=True)),
         "advice": cause.advice,
+        "other_fix": other_fix(cause),
         "saves": savings(cause, explanation),
     }
 

@@ -4,7 +4,7 @@ import re
 
 from cachelab.explanation import CLASSES, Cause, Explanation
 from cachelab.report.explanation.changed_text import before_and_after, printable
-from cachelab.report.explanation.savings import savings
+from cachelab.report.explanation.savings import other_fix, savings
 from cachelab.report.explanation.sections import (
     MAX_CAUSES,
     causes_section,
@@ -40,6 +40,8 @@ def _cause(number: int, cause: Cause, explanation: Explanation) -> str:
         lines.append(f"{fence}diff\n- {before}\n+ {after}\n{fence}")
     if cause.advice:
         lines.append(cause.advice)
+    if other := other_fix(cause):
+        lines.append(f"Or: {other}.")
     if saved := savings(cause, explanation):
         lines.append(f"Undone alone, this saves {saved}.")
     return "\n\n".join(lines)

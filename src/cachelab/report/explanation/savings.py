@@ -1,7 +1,7 @@
 """What undoing a cause saves: computed tokens, GPU time, money."""
 
 from cachelab.explanation import Cause, Explanation
-from cachelab.report.section import count, money
+from cachelab.report.section import count, money, percent, points
 
 
 def savings(cause: Cause, explanation: Explanation) -> str:
@@ -20,6 +20,14 @@ def savings(cause: Cause, explanation: Explanation) -> str:
         saved = price.cost(cause.tokens_before) - price.cost(cause.tokens_alone)
         parts.append(f"{price.currency} {money(saved)} (estimated)")
     return ", ".join(parts)
+
+
+def other_fix(cause: Cause) -> str:
+    """What the second way to fix the cause gives, in one line; "" if it has none."""
+    if cause.hit_rate_other_fix is None:
+        return ""
+    rate, gained = percent(cause.hit_rate_other_fix.value), points(cause.points_other_fix)
+    return f"hit rate {rate} ({gained} points) {cause.other_fix}"
 
 
 def _long(seconds: float) -> str:

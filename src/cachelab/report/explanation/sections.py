@@ -6,7 +6,7 @@ from cachelab.explanation import CLASSES, Cause, Explanation, Group
 from cachelab.metrics.base import Ratio
 from cachelab.report.explanation.changed_text import printable
 from cachelab.report.explanation.token_shares import LABELS, of_run
-from cachelab.report.section import ABSENT, Section, count, percent
+from cachelab.report.section import Section, count, percent, points
 
 MAX_CAUSES = 100
 _MAX_GROUPS = 50
@@ -76,8 +76,3 @@ def first_tokens_section(groups: Sequence[Group]) -> Section:
     ]
     columns = ("group", *(f"< {bound:,}" for bound in bounds))
     return Section("Requests by the first token that differs", columns, found if bounds else [])
-
-
-def points(value: float | None) -> str:
-    """Percentage points with a sign and two decimals."""
-    return ABSENT if value is None else f"{value:+.2f}"
