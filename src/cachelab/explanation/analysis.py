@@ -1,6 +1,6 @@
 """The requests of one run, each with its break and with its tokens divided."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -21,7 +21,7 @@ from cachelab.explanation.rendered import LineEnds, Rendered
 from cachelab.explanation.result import ExplainedRequest
 from cachelab.metrics.base import Ratio
 from cachelab.metrics.hit_rate import first_prefill
-from cachelab.metrics.losses import losses_of
+from cachelab.metrics.losses import TERMS, losses_of
 from cachelab.metrics.observation import Observation
 from cachelab.price.prompt_tokens import PromptTokens
 from cachelab.request import Request
@@ -31,12 +31,14 @@ from cachelab.request import Request
 class Analysis:
     """One run: its hit rate, its prompt tokens, and its completed requests in the order of their first prefills.
 
-    `tokens`: the prompt tokens by what the cache did with them. `exchanges` and `compared` belong to the requests of
+    `tokens`: the prompt tokens by what the cache did with them. `lost`: the tokens of the waterfall's terms other than
+    reused and never_seen, in its order. `exchanges` and `compared` belong to the requests of
     `explained`, one each.
     """
 
     hit_rate: Ratio
     tokens: PromptTokens
+    lost: Mapping[str, int]
     explained: Sequence[ExplainedRequest]
     exchanges: Sequence[Exchange]
     compared: Sequence[Compared]
@@ -98,7 +100,8 @@ class Analyst:
                     group=_group(request, self.by),
                 )
             )
-        return Analysis(first_prefill(observation), PromptTokens.of(observation), explained, known, found)
+        lost = {term: int(getattr(losses, term).sum()) for term in TERMS if term not in ("reused", "never_seen")}
+        return Analysis(first_prefill(observation), PromptTokens.of(observation), lost, explained, known, found)
 
     def _break(
         self,

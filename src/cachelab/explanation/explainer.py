@@ -74,6 +74,7 @@ class Explainer:
             fixed=found.conversations,
             prefill_token_s=None if cost is None else cost.prefill_token_s,
             price=parts.price,
+            lost=original.lost,
         )
 
     def _check(self, parts: Parts, result: Result) -> None:

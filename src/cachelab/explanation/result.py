@@ -125,7 +125,8 @@ class Explanation:
     causes undone (None: no cause is undone). `groups`: one per value of `explain.by`, most requests first. `notes`:
     sentences that a reader must know. `fixed`: the conversations with all causes undone (None: no cause is undone).
     `prefill_token_s`: seconds of prefill per computed prompt token in the engine's cost model, which is not measured
-    (None: the engine has none). `price`: what prompt tokens cost (None: no price is given).
+    (None: the engine has none). `price`: what prompt tokens cost (None: no price is given). `lost`: the tokens of the
+    waterfall's terms other than reused and never_seen; they sum to the requests' `other_tokens`.
     """
 
     hit_rate: Ratio
@@ -138,6 +139,7 @@ class Explanation:
     fixed: Sequence[TokenizedConversation] | None = field(default=None, repr=False, compare=False)
     prefill_token_s: float | None = None
     price: Price | None = None
+    lost: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def verdict(self) -> str:

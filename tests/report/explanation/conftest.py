@@ -63,7 +63,10 @@ def explained() -> Explanation:
         Group("acme", 2, 1300, 16, 500, 776, {("date_or_time", "system message"): 500}, {32: 1}),
         Group("b&b", 2, 220, 32, 60, 120, {("message_edited", "message 2 (user)"): 60}, {64: 1}),
     ]
-    return Explanation(BEFORE, Ratio(805, 1000), requests, [time, edited, task], groups, ("A note <of> the run.",))
+    return Explanation(
+        BEFORE, Ratio(805, 1000), requests, [time, edited, task], groups, ("A note <of> the run.",),
+        lost={"block_rounding": 12, "last_token": 4, "eviction": 0},
+    )  # fmt: skip
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from cachelab.report.explanation.sections import (
     first_tokens_section,
     groups_section,
 )
-from cachelab.report.explanation.token_shares import LABELS, of_run
+from cachelab.report.explanation.token_shares import LABELS, waterfall
 from cachelab.report.section import count, percent, points
 
 if TYPE_CHECKING:
@@ -29,17 +29,17 @@ def explanation_html(explanation: Explanation, title: str) -> str:
     total = explanation.prompt_tokens
     conversations, more_conversations = conversation_bars(explanation)
     left = 0.0
-    waterfall = []
-    for share, tokens in of_run(explanation).items():
+    steps = []
+    for share, label, tokens in waterfall(explanation):
         part = 100 * (Ratio(tokens, total).value or 0.0)
-        waterfall.append({"share": share, "label": LABELS[share], "tokens": tokens, "percent": part, "left": left})
+        steps.append({"share": share, "label": label, "tokens": tokens, "percent": part, "left": left})
         left += part
     text: str = _template().render(
         title=printable(title),
         verdict=printable(explanation.verdict),
         notes=explanation.notes,
         total=total,
-        waterfall=waterfall,
+        waterfall=steps,
         labels=LABELS,
         causes=[_cause(cause, explanation) for cause in explanation.causes[:MAX_CAUSES]],
         more_causes=max(0, len(explanation.causes) - MAX_CAUSES),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from cachelab.explanation import CLASSES, Cause, Explanation, Group
 from cachelab.metrics.base import Ratio
 from cachelab.report.explanation.changed_text import printable
-from cachelab.report.explanation.token_shares import LABELS, of_run
+from cachelab.report.explanation.token_shares import waterfall
 from cachelab.report.section import Section, count, percent, points
 
 MAX_CAUSES = 100
@@ -42,8 +42,8 @@ def causes_section(causes: Sequence[Cause]) -> Section:
 def tokens_section(explanation: Explanation) -> Section:
     """The prompt tokens by what became of them. The rows sum to all prompt tokens."""
     total = explanation.prompt_tokens
-    cells = [(LABELS[share], tokens) for share, tokens in of_run(explanation).items()]
-    shown = [(label, percent(Ratio(tokens, total).value), count(tokens)) for label, tokens in cells]
+    cells = waterfall(explanation)
+    shown = [(label, percent(Ratio(tokens, total).value), count(tokens)) for _, label, tokens in cells]
     return Section("Prompt tokens", ("tokens", "share", "number"), [*shown, ("sum", "", count(total))])
 
 

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Literal
 
 from cachelab.explanation import ExplainedRequest, Explanation
+from cachelab.report.losses_figure import LABELS as LOSSES
 
 Share = Literal["reused", "other", "behind", "new"]
 
 LABELS: Mapping[Share, str] = {
     "reused": "reused",
-    "other": "lost to the cache (block rounding, eviction, concurrency)",
+    "other": "lost to the cache (block rounding, eviction, ...)",
     "behind": "behind a break (seen before, out of reach)",
     "new": "new text",
 }
@@ -26,10 +27,19 @@ def of_request(request: ExplainedRequest) -> dict[Share, int]:
     }
 
 
-def of_run(explanation: Explanation) -> dict[Share, int]:
-    """The tokens of all prompts. They sum to the prompt tokens of the run."""
+def waterfall(explanation: Explanation) -> list[tuple[Share, str, int]]:
+    """The tokens of all prompts: kind, label, number. They sum to the prompt tokens of the run.
+
+    What the cache lost is divided into the terms of the losses; those without tokens are left out.
+    """
     sums: dict[Share, int] = dict.fromkeys(LABELS, 0)
     for request in explanation.requests:
         for share, tokens in of_request(request).items():
             sums[share] += tokens
-    return sums
+    found: list[tuple[Share, str, int]] = []
+    for share, label in LABELS.items():
+        if share == "other":
+            found += [(share, f"lost: {LOSSES[term]}", tokens) for term, tokens in explanation.lost.items() if tokens]
+        else:
+            found.append((share, label, sums[share]))
+    return found
