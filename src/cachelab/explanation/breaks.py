@@ -19,6 +19,7 @@ MAX_TEXT = 400
 Decode = Callable[[Sequence[int]], str]
 
 _SHOWN_TOKENS = 60
+_MERGED = 4  # tokens at the end of a text that may be others since other text follows: "_" "." and "_.\n\n"
 
 
 def all_differences(earlier: Exchange, now: Exchange, same_conversation: bool) -> list[Difference]:
@@ -57,8 +58,8 @@ def _sources(rendered: Rendered, token: int) -> tuple[int, int]:
 
 
 def _at_end(rendered: Rendered, token: int) -> bool:
-    """Whether a token is the last one of a unit: it may be another one since other text follows."""
-    return any(unit.end == token + 1 for unit in rendered.units)
+    """Whether a token is among the last ones of a unit: they may be others since other text follows."""
+    return any(unit.start <= token < unit.end <= token + _MERGED for unit in rendered.units)
 
 
 def _next_source(rendered: Rendered, token: int) -> int:

@@ -53,7 +53,13 @@ def test_page_escapes_the_texts_of_prompts(page: Page) -> None:
 
 def test_page_has_verdict_waterfall_causes_and_groups(page: Page) -> None:
     assert "hit rate 38.8 %; 2 causes cost 41.7 points: without them 80.5 %" in page.text
-    for share in ("3.16 % (48)", "0.79 % (12)", "0.26 % (4)", "36.84 % (560)", "58.95 % (896)"):  # of 1,520 prompt tokens
+    for share in (
+        "3.16 % (48)",
+        "0.79 % (12)",
+        "0.26 % (4)",
+        "36.84 % (560)",
+        "58.95 % (896)",
+    ):  # of 1,520 prompt tokens
         assert share in page.text
     assert "1,520 prompt tokens" in page.text
     assert "+41.70" in page.text

@@ -25,3 +25,8 @@ def test_savings_are_tokens_seconds_and_money(explained: Explanation) -> None:
 
 def test_cause_that_is_not_undone_saves_nothing(explained: Explanation) -> None:
     assert savings(explained.causes[2], explained) == ""
+
+
+def test_longer_prompts_save_nothing(explained: Explanation) -> None:
+    cause = replace(explained.causes[0], tokens_before=BEFORE, tokens_alone=PromptTokens(1000, 500_000, 2_004_353))
+    assert savings(cause, explained) == "nothing: the prompts are longer, and 4,353 more of their tokens are computed"

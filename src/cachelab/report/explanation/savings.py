@@ -11,6 +11,8 @@ def savings(cause: Cause, explanation: Explanation) -> str:
     """
     if cause.tokens_before is None or cause.tokens_alone is None or not cause.saved_tokens:
         return ""
+    if cause.saved_tokens < 0:
+        return f"nothing: the prompts are longer, and {count(-cause.saved_tokens)} more of their tokens are computed"
     parts = [f"{count(cause.saved_tokens)} prompt tokens less to compute"]
     if explanation.prefill_token_s is not None:
         seconds = cause.saved_tokens * explanation.prefill_token_s
