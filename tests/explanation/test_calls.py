@@ -126,7 +126,7 @@ def test_groups_say_which_tenant_breaks() -> None:
     assert groups["broken"].behind_tokens > groups["kept"].behind_tokens
     assert groups["broken"].by_cause["date_or_time", "system message"] == groups["broken"].behind_tokens
     assert sum(groups["broken"].first_tokens.values()) <= groups["broken"].requests
-    with pytest.raises(DatasetError, match="no row has the field route"):
+    with pytest.raises(ConfigError, match="by: no call has the field route: name a field of the calls"):
         cachelab.explain(mixed, by="route")
 
 
@@ -175,8 +175,15 @@ def test_nothing_heavy_is_imported() -> None:
 def test_wrong_calls_are_refused() -> None:
     with pytest.raises(DatasetError, match="the list is empty"):
         cachelab.explain([])
-    with pytest.raises(DatasetError, match=r"calls\[0\]"):
+    with pytest.raises(DatasetError, match="calls: no call has messages"):
         cachelab.explain([{"prompt": "hi"}])
+    call = {"messages": [{"role": "user", "content": "Hi."}]}
+    with pytest.raises(DatasetError, match=r"calls\[1\]: no field holds messages"):
+        cachelab.explain([call, {"prompt": "hi"}])
+    with pytest.raises(DatasetError, match=r"calls\[1\] is of type int: give a mapping with messages"):
+        cachelab.explain([call, 3])  # type: ignore[list-item]
+    with pytest.raises(ConfigError, match="block_size: 0 is less than 1"):
+        cachelab.explain([call], block_size=0)
 
 
 def test_prompts_without_history_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from cachelab.errors import ConfigError, DatasetError
+
 if TYPE_CHECKING:
     from cachelab.explanation.result import Explanation
     from cachelab.tokenizer.base import Tokenizer
@@ -39,15 +41,13 @@ def explain(
     from cachelab.dataset.base import LoadedDataset
     from cachelab.dataset.chat import COUNTS, Chat, ChatLog
     from cachelab.engine.replay import ReplayEngine
-    from cachelab.errors import DatasetError
     from cachelab.explanation.explainer import Explainer
     from cachelab.filter.thresholds import Thresholds
     from cachelab.order.by_arrival import ByArrival
     from cachelab.pipeline import Parts, arranged, run
     from cachelab.trace.multi_turn import MultiTurn
 
-    if not calls:
-        raise DatasetError("calls: the list is empty: give at least one request with messages")
+    _check(calls, by, block_size)
     chosen = _tokenizer(tokenizer)
     settings = Chat(rows="request", time_field="timestamp", fields=[by] if by not in (None, "model") and by else [])
     log = ChatLog(settings, Counter(dict.fromkeys(COUNTS, 0)))
@@ -71,10 +71,25 @@ def explain(
     return Explainer(by=by, show_text=show_text).explain(parts, result)
 
 
+def _check(calls: Sequence[Mapping[str, Any]], by: str | None, block_size: int) -> None:
+    """Refuse arguments in words of this function, not of the settings behind it."""
+    if not calls:
+        raise DatasetError("calls: the list is empty: give at least one request with messages")
+    for index, call in enumerate(calls):
+        if not isinstance(call, Mapping):
+            raise DatasetError(f"calls[{index}] is of type {type(call).__name__}: give a mapping with messages")
+    if not any(call.get("messages") for call in calls):
+        raise DatasetError("calls: no call has messages: give requests as they are sent to a chat API")
+    if by is not None and by != "model" and not any(by in call for call in calls):
+        raise ConfigError(f"by: no call has the field {by}: name a field of the calls")
+    if block_size < 1:
+        raise ConfigError(f"block_size: {block_size} is less than 1")
+
+
 def _records(calls: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
     """The calls with a time each, which says their order."""
     for index, call in enumerate(calls):
-        yield f"calls[{index}]", {**call, "timestamp": _EPOCH_S + index} if isinstance(call, Mapping) else call
+        yield f"calls[{index}]", {**call, "timestamp": _EPOCH_S + index}
 
 
 def _tokenizer(given: "Tokenizer | str | None") -> "Tokenizer":
