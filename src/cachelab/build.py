@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cachelab.config import ComparisonConfig, Group, Root, SweepConfig
+from cachelab.config import ComparisonConfig, Group, ReportConfig, Root, SweepConfig
 from cachelab.error_format import format_finding, reason, shown
 from cachelab.errors import ConfigError
 from cachelab.explanation.explainer import Explainer
@@ -26,7 +26,7 @@ def build_root(config: dict[str, Any]) -> Root:
     prefix = ""
     try:
         nested: dict[str, Any] = {}
-        for prefix, kind in (("sweep", SweepConfig), ("comparison", ComparisonConfig)):
+        for prefix, kind in (("sweep", SweepConfig), ("comparison", ComparisonConfig), ("report", ReportConfig)):
             if prefix in config:
                 nested[prefix] = kind(**config[prefix])
         prefix = ""

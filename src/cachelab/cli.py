@@ -170,7 +170,8 @@ def print_job_end(job: "EndedJob") -> None:
     elif job.result is not None and job.explanation is not None:
         print_explained_run(job.result, job.explanation, description, job.where_to_look)
     elif job.result is not None:
-        print_summary(job.result, description, job.where_to_look)
+        verbose = bool((description.config.get("report") or {}).get("verbose"))
+        print_summary(job.result, description, job.where_to_look, verbose=verbose)
 
 
 def _show_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cachelab.conversation import TokenizedConversation
 from cachelab.dataset.base import Dataset, LoadedDataset
@@ -11,6 +11,7 @@ from cachelab.errors import ConfigError, EngineError, NothingKept
 from cachelab.filter.base import Filter
 from cachelab.metrics.base import AnyMetric, Numbers, measure
 from cachelab.metrics.observation import Observation
+from cachelab.order.arrival_note import arrival_note
 from cachelab.order.base import Order
 from cachelab.price.base import Price
 from cachelab.request import Request, Schedule
@@ -81,7 +82,12 @@ def prepare(parts: Parts) -> Workload:
             f"filter: keeps none of {len(tokenized)} conversations ({why}): raise that limit, or set filter=none",
             numbers,
         )
-    return arranged(parts, dataset, filtered.kept, numbers)
+    workload = arranged(parts, dataset, filtered.kept, numbers)
+    ignored = arrival_note(parts.order, workload.requests)
+    if ignored is None:
+        return workload
+    log.info("%s", ignored)
+    return replace(workload, dataset=replace(dataset, notes=[*dataset.notes, ignored]))
 
 
 def arranged(
