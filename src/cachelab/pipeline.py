@@ -83,7 +83,7 @@ def prepare(parts: Parts) -> Workload:
             numbers,
         )
     workload = arranged(parts, dataset, filtered.kept, numbers)
-    ignored = arrival_note(parts.order, workload.requests)
+    ignored = arrival_note(parts.order, workload.conversations)
     if ignored is None:
         return workload
     log.info("%s", ignored)
@@ -120,6 +120,10 @@ def observe(parts: Parts, workload: Workload, progress: Progress) -> tuple[Engin
 
 def run(parts: Parts, workload: Workload, progress: Progress) -> Result:
     """Run the workload and measure it. Raises EngineError if the engine does not return one record per request."""
-    engine_run, observation = observe(parts, workload, progress)
-    measured = measure(parts.metrics, observation)
-    return Result(workload, engine_run, observation, Numbers(workload.numbers | dict(measured.values), measured.series))
+    return measured(parts, workload, *observe(parts, workload, progress))
+
+
+def measured(parts: Parts, workload: Workload, engine_run: EngineRun, observation: Observation) -> Result:
+    """The result of a workload that ran: its metrics, and the numbers of the earlier stages."""
+    found = measure(parts.metrics, observation)
+    return Result(workload, engine_run, observation, Numbers(workload.numbers | dict(found.values), found.series))

@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 
+from cachelab.conversation import TokenizedConversation
 from cachelab.order.base import Order
 from cachelab.order.by_arrival import ByArrival
-from cachelab.request import Request
 
 
-def arrival_note(order: Order, requests: Sequence[Request]) -> str | None:
-    """One line if the requests of several conversations have times of arrival and the order ignores them."""
-    if isinstance(order, ByArrival) or len({request.timestamp_s for request in requests}) < 2:
-        return None
-    if len({request.conversation_id for request in requests}) < 2:
+def arrival_note(order: Order, conversations: Sequence[TokenizedConversation]) -> str | None:
+    """One line if several conversations have recorded times of arrival and the order ignores them."""
+    times = [turn.timestamp_s for conversation in conversations for turn in conversation.turns]
+    if isinstance(order, ByArrival) or len(conversations) < 2 or None in times or len(set(times)) < 2:
         return None
     return (
         "The log has times of arrival, which this order does not use; in the order of arrival the hit rate may be "

@@ -3,11 +3,11 @@
 import re
 import textwrap
 
-_END_OF_CLAUSE = re.compile(r"(?<=[;:,]) | (?=\()")
+_END_OF_CLAUSE = re.compile(r"(?<=[;:]) | (?=\()")
 
 
 def in_clauses(text: str, width: int) -> list[str]:
-    """The text in lines of at most `width` letters, broken after ";", ":" and "," and in front of "(".
+    """The text in lines of at most `width` letters, broken after ";" and ":" and in front of "(".
 
     A clause that is longer than a line is broken between words.
     """

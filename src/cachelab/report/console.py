@@ -138,6 +138,12 @@ def print_infeasible(description: RunDescription, why: str, console: Console | N
     _line(console or Console(highlight=False), f"{number}{description.run_name}: infeasible: {why}")
 
 
+def print_failed(number: int | None, run_name: str, why: str, console: Console | None = None) -> None:
+    """Print one line for a job of a sweep that failed, with the reason."""
+    place = "" if number is None else f"#{number} "
+    _line(console or Console(highlight=False), f"{place}{run_name}: failed: {why}")
+
+
 def print_reused(description: RunDescription, run_id: str, console: Console | None = None) -> None:
     """Print one line for a job of a sweep that had finished before and is not run again."""
     number = "" if description.sweep is None else f"#{description.sweep.number} "
