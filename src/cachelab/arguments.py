@@ -39,8 +39,7 @@ def _refuse_no_override(arguments: Sequence[str]) -> None:
     _, unknown = get_args_parser().parse_known_args(arguments)
     if wrong := next((argument for argument in unknown if argument.startswith("-")), None):
         key, equals, value = wrong.lstrip("-").partition("=")
-        flags = [flag for action in get_args_parser()._actions for flag in action.option_strings]
-        near = f": did you mean {key}={value}?" if equals else did_you_mean(wrong, flags)
+        near = f": did you mean {key}={value}?" if equals else did_you_mean(wrong, flags())
         raise ConfigError(f"{wrong}: there is no such option{near or ': see python -m cachelab --help'}")
     given, _ = get_args_parser().parse_known_args(arguments)
     before = ""
@@ -61,6 +60,13 @@ def _no_override(word: str, before: str) -> str:
     if near := get_close_matches(word, options, n=1):
         return f"{word}: settings are key=value: did you mean {options[near[0]]}={near[0]}?"
     return f"{word}: settings are key=value{did_you_mean(word, COMMANDS) or ': see python -m cachelab --help'}"
+
+
+def flags() -> list[str]:
+    """Every flag of the command line, in its long and short form."""
+    from hydra._internal.utils import get_args_parser
+
+    return [flag for action in get_args_parser()._actions for flag in action.option_strings]
 
 
 def asks_for_version(arguments: Sequence[str]) -> bool:

@@ -62,6 +62,8 @@ def start() -> None:
         from cachelab.compare_command import compare_command
 
         return compare_command(arguments[1:])
+    if arguments[0] == "--shell-completion" and completes(arguments[1:]):
+        return None
     if sys.stderr.isatty() and not any(argument.startswith(_SHOWS) for argument in arguments):
         print(loading_line(arguments), file=sys.stderr)
     import hydra
@@ -84,6 +86,21 @@ def start() -> None:
 
 _SHOWS = ("-c", "-h", "-i", "--cfg", "--help", "--hydra-help", "--info", "--shell-completion", "--v")
 """Beginnings of the arguments that show something and run nothing."""
+
+
+def completes(arguments: Sequence[str]) -> bool:
+    """Answer the part of bash's completion that Hydra lacks; False if Hydra answers."""
+    from cachelab.completion import SCRIPT, completed_flags, typed_line
+
+    if list(arguments) == ["install=bash"]:
+        print(SCRIPT, end="")
+        return True
+    if list(arguments) != ["query=bash"]:
+        return False
+    os.environ.update(typed_line(os.environ))
+    flags = completed_flags(os.environ.get("COMP_LINE", ""))
+    print(" ".join(flags), end="\n" if flags else "")
+    return bool(flags)
 
 
 def loading_line(arguments: Sequence[str]) -> str:
