@@ -62,6 +62,10 @@ def start() -> None:
         from cachelab.compare_command import compare_command
 
         return compare_command(arguments[1:])
+    if arguments[0] == "doctor":
+        from cachelab.doctor_command import doctor_command
+
+        raise SystemExit(doctor_command(arguments[1:]))
     if arguments[0] == "--shell-completion" and completes(arguments[1:]):
         return None
     if sys.stderr.isatty() and not any(argument.startswith(_SHOWS) for argument in arguments):
