@@ -200,8 +200,11 @@ def test_run_refuses_a_folder_of_options_that_is_not_there() -> None:
         cachelab.run(config_dir="nowhere")
 
 
-def test_run_that_fails_is_a_cachelab_error() -> None:
-    with pytest.raises(DatasetError, match=r"nowhere\.json"):
+def test_run_that_fails_is_a_cachelab_error(tmp_path: Path) -> None:
+    (tmp_path / "empty.json").write_text("[]")
+    with pytest.raises(DatasetError, match=r"empty\.json"):
+        cachelab.run("dataset=sharegpt", f"dataset.path={tmp_path}/empty.json", "engine=replay")
+    with pytest.raises(ConfigError, match=r"nowhere\.json: no such file"):
         cachelab.run("dataset=sharegpt", "dataset.path=nowhere.json", "engine=replay")
 
 

@@ -1,15 +1,20 @@
 """The arguments of the command line, checked and rewritten before Hydra reads them."""
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 from cachelab.composition import config_dir
 from cachelab.errors import ConfigError
+from cachelab.nearest import did_you_mean
 from cachelab.secret import hide
 
 _FREE_KEYS = tuple(
     f"{key}={{" for key in ("objective_constraints", "require", "tracking.tags", "engine.args", "engine.real.args")
 )
 """Beginnings of overrides that give a dictionary to a setting whose keys are free."""
+
+COMMANDS = ("compare", "doctor")
+"""Words that start a command of their own."""
 
 _BASELINE = "comparison.baseline="
 
@@ -20,10 +25,48 @@ def hydra_arguments(arguments: Sequence[str]) -> list[str]:
     Raises ConfigError for an argument that cachelab does not allow.
     """
     rewritten = hide([_open_dictionary(_quoted_baseline(argument)) for argument in arguments])
+    _refuse_no_override(rewritten)
     _refuse_other_configs(rewritten)
     for argument in rewritten:
         _refuse_null_option(argument)
     return rewritten
+
+
+def _refuse_no_override(arguments: Sequence[str]) -> None:
+    """Refuse words that are neither an option of Hydra nor key=value, and several values without --multirun."""
+    from hydra._internal.utils import get_args_parser
+
+    _, unknown = get_args_parser().parse_known_args(arguments)
+    if wrong := next((argument for argument in unknown if argument.startswith("-")), None):
+        key, equals, value = wrong.lstrip("-").partition("=")
+        near = f": did you mean {key}={value}?" if equals else did_you_mean(wrong, flags())
+        raise ConfigError(f"{wrong}: there is no such option{near or ': see python -m cachelab --help'}")
+    given, _ = get_args_parser().parse_known_args(arguments)
+    before = ""
+    for word in given.overrides:
+        if "=" not in word and not word.startswith("~"):
+            raise ConfigError(_no_override(word, before))
+        before = word
+
+
+def _no_override(word: str, before: str) -> str:
+    """The message for a word without "="; `before` is the argument in front of it."""
+    if before.endswith("="):
+        return f"{before} {word}: write it without the blank: {before}{word}"
+    options = {file.stem: file.parent.name for file in sorted(config_dir().glob("[!h]*/*.yaml"), reverse=True)}
+    options |= {file.stem: "experiment" for file in (config_dir() / "experiment").glob("*.yaml")}
+    if word in options:
+        return f"{word}: settings are key=value: did you mean {options[word]}={word}?"
+    if near := get_close_matches(word, options, n=1):
+        return f"{word}: settings are key=value: did you mean {options[near[0]]}={near[0]}?"
+    return f"{word}: settings are key=value{did_you_mean(word, COMMANDS) or ': see python -m cachelab --help'}"
+
+
+def flags() -> list[str]:
+    """Every flag of the command line, in its long and short form."""
+    from hydra._internal.utils import get_args_parser
+
+    return [flag for action in get_args_parser()._actions for flag in action.option_strings]
 
 
 def asks_for_version(arguments: Sequence[str]) -> bool:

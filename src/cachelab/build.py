@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cachelab.config import ComparisonConfig, Group, Root, SweepConfig
+from cachelab.config import ComparisonConfig, Group, ReportConfig, Root, SweepConfig
 from cachelab.error_format import format_finding, reason, shown
 from cachelab.errors import ConfigError
 from cachelab.explanation.explainer import Explainer
@@ -26,7 +26,7 @@ def build_root(config: dict[str, Any]) -> Root:
     prefix = ""
     try:
         nested: dict[str, Any] = {}
-        for prefix, kind in (("sweep", SweepConfig), ("comparison", ComparisonConfig)):
+        for prefix, kind in (("sweep", SweepConfig), ("comparison", ComparisonConfig), ("report", ReportConfig)):
             if prefix in config:
                 nested[prefix] = kind(**config[prefix])
         prefix = ""
@@ -83,12 +83,15 @@ def build_settings(config: dict[str, Any]) -> Root:
 def build_parts(root: Root) -> Parts:
     """Every part of a run except its tracking. Raises ConfigError that names the key."""
     from cachelab.dataset.cached_dataset import CachedDataset
+    from cachelab.dataset.source_paths import refuse_missing_source
     from cachelab.tokenizer.cached_tokenizer import CachedTokenizer
 
     def part(name: str) -> Any:
         return build_part(name, getattr(root, name), root.plugins)
 
     root = _with_group_field(root)
+    dataset = part("dataset")
+    refuse_missing_source(dataset)
     tokenizer, engine = part("tokenizer"), part("engine")
     if root.history != "recorded" and not hasattr(engine, "history"):
         raise ConfigError(
@@ -99,7 +102,7 @@ def build_parts(root: Root) -> Parts:
     if price is not None:
         metrics.extend(price_metrics(price))
     return Parts(
-        dataset=CachedDataset(part("dataset")),
+        dataset=CachedDataset(dataset),
         tokenizer=tokenizer,
         tokenize=CachedTokenizer(tokenizer, root.cache_dir),
         filter=part("filter"),

@@ -5,11 +5,12 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cachelab.composition import config_dir
-from cachelab.error_format import REQUIREMENT_UNMET, RUN_FAILED, exit_code, format_error, leave
+from cachelab.error_format import REQUIREMENT_UNMET, RUN_FAILED, WRONG_USAGE, exit_code, format_error, leave
 from cachelab.errors import ConfigError
 from cachelab.interrupt import check, default_signals, hold_signals, raise_on_signals, received
 from cachelab.output import Output
@@ -61,6 +62,14 @@ def start() -> None:
         from cachelab.compare_command import compare_command
 
         return compare_command(arguments[1:])
+    if arguments[0] == "doctor":
+        from cachelab.doctor_command import doctor_command
+
+        raise SystemExit(doctor_command(arguments[1:]))
+    if arguments[0] == "--shell-completion" and completes(arguments[1:]):
+        return None
+    if sys.stderr.isatty() and not any(argument.startswith(_SHOWS) for argument in arguments):
+        print(loading_line(arguments), file=sys.stderr)
     import hydra
     from hydra.core.plugins import Plugins
 
@@ -77,6 +86,32 @@ def start() -> None:
     sys.argv[1:] = hydra_arguments(arguments)
     run = hydra.main(config_path=str(config_dir()), config_name="config", execution_whitelist=list(NAMED_BY_HYDRA))
     run(task)()
+
+
+_SHOWS = ("-c", "-h", "-i", "--cfg", "--help", "--hydra-help", "--info", "--shell-completion", "--v")
+"""Beginnings of the arguments that show something and run nothing."""
+
+
+def completes(arguments: Sequence[str]) -> bool:
+    """Answer the part of bash's completion that Hydra lacks; False if Hydra answers."""
+    from cachelab.completion import SCRIPT, completed_flags, typed_line
+
+    if list(arguments) == ["install=bash"]:
+        print(SCRIPT, end="")
+        return True
+    if list(arguments) != ["query=bash"]:
+        return False
+    os.environ.update(typed_line(os.environ))
+    flags = completed_flags(os.environ.get("COMP_LINE", ""))
+    print(" ".join(flags), end="\n" if flags else "")
+    return bool(flags)
+
+
+def loading_line(arguments: Sequence[str]) -> str:
+    """The first line on a terminal: the libraries that the run loads."""
+    engine = next((word.partition("=")[2] for word in arguments if word.startswith("engine=")), "sim")
+    libraries = [*([] if engine == "replay" else ["vLLM"]), *([] if "tracking=none" in arguments else ["MLflow"])]
+    return f"cachelab: loading {' and '.join(['Hydra', *libraries][-2:])} ..."
 
 
 def end(output: Output, code: str | int | None) -> NoReturn:
@@ -114,7 +149,8 @@ def task(config: "DictConfig") -> "Score | Scores | None":
 
     from cachelab.job import leave_record, run_job, sync
     from cachelab.job_context import JobContext
-    from cachelab.report.console import print_notes, print_unmet
+    from cachelab.job_folder import kept_files, remove_if_unused
+    from cachelab.report.console import print_failed, print_notes, print_unmet
     from cachelab.trust import refuse_what_a_file_decides
 
     logging.captureWarnings(True)  # warnings of libraries go to the log
@@ -127,6 +163,7 @@ def task(config: "DictConfig") -> "Score | Scores | None":
         refuse_what_a_file_decides(unresolved, hydra_node)
     except ConfigError as error:
         if alone:
+            remove_if_unused(context.output_dir)
             leave(error)
         raise  # without a record: the config is not trusted, and making a record runs git
     try:
@@ -139,8 +176,15 @@ def task(config: "DictConfig") -> "Score | Scores | None":
         print_job_end(job)
     except Exception as error:
         if alone:
+            if exit_code(error) == WRONG_USAGE:
+                remove_if_unused(context.output_dir)
             leave(error)
         leave_record(unresolved, context, error)
+        print_failed(None if context.sweep is None else context.sweep.number, context.run_name, format_error(error))
+        raise
+    except KeyboardInterrupt:
+        if alone:
+            print(f"cachelab: interrupted: {kept_files(context.output_dir)}", file=sys.stderr)
         raise
     if alone:
         print_unmet(job.unmet)
@@ -170,7 +214,8 @@ def print_job_end(job: "EndedJob") -> None:
     elif job.result is not None and job.explanation is not None:
         print_explained_run(job.result, job.explanation, description, job.where_to_look)
     elif job.result is not None:
-        print_summary(job.result, description, job.where_to_look)
+        verbose = bool((description.config.get("report") or {}).get("verbose"))
+        print_summary(job.result, description, job.where_to_look, verbose=verbose)
 
 
 def _show_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -22,11 +22,13 @@ def compare_command(arguments: Sequence[str]) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from cachelab.report.clauses import in_clauses
     from cachelab.report.console import print_tables
 
     console = Console(highlight=False)
     print_tables(found.sections, "--json", console)
-    console.print(Text(found.verdict, style="bold green"))
+    for line in in_clauses(found.verdict, console.width):
+        console.print(Text(line, style="bold green"))
 
 
 class _Parser(argparse.ArgumentParser):

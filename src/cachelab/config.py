@@ -52,6 +52,13 @@ class ComparisonConfig:
 
 
 @dataclass(frozen=True, config=STRICT)
+class ReportConfig:
+    """What a run prints at its end: a summary of at most 40 lines, or (`verbose`) all tables."""
+
+    verbose: bool = False
+
+
+@dataclass(frozen=True, config=STRICT)
 class Root:
     """The composed config, checked; each group is still plain data (`_target_` and its arguments)."""
 
@@ -70,6 +77,7 @@ class Root:
     require: dict[Text, Text] = Field(default_factory=dict)
     comparison: ComparisonConfig = Field(default_factory=ComparisonConfig)
     sweep: SweepConfig = Field(default_factory=SweepConfig)
+    report: ReportConfig = Field(default_factory=ReportConfig)
     sync: FilePath | None = None
     export: Group | None = None
     price: Group | None = None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from cachelab.disk import free_bytes, full_folders, no_room, size
 from cachelab.errors import CachelabError, ConfigError
+from cachelab.nearest import did_you_mean
 from cachelab.secret import without_secrets
 
 if TYPE_CHECKING:
@@ -100,13 +101,18 @@ def _message(error: BaseException) -> str:
         return f"{_full_folders(error)}: {full}: free some space, or work in a folder of another disk"
     text = f"{error}\n{error.__cause__ or ''}"
     if missing := re.search(r"Could not find '([\w/]+)/([^']+)'", text):
-        return f"{missing[1]}={missing[2]}: there is no such option{_available(text)}"
+        names = _available(text)
+        listed = f" (there are: {', '.join(names)})" if names else ""
+        return f"{missing[1]}={missing[2]}: there is no such option{listed}{did_you_mean(missing[2], names)}"
     if missing := re.search(r"Could not override '([^']+)'", text):
         full_key = re.search(r"full_key: (\S+)", text) or missing  # of a key inside a given {...}
         key = full_key[1]
         if "No match in the defaults list" in text:
             return f"{key}: there is no such config group: see python -m cachelab --help"
-        return f"{key}: there is no such setting: see python -m cachelab --cfg job (+{key}=... adds one)"
+        return f"{key}: there is no such setting{_near_key(error, key) or ': see python -m cachelab --cfg job'}"
+    if several := re.search(r"Ambiguous value for argument '([^']+)'", text):
+        key, _, value = several[1].partition("=")
+        return f"{several[1]}: several values: add --multirun to run each, or write a list: '{key}=[{value}]'"
     if missing := re.search(r"Missing mandatory value[\s\S]*full_key: (\S+)", text):
         return f"{missing[1]}: a value is needed: add {missing[1]}=..."
     if (folder := _unwritable(error)) is not None:
@@ -118,11 +124,20 @@ def _message(error: BaseException) -> str:
     return f"{type(error).__name__}: {error} (HYDRA_FULL_ERROR=1 shows where)"
 
 
-def _available(text: str) -> str:
+def _available(text: str) -> list[str]:
     """The options that Hydra lists after "Available options in ..."."""
     _, _, rest = text.partition("Available options in")
-    names = [line.strip() for line in rest.splitlines()[1:] if line.strip() and ":" not in line and "/" not in line]
-    return f" (there are: {', '.join(names)})" if names else ""
+    return [line.strip() for line in rest.splitlines()[1:] if line.strip() and ":" not in line and "/" not in line]
+
+
+def _near_key(error: BaseException, key: str) -> str:
+    """Text ": did you mean KEY?" for a key that is not in its group."""
+    group, _, name = key.rpartition(".")
+    parent = getattr(error.__cause__, "parent_node", None)
+    if parent is None:
+        return ""
+    known = [str(one) for one in parent] + ([] if group else ["experiment"])
+    return did_you_mean(name, known, f"{group}.{{}}" if group else "{}")
 
 
 def _with_key(text: str) -> str:

@@ -107,16 +107,20 @@ def run_job(
         if built.export is not None:
             built.export.write(workload.schedule)
         with progress_bar(len(workload.schedule)) as progress:
-            result = pipeline.run(parts, workload, progress)
+            ran = pipeline.observe(parts, workload, progress)
+        with doing("computing the metrics"):
+            result = pipeline.measured(parts, workload, *ran)
         explanation = None
         if explainer is not None:
             with doing("explaining the breaks"):
                 explanation = explainer.explain(parts, result)
             result = replace(result, numbers=with_explanation(result.numbers, explanation))
-        folder = write_artifacts(
-            result, description, parts.metrics, parts.tokenizer.name, root.artifacts, explanation=explanation
-        )
-        tracked.log_result(result.numbers, folder)
+        with doing("writing the tables and figures"):
+            folder = write_artifacts(
+                result, description, parts.metrics, parts.tokenizer.name, root.artifacts, explanation=explanation
+            )
+        with doing("logging the run"):
+            tracked.log_result(result.numbers, folder)
         values = result.numbers.values
         defined_here = [*parts.metrics, *NUMBERS]
         objectives, constraints = root.objective, root.objective_constraints

@@ -56,7 +56,7 @@ class JobContext:
 
         A job of a sweep names only the overrides that the sweep varies.
         """
-        groups = ("tracking", "hydra", "sweep", "comparison", "require")
+        groups = ("tracking", "hydra", "sweep", "comparison", "require", "report")
         left_out = ("experiment=", "tracking=", "require=", "cache_dir=", *(f"{group}." for group in groups))
         named = [override for override in self.overrides if not override.lstrip("+").startswith(left_out)]
         if self.sweep is not None and self.sweep.swept:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cachelab.conversation import TokenizedConversation
 from cachelab.dataset.base import Dataset, LoadedDataset
@@ -11,6 +11,7 @@ from cachelab.errors import ConfigError, EngineError, NothingKept
 from cachelab.filter.base import Filter
 from cachelab.metrics.base import AnyMetric, Numbers, measure
 from cachelab.metrics.observation import Observation
+from cachelab.order.arrival_note import arrival_note
 from cachelab.order.base import Order
 from cachelab.price.base import Price
 from cachelab.request import Request, Schedule
@@ -81,7 +82,12 @@ def prepare(parts: Parts) -> Workload:
             f"filter: keeps none of {len(tokenized)} conversations ({why}): raise that limit, or set filter=none",
             numbers,
         )
-    return arranged(parts, dataset, filtered.kept, numbers)
+    workload = arranged(parts, dataset, filtered.kept, numbers)
+    ignored = arrival_note(parts.order, workload.conversations)
+    if ignored is None:
+        return workload
+    log.info("%s", ignored)
+    return replace(workload, dataset=replace(dataset, notes=[*dataset.notes, ignored]))
 
 
 def arranged(
@@ -114,6 +120,10 @@ def observe(parts: Parts, workload: Workload, progress: Progress) -> tuple[Engin
 
 def run(parts: Parts, workload: Workload, progress: Progress) -> Result:
     """Run the workload and measure it. Raises EngineError if the engine does not return one record per request."""
-    engine_run, observation = observe(parts, workload, progress)
-    measured = measure(parts.metrics, observation)
-    return Result(workload, engine_run, observation, Numbers(workload.numbers | dict(measured.values), measured.series))
+    return measured(parts, workload, *observe(parts, workload, progress))
+
+
+def measured(parts: Parts, workload: Workload, engine_run: EngineRun, observation: Observation) -> Result:
+    """The result of a workload that ran: its metrics, and the numbers of the earlier stages."""
+    found = measure(parts.metrics, observation)
+    return Result(workload, engine_run, observation, Numbers(workload.numbers | dict(found.values), found.series))

@@ -9,16 +9,57 @@ from rich.console import Console
 from cachelab.pipeline import Result
 from cachelab.report.console import print_summary
 from cachelab.tracking.description import RunDescription
+from report.conftest import MakeResult, record
+from workloads import conversation
 
 TITLES = {"Hit rates", "Requests", "Turns", "Block reuse", "Gap between two hits of a block", "Engine counters"}
 WHERE = {"MLflow": "mlflow ui --backend-store-uri sqlite:///mlflow.db", "run id": "0123456789abcdef"}
 
 
-def printed(result: Result, description: RunDescription, width: int, *, terminal: bool = False) -> str:
+def printed(
+    result: Result, description: RunDescription, width: int, *, terminal: bool = False, verbose: bool = False
+) -> str:
     file = io.StringIO()
     console = Console(file=file, width=width, force_terminal=terminal, highlight=False)
-    print_summary(result, replace(description, output_dir=Path("outputs")), WHERE, console)
+    print_summary(result, replace(description, output_dir=Path("outputs")), WHERE, console, verbose=verbose)
     return file.getvalue()
+
+
+@pytest.fixture
+def long_result(make_result: MakeResult) -> Result:
+    """One conversation of 40 turns, each with 8 new prompt tokens; every second turn is evicted before the next."""
+    chat = conversation("A", *((range(100 * turn, 100 * turn + 8), (7,)) for turn in range(40)))
+    records = [record("A", turn, 9 * turn + 8, 8 * (9 * turn // 8) if turn % 2 else 0, 1, turn) for turn in range(40)]
+    return make_result(chat, records, block_size=4)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
+def test_summary_has_at_most_40_lines(
+    long_result: Result, description: RunDescription, width: int, terminal: bool
+) -> None:
+    one = replace(long_result, run=replace(long_result.run, notes=("a note that is too long for one line " * 4,)))
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", printed(one, description, width, terminal=terminal))
+    lines = plain.splitlines()
+    copied = [line for line in lines if re.match(r"  (MLflow|run id|files|tables|repeat) ", line)]
+
+    assert len(lines) <= 40
+    assert len(copied) == 5
+    assert max(len(line) for line in lines if line not in copied) <= width
+    assert "Turns" in lines
+    assert any(line.startswith("0 ") for line in lines)
+    assert any(line.startswith("39 ") for line in lines)
+    assert len(printed(one, description, width, verbose=True).splitlines()) > 60
+
+
+def test_summary_ends_with_headline_and_largest_loss(long_result: Result, description: RunDescription) -> None:
+    lines = printed(long_result, description, 80).splitlines()
+
+    assert lines[-2] == lines[2]
+    assert lines[-1].startswith("largest loss: ")
+    assert lines[-1].split(", ")[-1].split(" of")[0] in next(
+        line for line in lines if re.match(r" +\d+\.\d\d %  ", line)
+    )
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -30,7 +71,7 @@ def test_summary_fits_the_width(result: Result, description: RunDescription, wid
 
 
 def test_summary_two_columns_where_there_is_room(result: Result, description: RunDescription) -> None:
-    narrow, wide = (printed(result, description, width).splitlines() for width in (80, 120))
+    narrow, wide = (printed(result, description, width, verbose=True).splitlines() for width in (80, 120))
 
     assert len(wide) < len(narrow)
     assert any(len(TITLES & set(re.split(r"  +", line.strip()))) == 2 for line in wide)
@@ -46,7 +87,7 @@ def test_summary_plain_where_no_terminal(result: Result, description: RunDescrip
 
 
 def test_summary_says_what_is_simulated(result: Result, description: RunDescription) -> None:
-    text = printed(result, description, 80)
+    text = printed(result, description, 80, verbose=True)
 
     assert "Latency and throughput (simulated)" in text
     assert "in seconds (simulated)" in text
@@ -57,7 +98,8 @@ def test_summary_where_to_look(result: Result, description: RunDescription) -> N
 
     assert "mlflow ui --backend-store-uri sqlite:///mlflow.db" in text
     assert "0123456789abcdef" in text
-    assert text.rstrip().endswith("python -m cachelab experiment=multi_turn order=sessions")
+    assert "  repeat  python -m cachelab experiment=multi_turn order=sessions\n" in text
+    assert "report.verbose=true" in text
 
 
 def test_summary_never_breaks_a_line_to_copy(result: Result, description: RunDescription) -> None:

@@ -118,7 +118,7 @@ def test_summary_never_exceeds_the_width(result: Result, description: RunDescrip
     for terminal in (False, True):
         file = io.StringIO()
         console = Console(file=file, width=width, force_terminal=terminal, color_system=None, highlight=False)
-        printed.print_summary(result, description, {}, console)
+        printed.print_summary(result, description, {}, console, verbose=True)
         before, _, _ = file.getvalue().partition("Where to look")  # lines to copy are never broken
         assert max(map(len, before.splitlines())) <= width
         assert "4 of 4 requests" not in before

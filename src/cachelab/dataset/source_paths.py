@@ -5,7 +5,8 @@ import os
 from dataclasses import dataclass
 
 from cachelab.dataset.source_bytes import path_name
-from cachelab.errors import DatasetError
+from cachelab.errors import ConfigError, DatasetError
+from cachelab.nearest import did_you_mean
 
 SUFFIXES = (".json", ".jsonl", ".ndjson", ".traj", ".json.gz", ".jsonl.gz", ".ndjson.gz", ".traj.gz", ".parquet")
 """Endings of the files that are read from a folder. A single file and the files of a pattern may have any name."""
@@ -54,6 +55,19 @@ def named_files(path: str) -> list[str]:
     if glob.has_magic(path) and "\0" not in path and not os.path.lexists(place):
         return sorted(file for file in glob.glob(place, recursive=True) if not os.path.isdir(file))
     return [path]
+
+
+def refuse_missing_source(dataset: object) -> None:
+    """Refuse one of cachelab's datasets whose `path` names no file. Raises ConfigError before anything is read."""
+    path = getattr(dataset, "path", None)
+    if not type(dataset).__module__.startswith("cachelab.dataset.") or not isinstance(path, str) or path == "-":
+        return
+    if "\0" in path or glob.has_magic(path) or os.path.lexists(os.path.expanduser(path)):
+        return
+    place = os.path.abspath(os.path.expanduser(path))
+    folder, name = os.path.split(place)
+    near = did_you_mean(name, os.listdir(folder)) if os.path.isdir(folder) and os.access(folder, os.R_OK) else ""
+    raise ConfigError(f"dataset.path: {path_name(path)}: no such file{near or ': set it to an existing file'}")
 
 
 def is_hidden(relative: str) -> bool:

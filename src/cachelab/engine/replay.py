@@ -10,7 +10,6 @@ from pydantic import Field, ValidationError
 from pydantic.dataclasses import dataclass
 
 from cachelab.engine.base import EngineCounters, EngineRun, Progress, why_rejected
-from cachelab.engine.history import SIMULATED_NOTES
 from cachelab.engine.sim import SimEngine
 from cachelab.engine.sizes import EngineSizes, model_length
 from cachelab.engine.step_cost import StepCost, check_clock
@@ -23,8 +22,8 @@ from cachelab.request import Request, RequestRecord, Schedule
 from cachelab.strict_config import STRICT, Count
 
 NOTES: Mapping[CountingRules, str] = {
-    "vllm": SIMULATED_NOTES["recorded"],
-    "trace": "history=recorded: replies leave no blocks in the cache, as in other tools for block traces.",
+    "vllm": "The replies are those of the dataset: the next turn can hit their blocks. A replay generates nothing.",
+    "trace": "Replies leave no blocks in the cache, as in other tools for block traces.",
 }
 """What readers of the numbers must know about each set of rules."""
 

@@ -9,43 +9,120 @@ from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cachelab.error_format import cut
 from cachelab.pipeline import Result
+from cachelab.report.clauses import in_clauses
 from cachelab.report.fitted import fitted
-from cachelab.report.section import Section
-from cachelab.report.sections import context, headline, logged_line, sections
+from cachelab.report.largest_losses import LargeLoss, largest_losses
+from cachelab.report.section import Section, count, grouped, percent
+from cachelab.report.sections import asked_for, context, headline, logged_line, sections, turns
 from cachelab.tracking.description import RunDescription
 
 _MAX_TURNS = 12
+_MAX_LINES = 40  # of the short summary
 _TWO_COLUMNS_FROM = 120
 _BETWEEN = 2  # blanks between two columns of tables
 _RUN_FILE = "summary.md"
 
 
 def print_summary(
-    result: Result, description: RunDescription, where_to_look: Mapping[str, str], console: Console | None = None
+    result: Result,
+    description: RunDescription,
+    where_to_look: Mapping[str, str],
+    console: Console | None = None,
+    *,
+    verbose: bool = False,
 ) -> None:
-    """Print the summary to the console (default: stdout). It is plain text if the console is not a terminal."""
+    """Print the summary to the console (default: stdout): at most 40 lines, or all tables if `verbose`.
+
+    It is plain text if the console is not a terminal.
+    """
     console = console or Console(highlight=False)
-    first, *others = sections(result, description, max_turns=_MAX_TURNS)
-    console.print()
-    console.print(Text(description.run_name, style="bold"))
-    console.print(Text(headline(result), style="bold green"))
-    console.print(Text(context(result)))
-    if line := logged_line(result):
-        console.print(Text(line))
-    for note in result.run.notes:
-        console.print(Text(note, style="dim"))
-    console.print()
-    console.print(drawn(first, console, console.width, _RUN_FILE))
-    console.print(_arranged(others, console))
-    print_where({**where_to_look, "files": short_path(description.output_dir), "repeat": description.command}, console)
+    folder = short_path(description.output_dir)
+    tables = {} if verbose else {"tables": "artifacts/summary.md in this folder, or report.verbose=true"}
+    where = {**where_to_look, "files": folder, **tables, "repeat": description.command}
+    losses = largest_losses(result)
+    top = _top(result, description, console.width)
+    end = _end(result, losses, console.width)
+    console.print(top)
+    if verbose:
+        first, *others = sections(result, description, max_turns=_MAX_TURNS)
+        console.print()
+        console.print(drawn(first, console, console.width, _RUN_FILE))
+        console.print(_arranged(others, console))
+    else:
+        notes = sum(len(in_clauses(note, console.width)) for note in result.workload.dataset.notes)
+        others_height = _height(top, console) + _height(end, console) + len(where) + 2 + notes
+        for part in _brief(result, description, losses, console, _MAX_LINES - others_height):
+            console.print(part)
+    print_where(where, console)
+    console.print(end)
+
+
+def _top(result: Result, description: RunDescription, width: int) -> Group:
+    """The run's name, its headline, what it is compared with, and the engine's notes."""
+    rejected = [record.reason or "no reason given" for record in result.run.records if record.outcome == "rejected"]
+    reasons = [f"{count(number)} rejected: {reason}" for reason, number in grouped(rejected)][:1]
+    lines = [context(result), *filter(None, [logged_line(result)]), *reasons]
+    return Group(
+        Text(),
+        Text(cut(description.run_name, width), style="bold"),
+        _clauses(headline(result), width, "bold green"),
+        *(_clauses(line, width) for line in lines),
+        *(_clauses(note, width, "dim") for note in result.run.notes),
+    )
+
+
+def _end(result: Result, losses: Sequence[LargeLoss], width: int) -> Group:
+    """The headline and the largest loss again, for a terminal that shows only the end."""
+    lines = [_clauses(loss.line, width) for loss in losses[:1]]
+    return Group(Text(), _clauses(headline(result), width, "bold green"), *lines)
+
+
+def _brief(
+    result: Result, description: RunDescription, losses: Sequence[LargeLoss], console: Console, room: int
+) -> list[RenderableType]:
+    """The losses with what to try, the tables that the config asks for, and the turns, in at most `room` lines."""
+    parts: list[RenderableType] = [Text()]
+    if losses:
+        parts.append(_losses(losses, console.width))
+    left = room - sum(_height(part, console) for part in parts)
+    for section in asked_for(result, description):
+        table = drawn(section, console, console.width, _RUN_FILE)
+        if _height(table, console) <= left:
+            parts.append(table)
+            left -= _height(table, console)
+    for rows in range(_MAX_TURNS, 2, -1):
+        section = turns(result.observation, rows)
+        table = drawn(section, console, console.width, _RUN_FILE)
+        if section.rows and _height(table, console) <= left:
+            return [*parts, table]
+    return parts
+
+
+def _losses(losses: Sequence[LargeLoss], width: int) -> Group:
+    """Each loss with its share, and what to try below it."""
+    lines = [Text("Largest losses (share of the prompt tokens)", style="bold cyan")]
+    for loss in losses:
+        lines.append(Text(f"{percent(loss.share.value):>9}  {loss.label}, {count(loss.share.numerator)} tokens"))
+        lines += [Text(f"{'':11}{line}", style="dim") for line in in_clauses(f"try: {loss.advice}", width - 11)]
+    return Group(*lines, Text())
+
+
+def _clauses(text: str, width: int, style: str = "") -> Text:
+    return Text("\n".join(in_clauses(text, width)), style=style)
+
+
+def _height(part: RenderableType, console: Console) -> int:
+    return len(console.render_lines(part, pad=False))
 
 
 def print_notes(notes: Sequence[str], console: Console | None = None) -> None:
     """Print how the dataset was read, one line per note, before the engine runs."""
     console = console or Console(highlight=False)
     for note in notes:
-        _line(console, note)
+        for line in in_clauses(note, console.width):
+            _line(console, line)
 
 
 def print_job(result: Result, description: RunDescription, console: Console | None = None) -> None:
@@ -59,6 +136,12 @@ def print_infeasible(description: RunDescription, why: str, console: Console | N
     """Print one line for a job of a search whose filter keeps no conversation."""
     number = "" if description.sweep is None else f"#{description.sweep.number} "
     _line(console or Console(highlight=False), f"{number}{description.run_name}: infeasible: {why}")
+
+
+def print_failed(number: int | None, run_name: str, why: str, console: Console | None = None) -> None:
+    """Print one line for a job of a sweep that failed, with the reason."""
+    place = "" if number is None else f"#{number} "
+    _line(console or Console(highlight=False), f"{place}{run_name}: failed: {why}")
 
 
 def print_reused(description: RunDescription, run_id: str, console: Console | None = None) -> None:

@@ -4,7 +4,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as Bar
 from rich.text import Text
 
@@ -21,12 +30,15 @@ class RateColumn(ProgressColumn):
 
 @contextmanager
 def doing(what: str, console: Console | None = None) -> Iterator[None]:
-    """Show on stderr what is being done while the context lasts; show nothing if stderr is not a terminal."""
+    """Show on stderr what is being done, and for how long; show nothing if stderr is not a terminal."""
     console = console or Console(stderr=True)
     if not console.is_terminal:
         yield
         return
-    with console.status(f"{what} ..."):
+    with Bar(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
+    ) as bar:
+        bar.add_task(f"{what} ...", total=None)
         yield
 
 

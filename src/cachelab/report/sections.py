@@ -24,6 +24,7 @@ _UNITS = {
     for name in ("first_prefill", "first_prefill_host", "first_prefill_all_tiers", "ideal", "of_ideal")
 }
 _RULES = {"vllm": "vLLM's rules", "trace": "the rules of block traces"}
+Cells = tuple[int, int, int, int]
 _GAP_STATISTICS = ("mean", "min", "p50", "p95", "max")
 
 
@@ -56,7 +57,7 @@ def logged_line(result: Result) -> str | None:
 
 
 def sections(result: Result, description: RunDescription, *, max_turns: int) -> list[Section]:
-    """Every table of a run, in reading order. Turns beyond `max_turns` share the last row of their table."""
+    """Every table of a run, in reading order. Of more than `max_turns` turns, those in the middle share one row."""
     values = result.numbers.values
     found = [
         settings(description),
@@ -74,6 +75,18 @@ def sections(result: Result, description: RunDescription, *, max_turns: int) -> 
         prices(values, description),
         agreement(result.observation),
         stages(values),
+    ]
+    return [section for section in found if section.rows]
+
+
+def asked_for(result: Result, description: RunDescription) -> list[Section]:
+    """The tables that a run has only because its config asks for them."""
+    values = result.numbers.values
+    found = [
+        requirements(values, description),
+        published(result),
+        agreement(result.observation),
+        prices(values, description),
     ]
     return [section for section in found if section.rows]
 
@@ -155,15 +168,16 @@ def losses(observation: Observation) -> Section:
 
 
 def turns(observation: Observation, max_turns: int) -> Section:
-    """The hit rate of each turn."""
+    """The hit rate of each turn, in at most `max_turns` rows: those in the middle share one row."""
     table = turn_table(observation)
     names = ("turn_index", "requests", "hit_blocks", "prompt_blocks")
     cells = list(zip(*(table[name] for name in names), strict=True))
-    shown, rest = (cells, []) if len(cells) <= max_turns else (cells[: max_turns - 1], cells[max_turns - 1 :])
-    rows = [_turn(str(turn), requests, hit, total) for turn, requests, hit, total in shown]
-    if rest:
-        totals = [sum(row[column] for row in rest) for column in (1, 2, 3)]
-        rows.append(_turn(f"{rest[0][0]}..{rest[-1][0]}", *totals))
+    head, middle, tail = _without_middle(cells, max_turns)
+    rows = [_turn(str(turn), requests, hit, total) for turn, requests, hit, total in head]
+    if middle:
+        totals = [sum(row[column] for row in middle) for column in (1, 2, 3)]
+        rows.append(_turn(f"{middle[0][0]}..{middle[-1][0]}", *totals))
+    rows += [_turn(str(turn), requests, hit, total) for turn, requests, hit, total in tail]
     return Section("Turns", ("turn", "requests", "hit blocks", "full blocks", "hit rate"), rows)
 
 
@@ -244,6 +258,15 @@ def prices(values: Mapping[str, float], description: RunDescription) -> Section:
     if (saved := values.get("price/saved_share")) is not None:
         rows.append(("saved by the cache", percent(saved)))
     return Section("Price of the prompts (estimated)", ("prompts", "price"), rows)
+
+
+def _without_middle(cells: list[Cells], most: int) -> tuple[list[Cells], list[Cells], list[Cells]]:
+    """The first rows, those that share one row, and the last rows, so that `most` rows are shown."""
+    if len(cells) <= most:
+        return cells, [], []
+    last = (most - 1) // 3
+    first = most - 1 - last
+    return cells[:first], cells[first : len(cells) - last], cells[len(cells) - last :]
 
 
 def _turn(label: str, requests: int, hit_blocks: int, prompt_blocks: int) -> tuple[str, ...]:

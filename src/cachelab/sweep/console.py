@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from cachelab.report.clauses import in_clauses
 from cachelab.report.console import drawn, print_where, short_path
 from cachelab.sweep.sweep_report import SweepReport
 
@@ -20,7 +21,8 @@ def print_sweep(report: SweepReport, where_to_look: Mapping[str, str], console: 
     for section in report.sections:
         if report.study is None or section.title != "Jobs":  # each trial printed its own line
             console.print(drawn(section, console, console.width, "comparison.md"))
-    for line in report.headlines:
-        console.print(Text(line, style="bold green"))
+    for headline in report.headlines:
+        for line in in_clauses(headline, console.width):
+            console.print(Text(line, style="bold green"))
     console.print()
     print_where({**where_to_look, "files": short_path(Path(where_to_look["files"]))}, console)

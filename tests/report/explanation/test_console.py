@@ -21,8 +21,8 @@ def printed(explanation: Explanation, width: int = 80, **options: object) -> str
 def test_console_shows_verdict_causes_and_fixes(explained: Explanation) -> None:
     lines = printed(explained).splitlines()
     assert lines[:14] == [
-        "hit rate 38.8 %; 2 causes cost 41.7 points: without them 80.5 %; the largest",
-        "alone: a date or time in the system message (41.2 points)",
+        "hit rate 38.8 %; 2 causes cost 41.7 points: without them 80.5 %;",
+        "the largest alone: a date or time in the system message (41.2 points)",
         "",
         " #  cause and place                         requests      tokens   alone  so far",
         " 1  date or time, system message                 702   1,853,120  +41.20  +41.20",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cachelab.explanation import CLASSES, Cause, Explanation
+from cachelab.report.clauses import in_clauses
 from cachelab.report.explanation.changed_text import before_and_after, printable
 from cachelab.report.explanation.savings import other_fix, savings
 from cachelab.report.explanation.sections import groups_section, tokens_section
@@ -77,7 +78,7 @@ def explanation_text(explanation: Explanation, width: int = 80) -> str:
 def explanation_lines(explanation: Explanation, width: int, whole: str = "") -> list[Line]:
     """The verdict, then the causes, in lines of at most `width` cells (60 or more)."""
     width = max(width, _NARROWEST)
-    lines = [Line(text, "bold green") for text in textwrap.wrap(printable(explanation.verdict), width)]
+    lines = [Line(text, "bold green") for text in in_clauses(printable(explanation.verdict), width)]
     if explanation.causes:
         lines += [Line(""), Line(_head(width), "bold cyan")]
         for number, cause in enumerate(explanation.causes[:MAX_CAUSES], 1):

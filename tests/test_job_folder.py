@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import pytest
+
+from cachelab.job_folder import kept_files, remove_if_unused
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    made = tmp_path / "outputs" / "today" / "now"
+    (made / ".hydra").mkdir(parents=True)
+    (made / "cachelab.log").write_text("")
+    return made
+
+
+def test_folder_of_a_refused_command_is_removed_with_its_empty_parents(folder: Path) -> None:
+    remove_if_unused(folder)
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_parents_with_other_files_stay(folder: Path) -> None:
+    other = folder.parent / "before"
+    other.mkdir()
+    remove_if_unused(folder)
+    assert not folder.exists()
+    assert other.exists()
+
+
+def test_folder_with_results_stays(folder: Path) -> None:
+    (folder / "result.json").write_text("{}")
+    remove_if_unused(folder)
+    assert folder.exists()
+
+
+def test_folder_outside_the_working_directory_stays(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    remove_if_unused(folder)
+    assert folder.exists()
+
+
+def test_kept_files_are_named(folder: Path) -> None:
+    assert kept_files(folder) == f"the run had not begun; its configuration and log are in {folder}"
+    (folder / "result.json").write_text("{}")
+    assert "its configuration and log are in" in kept_files(folder)
+    (folder / "artifacts").mkdir()
+    assert "its results, configuration and log are in" in kept_files(folder)
