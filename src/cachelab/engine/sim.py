@@ -1,40 +1,67 @@
 """The simulator: vLLM's own engine core, scheduler and KV-cache manager without a model."""
 
+import re
 from dataclasses import field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.engine.base import EngineRun, Progress
 from cachelab.engine.history import SIMULATED_NOTES, HistoryName, history
-from cachelab.engine.sizes import EngineSizes, VllmBlocks, model_length
+from cachelab.engine.kv_layout import GiB
+from cachelab.engine.kv_memory import kv_bytes
+from cachelab.engine.sizes import EngineSizes, VllmBlocks, longest_request, model_length
 from cachelab.engine.step_cost import StepCost, check_clock
 from cachelab.engine.vllm import core as vllm_core
 from cachelab.engine.vllm.clock import SimulatedTimeline
 from cachelab.engine.vllm.driver import Driver
 from cachelab.engine.vllm.extra_args import NOT_SIMULATED, SETTINGS, check_extra_args
 from cachelab.engine.vllm.host_tier import HostGiB, check_host_blocks, offloading_args
-from cachelab.errors import ConfigError
+from cachelab.engine.vllm.hybrid_blocks import Platform
+from cachelab.errors import ConfigError, EngineError
 from cachelab.model.kv_model import KvModel
+from cachelab.model.layer_group import LayerGroups
 from cachelab.request import Schedule
 from cachelab.strict_config import STRICT, Count
+
+if TYPE_CHECKING:
+    from vllm.v1.engine.core import EngineCore
+
+DEFAULT_BLOCKS = 10_000
+"""The number of blocks if neither a number nor a memory is given, vLLM's null block included."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class SimEngine(EngineSizes):
     """Exact block accounting at any block size; the seconds are simulated, from `cost`.
 
+    `layers`: the model's layers, in groups. vLLM's own code decides which of them share blocks. Without them the model
+    has full-attention layers of `kv_model`. `platform` decides the block size of models with recurrent states.
+    `tensor_parallel_size` divides the heads of `layers`; the sizes are then those of one GPU.
+
+    The cache has `num_blocks` blocks, or as many as `kv_cache_gib` holds, or as many as `gpu_memory_gib` holds after
+    `weights_gib`; at most one of these is given. `gpu_memory_utilization` is the share of `gpu_memory_gib` that is
+    used.
+
     `decode`: `token` emits a reply token by token. `jump` emits it in two steps, which is exact only with
-    `max_num_seqs=1` and no host tier (a small host tier refuses many blocks at once that it accepts one by one). `auto`
-    jumps where that is exact. `max_output_tokens` cuts every reply. `host_cache_gib` turns on vLLM's KV offloading,
-    whose transfers take no simulated time. `kv_model` sets how many blocks fit in one GiB. `args` are further fields of
-    vLLM's EngineArgs, such as `scheduling_policy`. `max_model_len` None rejects
-    only what the cache cannot hold. The sizes are described in EngineSizes.
+    `max_num_seqs=1`, no host tier (a small host tier refuses many blocks at once that it accepts one by one) and no
+    `layers`. `auto` jumps where that is exact. `max_output_tokens` cuts every reply. `host_cache_gib` turns on vLLM's
+    KV offloading, whose transfers take no simulated time. `args` are further fields of vLLM's EngineArgs, such as
+    `scheduling_policy`. `max_model_len` None rejects only what the cache cannot hold. The sizes are described in
+    EngineSizes.
     """
 
-    num_blocks: VllmBlocks = 10_000
+    num_blocks: VllmBlocks | None = None
+    kv_cache_gib: GiB | None = None
+    gpu_memory_gib: GiB | None = None
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.92
+    weights_gib: Annotated[float, Field(ge=0, le=1 << 20, allow_inf_nan=False)] = 0.0
+    layers: LayerGroups | None = None
+    platform: Platform = "cuda"
+    tensor_parallel_size: Annotated[int, Field(gt=0, le=1024)] = 1
     enable_prefix_caching: bool = True
     max_output_tokens: Count | None = None
     history: HistoryName = "recorded"
@@ -47,17 +74,33 @@ class SimEngine(EngineSizes):
 
     def __post_init__(self) -> None:
         check_extra_args(self.args, SETTINGS, NOT_SIMULATED)
-        self.check_sizes()
-        check_host_blocks(self.host_cache_gib, self.kv_model.bytes_per_token * self.block_size)
+        if self.kv_bytes is None and self.num_blocks is None:
+            object.__setattr__(self, "num_blocks", DEFAULT_BLOCKS)
+        if self.kv_bytes is not None and self.num_blocks is not None:
+            raise ConfigError(
+                f"engine.num_blocks: {self.num_blocks}, but the memory is also given (engine.kv_cache_gib or "
+                "engine.gpu_memory_gib): set engine.num_blocks=null"
+            )
+        if self.layers is None:
+            self.check_sizes()
+            check_host_blocks(self.host_cache_gib, self.kv_model.bytes_per_token * self.block_size)
+        elif self.host_cache_gib:
+            raise ConfigError("engine.host_cache_gib: a host tier is simulated without engine.layers only: set it to 0")
         if self.decode == "jump" and not self.may_jump:
             raise ConfigError(
-                "engine.decode: jump is exact only with engine.max_num_seqs=1 and without a host tier: use auto"
+                "engine.decode: jump is exact only with engine.max_num_seqs=1, without a host tier and without "
+                "engine.layers: use auto"
             )
+
+    @cached_property
+    def kv_bytes(self) -> int | None:
+        """The memory for the KV cache in bytes; None if the number of blocks is given."""
+        return kv_bytes(self.kv_cache_gib, self.gpu_memory_gib, self.gpu_memory_utilization, self.weights_gib)
 
     @property
     def may_jump(self) -> bool:
         """Whether a reply emitted in two steps leaves the same blocks as one emitted token by token."""
-        return self.max_num_seqs == 1 and not self.host_cache_gib
+        return self.max_num_seqs == 1 and not self.host_cache_gib and self.layers is None
 
     @property
     def name(self) -> str:
@@ -71,10 +114,7 @@ class SimEngine(EngineSizes):
         """Run the schedule on a new engine core. Raises EngineError if vLLM refuses the arguments."""
         from cachelab.engine.vllm.recorded_executor import RecordedExecutor
 
-        if self.max_model_len is None:
-            longest = model_length(schedule, self.num_blocks, self.block_size)
-            return replace(self, max_model_len=longest).run(schedule, progress)
-        core = vllm_core.build_core(self.engine_args(), RecordedExecutor.of(self.kv_model))
+        core, max_model_len = self._build(schedule)
         try:
             executor: RecordedExecutor = core.model_executor
             executor.cost = self.cost
@@ -83,21 +123,51 @@ class SimEngine(EngineSizes):
             driver = Driver(
                 core,
                 SimulatedTimeline(executor),
-                self.max_model_len,
+                max_model_len,
                 progress,
                 lambda: executor.kv_usage_max,
                 max_output_tokens=self.max_output_tokens,
                 history=history(self.history),
+                plain_block_size=self.block_size,
             )
             run = driver.run(schedule)
             check_clock(executor.now_ns)
-            counters = replace(run.counters, kv_bytes_per_token=self.kv_model.bytes_per_token)
-            return replace(run, counters=counters, notes=(SIMULATED_NOTES[self.history],))
+            return replace(run, notes=(SIMULATED_NOTES[self.history],))
         finally:
             vllm_core.close(core)
 
-    def engine_args(self) -> dict[str, Any]:
+    def _build(self, schedule: Schedule) -> "tuple[EngineCore, int]":
+        """An engine core, and its `max_model_len`."""
+        if self.max_model_len is not None:
+            return self._core(self.max_model_len), self.max_model_len
+        if self.layers is None and self.num_blocks is not None:
+            length = model_length(schedule, self.num_blocks, self.block_size)
+        else:
+            length = longest_request(schedule)
+        try:
+            return self._core(length), length
+        except EngineError as error:  # vLLM says how long the longest request can be that the cache holds
+            if (found := re.search(r"estimated maximum model length is (\d+)", str(error))) is None:
+                raise
+            return self._core(int(found[1])), int(found[1])
+
+    def _core(self, max_model_len: int) -> "EngineCore":
+        from cachelab.engine.vllm.layer_specs import plain_specs, specs_of
+        from cachelab.engine.vllm.recorded_executor import RecordedExecutor
+
+        args = self.engine_args(max_model_len)
+        if self.layers is None:
+            specs = plain_specs(self.kv_model, self.block_size)
+        else:
+            mode = args["mamba_cache_mode"]
+            size, parallel = self.block_size, self.tensor_parallel_size
+            specs = specs_of(self.layers, size, max_model_len, mode, self.platform, parallel)
+        return vllm_core.build_core(args, RecordedExecutor.of(specs, self.kv_bytes))
+
+    def engine_args(self, max_model_len: int | None = None) -> dict[str, Any]:
         """The fields of vLLM's EngineArgs for this engine."""
+        # vLLM's rule for models with recurrent states (`model_executor/models/config.py`).
+        recurrent = any(group.kind == "mamba" for group in self.layers or ())
         return {
             "model": str(Path(__file__).with_name("sim_model")),
             "skip_tokenizer_init": True,
@@ -106,6 +176,8 @@ class SimEngine(EngineSizes):
             "enforce_eager": True,
             "async_scheduling": False,
             **self.vllm_sizes(),
+            "max_model_len": max_model_len or self.max_model_len,
+            "mamba_cache_mode": "align" if recurrent and self.enable_prefix_caching else "none",
             "enable_prefix_caching": self.enable_prefix_caching,
             **offloading_args(self.host_cache_gib, self.offload_prompt_only),
         } | self.args

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from cachelab.engine.base import EngineCounters
 from cachelab.metrics.base import Ratio
 from cachelab.metrics.capacity import gib
 from cachelab.metrics.hit_rate import RATIOS
@@ -12,6 +13,7 @@ from cachelab.metrics.observation import Observation
 from cachelab.metrics.turn import turn_table
 from cachelab.pipeline import Result
 from cachelab.report.absence import why_absent
+from cachelab.report.layout_section import layout_section
 from cachelab.report.losses_figure import LABELS
 from cachelab.report.section import Section, count, decimal, grouped, percent, plain, seconds
 from cachelab.report.settings import settings, stages
@@ -64,6 +66,7 @@ def sections(result: Result, description: RunDescription, *, max_turns: int) -> 
         turns(result.observation, max_turns),
         reuse(values),
         reuse_gaps(result),
+        layout_section(result.run.counters.layout),
         engine_counters(result),
         timing(result),
         agreement(result.observation),
@@ -112,9 +115,15 @@ def hit_rates(result: Result) -> Section:
 def capacity(result: Result) -> Section:
     """The cache sizes that are large enough."""
     values, counters = result.numbers.values, result.run.counters
+    block_size = result.observation.plain_accesses.block_size
     sizes = (("within 1 point of the ideal (knee)", "capacity/knee"), ("all hits of the ideal", "capacity/enough"))
     rows = [
-        (label, count(blocks), count(blocks * counters.block_size), plain(gib(result.observation, round(blocks))))
+        (
+            label,
+            count(blocks),
+            count(blocks * block_size),
+            plain(gib(result.observation, round(blocks))),
+        )
         for label, name in sizes
         if (blocks := values.get(f"{name}_blocks")) is not None
     ]
@@ -122,7 +131,7 @@ def capacity(result: Result) -> Section:
     note = (
         ""
         if best is None
-        else f"With this run's {count(counters.num_blocks)} blocks, Belady's optimum hits {percent(best)}."
+        else f"With this run's {count(result.observation.plain_blocks)} blocks, Belady's optimum hits {percent(best)}."
     )
     title = f"Cache capacity (LRU, by {_RULES[counters.rules]})"
     return Section(title, ("smallest cache with", "blocks", "tokens", "GiB"), rows, note)
@@ -181,7 +190,7 @@ def engine_counters(result: Result) -> Section:
     counters = result.run.counters
     rows = [
         ("scheduler steps", count(counters.steps)),
-        ("usable blocks", f"{count(counters.num_blocks)} x {counters.block_size} tokens"),
+        ("usable blocks", _blocks(counters)),
         ("highest share of blocks in use", percent(counters.kv_usage_max)),
         ("prefix cache: tokens queried", count(counters.queries_tokens)),
         ("prefix cache: tokens hit", count(counters.hits_tokens)),
@@ -209,6 +218,11 @@ def timing(result: Result) -> Section:
         rate = values.get(f"throughput/{kind}_tokens_per_s")
         rows.append((f"{kind} tokens/s", plain(None if rate is None else round(rate)), "", ""))
     return Section(f"Latency and throughput{_clock(result)}", ("", *statistics), rows)
+
+
+def _blocks(counters: EngineCounters) -> str:
+    several = counters.layout is not None and not counters.layout.is_plain
+    return count(counters.num_blocks) + ("" if several else f" x {counters.block_size} tokens")
 
 
 def _turn(label: str, requests: int, hit_blocks: int, prompt_blocks: int) -> tuple[str, ...]:

@@ -79,6 +79,9 @@ def build_core(args: Mapping[str, Any], executor_class: "type[Executor] | None" 
         config = EngineArgs(**args).create_engine_config()
         with _llvmlite_hidden():
             return EngineCore(config, executor_class or Executor.get_class(config), log_stats=True)
+    except EngineError:
+        gc.unfreeze()
+        raise
     except Exception as error:  # vLLM and its libraries also raise bare Exceptions and OSErrors
         gc.unfreeze()
         raise EngineError(f"engine: vLLM {version} refuses these arguments: {reason(error)}") from error
