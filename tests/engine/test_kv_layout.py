@@ -135,7 +135,9 @@ def test_a_window_is_hit_at_the_end_of_the_prompt_only() -> None:
     # vLLM 0.32 keeps a window's blocks where the prompt ends, not in the reply (prefix_cache_retention_interval=0):
     # turn 0 leaves a boundary at 39 // 16 x 16 = 32 tokens, although 40 + 24 - 1 = 63 tokens were computed
     turns = conversation("a", (range(40), range(100, 124)), (range(200, 210), [1]))
-    engine = sim(layers=[{**FULL, "layers": 1}, {**WINDOW, "layers": 1, "window": 16}], num_blocks=100, max_model_len=256)
+    engine = sim(
+        layers=[{**FULL, "layers": 1}, {**WINDOW, "layers": 1, "window": 16}], num_blocks=100, max_model_len=256
+    )
     records = engine.run(one_lane(turns), lambda ended: None).records
     assert [record.cached_tokens for record in records] == [0, 32]
 
