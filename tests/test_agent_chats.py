@@ -1,6 +1,7 @@
 """Chat logs from the file to the hits: real agent sessions, and both readings of the same traffic."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cachelab.conversation import Conversation
+from cachelab.conversation import AnyConversation, Conversation, TokenizedConversation
 from cachelab.dataset.auto import Auto
 from cachelab.dataset.base import LoadedDataset
 from cachelab.dataset.chat import Chat
 from cachelab.engine.replay import ReplayEngine
+from cachelab.engine.sim import SimEngine
 from cachelab.order.by_conversation import ByConversation
+from cachelab.request import Schedule
 from cachelab.tokenizer.mistral import Mistral
 from cachelab.trace.multi_turn import MultiTurn
 from chat_models import conversations, openai_message
@@ -23,12 +26,16 @@ Hits = list[tuple[int, int, int]]
 
 def hits(dataset: LoadedDataset) -> Hits:
     """Prompt, cached and reply tokens of every request, on a large cache."""
-    tokenizer = Mistral()
-    made = [one.tokenized(tokenizer) for one in dataset.conversations if isinstance(one, Conversation)]
-    schedule = ByConversation().arrange(MultiTurn().build(made).requests)
     engine = ReplayEngine(num_blocks=100_000, max_model_len=None)
-    records = engine.run(schedule, lambda ended: None).records
+    records = engine.run(schedule_of(dataset.conversations), lambda ended: None).records
     return [(record.prompt_tokens, record.cached_tokens, record.reply_tokens) for record in records]
+
+
+def schedule_of(conversations: Sequence[AnyConversation]) -> Schedule:
+    """All turns, one conversation after another."""
+    tokenizer = Mistral()
+    made = [one if isinstance(one, TokenizedConversation) else one.tokenized(tokenizer) for one in conversations]
+    return ByConversation().arrange(MultiTurn().build(made).requests)
 
 
 def as_requests(dataset: LoadedDataset) -> list[dict[str, Any]]:
@@ -79,3 +86,25 @@ def test_tau_bench_in_both_readings(agent_traces: Path, tmp_path: Path) -> None:
 )
 def test_swe_agent_trajectories(agent_traces: Path, name: str, requests: int) -> None:
     assert len(hits(Auto(path=str(agent_traces / "swe_agent" / f"{name}.traj")).load())) == requests
+
+
+@pytest.mark.parametrize(
+    ("source", "block_size", "requests"),
+    [
+        ("tau_bench_airline_60.json", 16, 50),
+        ("swe_agent", 16, 20),
+        ("lmcache/taubench_2*.jsonl", 16, 42),
+        ("aiperf_sessions.jsonl", 512, 5),
+    ],
+)
+@pytest.mark.parametrize("num_blocks", [1_000, 20_000])
+def test_real_source_simulated_as_replayed(
+    agent_traces: Path, source: str, block_size: int, requests: int, num_blocks: int
+) -> None:
+    schedule = schedule_of(Auto(path=str(agent_traces / source)).load().conversations[:5])
+    sizes: dict[str, Any] = {"block_size": block_size, "num_blocks": num_blocks, "max_model_len": None}
+    sim = SimEngine(max_num_seqs=1, **sizes).run(schedule, lambda ended: None)
+    replay = ReplayEngine(rules="vllm", **sizes).run(schedule, lambda ended: None)
+    assert len(sim.records) == requests
+    assert replay.records == sim.records
+    assert sum(record.cached_tokens for record in sim.records) > 0

@@ -110,7 +110,7 @@ def test_cli_help_names_groups_and_settings(new_cachelab: Cachelab) -> None:
 def test_cli_version_is_cachelabs_own(cachelab: Cachelab, argument: str) -> None:
     done = cachelab(argument, "experiment=simple")
     assert done.returncode == 0
-    assert re.fullmatch(r"cachelab \d+\.\d+\.\d+ \(vLLM [\w.+]+\)\n", done.stdout)
+    assert re.fullmatch(r"cachelab \d+\.\d+\.\d+(\.dev\d+)? \(vLLM [\w.+]+\)\n", done.stdout)
 
 
 def test_cli_compare_prints_tables_and_verdict(cachelab: Cachelab) -> None:
@@ -374,7 +374,7 @@ def test_cli_full_error_shows_the_trace(new_cachelab: Cachelab) -> None:
 def test_cli_real_sharegpt_reproduces_the_independent_count(
     cachelab: Cachelab, database: Path, real_sharegpt: Path
 ) -> None:
-    # An independent infinite-cache count (block size 8, Tekken) gives 131 conversations, 338 requests, 0.834 and 0.018.
+    # An independent count for an unlimited cache (blocks of 8, Tekken): 131 conversations, 338 requests, 0.834, 0.018.
     done = cachelab(
         "--multirun", "experiment=multi_turn,single_turn", "dataset=sharegpt", f"dataset.path={real_sharegpt}"
     )
@@ -418,7 +418,7 @@ def test_cli_real_model_runs_offline_with_latencies_and_figures(new_cachelab: Ca
     assert found["requests/completed"] == 3
     for name in ("ttft_p50_s", "ttft_p95_s", "ttft_mean_s", "tpot_p50_s", "e2e_p95_s"):
         assert found[f"latency/{name}"] > 0
-    # prompts repeat the dataset's replies: what an infinite cache would find is what the last prompt left
+    # prompts repeat the dataset's replies: what an unlimited cache would find is what the last prompt left
     assert found["hit_rate/of_ideal"] == 1
     kept = {path.name for path in tmp_path.glob("mlartifacts/**/*") if path.is_file()}
     assert {"ttft_by_cached_tokens.png", "trace_as_run.jsonl.gz", "requests.parquet"} <= kept
@@ -456,6 +456,7 @@ def test_cli_capacity_of_a_block_trace(cachelab: Cachelab, tmp_path: Path, moonc
     done = cachelab("experiment=capacity", "dataset=block_trace", f"dataset.path={mooncake}")
     assert done.returncode == 0, done.stderr
     assert "the rules of block traces" in done.stdout
+    assert "of 288,500 listed prompt blocks)" in done.stdout  # the rows' hash_ids, partial last blocks too
     ((run_id, _, status),) = runs(tmp_path / "mlflow.db")
     assert status == "FINISHED"
     found = metrics(tmp_path / "mlflow.db", run_id)
@@ -517,7 +518,7 @@ def test_cli_parameters_are_what_a_block_trace_used(cachelab: Cachelab, database
     (tmp_path / "trace.jsonl").write_text("\n".join(map(json.dumps, rows)))
     done = cachelab("experiment=capacity", "dataset=block_trace", "dataset.path=trace.jsonl")
     assert done.returncode == 0, done.stderr  # no block is used twice: there is no knee
-    assert "capacity/knee_blocks is absent: an infinite cache hits nothing" in done.stderr
+    assert "capacity/knee_blocks is absent: an unlimited cache hits nothing" in done.stderr
     ((run_id, _, status),) = runs(database)
     assert status == "FINISHED"
     with sqlite3.connect(database) as connection:

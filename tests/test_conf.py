@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from cachelab.build import build_metrics, build_part, build_parts, build_root
 from cachelab.composition import config_dir
 from cachelab.errors import ConfigError
+from cachelab.explanation import Explainer
 from cachelab.overview import description
 
 GROUPS = ("dataset", "tokenizer", "filter", "trace", "order", "engine", "tracking")
@@ -21,6 +22,8 @@ MUST_BE_GIVEN = {
     "dataset=claude_code": ["dataset.path=x.json"],
     "dataset=text_log": ["dataset.path=x.jsonl"],
     "export=block_trace": ["export.path=x.jsonl.gz"],
+    "price=per_token": ["price.fresh=3", "price.cached=0.3"],
+    "price=gpu_hours": ["price.per_hour=2"],
     "experiment=reproduce": ["dataset.path=x.jsonl"],
     "tokenizer=huggingface": ["tokenizer.model=x"],
 }
@@ -52,6 +55,10 @@ def test_option_composes_and_builds(file: Path) -> None:
         assert type(part).__module__.startswith(f"cachelab.{group}.")
     if root.export is not None:
         assert type(build_part("export", root.export, root.plugins)).__module__.startswith("cachelab.export.")
+    if root.price is not None:
+        assert type(build_part("price", root.price, root.plugins)).__module__.startswith("cachelab.price.")
+    if root.explain is not None:
+        assert isinstance(build_part("explain", root.explain, root.plugins), Explainer)
     assert len(build_metrics(root.metrics)) > 30
 
 
@@ -63,7 +70,7 @@ def test_option_says_what_it_is_on_its_first_comment_line(file: Path) -> None:
 
 def test_option_files_are_those_of_the_groups() -> None:
     folders = {str(file.parent) for file in OPTION_FILES}
-    assert folders == {*GROUPS, "metrics", "experiment", "export"}
+    assert folders == {*GROUPS, "metrics", "experiment", "export", "price", "explain"}
 
 
 def test_experiment_arms_differ_in_trace_and_order_only() -> None:

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from itertools import zip_longest
@@ -16,9 +17,9 @@ from hydra.errors import OverrideParseException
 from omegaconf import OmegaConf
 
 from cachelab.arguments import hydra_arguments
-from cachelab.build import build_root
+from cachelab.build import build_metrics, build_root
 from cachelab.composition import config_dir
-from cachelab.objective import bound_of
+from cachelab.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -41,6 +42,9 @@ BASES: tuple[list[str], ...] = (
     ["dataset=sharegpt"],
     ["tokenizer=huggingface"],
     ["export=block_trace", "export.path=x"],
+    ["price=per_token", "price.fresh=3", "price.cached=0.3"],
+    ["price=gpu_hours", "price.per_hour=2"],
+    ["experiment=explain"],
 )
 
 
@@ -109,16 +113,16 @@ def check(overrides: Sequence[str]) -> None:
             OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), resolve=True
         )
     root = build_root(plain)
-    for name, constraint in root.objective_constraints.items():
-        bound_of(name, constraint)
+    build_metrics(root.metrics, root.plugins)
 
 
 @pytest.fixture(autouse=True)
 def _plugin_of_the_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The package that the documents call my_package."""
-    (tmp_path / "my_package").mkdir()
-    (tmp_path / "my_package/__init__.py").write_text("")
+    """The module my_package.py that docs/metrics.md prints."""
+    (printed,) = re.findall(r"```python\n(# my_package\.py\n.*?)```", (ROOT / "docs/metrics.md").read_text(), re.DOTALL)
+    (tmp_path / "my_package.py").write_text(printed)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_package", raising=False)
 
 
 @pytest.mark.parametrize(("document", "command"), COMMANDS)
@@ -151,6 +155,12 @@ def test_documents_were_read() -> None:
     assert len(COMMANDS) > 30
     assert any("objective_constraints" in setting for _, setting in SETTINGS)
     assert {name for name, _ in COMMANDS} >= {"README.md", "sweeps.md", "engines.md", "replay.md"}
+
+
+def test_metrics_of_another_package_are_built() -> None:
+    check(["+metrics.mine=my_package.METRICS", "plugins=[my_package]"])
+    with pytest.raises(ConfigError, match=r"metrics\.mine: .*my_package\.NOTHING"):
+        check(["+metrics.mine=my_package.NOTHING", "plugins=[my_package]"])
 
 
 def test_setting_without_the_shells_quotes_is_found() -> None:

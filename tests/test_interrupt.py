@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 from cachelab import interrupt
-from cachelab.interrupt import SIGNALS, Interrupted, check, deferred, raise_on_signals, received
+from cachelab.interrupt import SIGNALS, Interrupted, check, deferred, raise_on_signals, received, transaction
 
 
 @pytest.fixture(autouse=True)
@@ -147,3 +147,39 @@ def test_deferred_signal_waits_for_the_end_of_the_context() -> None:
     with pytest.raises(Interrupted):
         run()
     assert done
+
+
+def test_deferred_signal_waits_for_the_outermost_context() -> None:
+    raise_on_signals()
+    done = []
+
+    def run() -> None:
+        with deferred():
+            with deferred():
+                os.kill(os.getpid(), signal.SIGTERM)
+                done.append("inner")
+            wait_for(3 * interrupt.REPEAT_S)
+            done.append("outer")
+        done.append("after")
+
+    with pytest.raises(Interrupted):
+        run()
+    assert done == ["inner", "outer"]
+
+
+@pytest.mark.parametrize(
+    ("address", "waits"), [("sqlite:///runs.db", True), ("http://127.0.0.1:5000", False), (None, False)]
+)
+def test_signal_waits_for_the_end_of_a_transaction_on_a_file(address: str | None, waits: bool) -> None:
+    raise_on_signals()
+    done = False
+
+    def run() -> None:
+        nonlocal done
+        with transaction(address):
+            os.kill(os.getpid(), signal.SIGTERM)
+            done = True
+
+    with pytest.raises(Interrupted):
+        run()
+    assert done is waits

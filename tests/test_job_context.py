@@ -31,6 +31,11 @@ def test_run_name_in_a_sweep_names_what_the_sweep_varies() -> None:
     assert job.run_name == "multi_turn +engine.num_blocks=512"
 
 
+def test_name_leaves_out_the_bounds_of_a_run() -> None:
+    bound = "++require={hit_rate/first_prefill: '>= 0.5'}"
+    assert context("experiment=multi_turn", "order=by_turn", bound).run_name == "multi_turn order=by_turn"
+
+
 def test_command_is_quoted_for_a_shell() -> None:
     assert context("dataset.path=my chats.json").command == "python -m cachelab 'dataset.path=my chats.json'"
 

@@ -3,8 +3,7 @@
 import pytest
 
 from cachelab.errors import ConfigError
-from cachelab.metrics.requests import METRICS
-from cachelab.objective import Outcome, Scores, bound_of, known_objectives, score, violations
+from cachelab.objective import Outcome, Scores, constraints_of, score, violations
 
 VALUES = {"hit_rate/first_prefill": 0.8, "requests/completed": 40.0}
 
@@ -29,24 +28,6 @@ def test_violations_are_in_the_metrics_unit() -> None:
     assert Outcome(violations=violations({"requests/completed": ">= 40"}, VALUES)).feasible
 
 
-@pytest.mark.parametrize("text", ["50", "> 50", ">= many", "", ">= 5 or so"])
-def test_bound_of_refuses_what_is_no_bound(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"objective_constraints\.requests/completed"):
-        bound_of("requests/completed", text)
-
-
-def test_bound_of_reads_numbers() -> None:
-    assert bound_of("x", ">= 50") == (">=", 50.0)
-    assert bound_of("x", "<=-1e-3") == ("<=", -0.001)
-
-
-def test_known_objectives_take_metrics_and_the_stages_numbers() -> None:
-    names, numbers = ["requests/completed", "filter/tokens_kept_share"], {"filter/tokens_kept_share": 1.0}
-    known_objectives(names, METRICS, numbers)
-    with pytest.raises(ConfigError, match="filter/tokens_kept_share"):
-        known_objectives(names, METRICS, {})
-
-
-def test_known_objectives_name_one_that_no_run_has() -> None:
-    with pytest.raises(ConfigError, match="no metric requests/finished"):
-        known_objectives(["requests/completed", "requests/finished"], METRICS, {})
+def test_constraints_name_the_setting_of_a_wrong_bound() -> None:
+    with pytest.raises(ConfigError, match=r"objective_constraints\.requests/completed: '50' is not a bound"):
+        constraints_of({"requests/completed": "50"})

@@ -22,7 +22,7 @@ trap 'exit 130' INT TERM # an interrupted pip is no failure to explain
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check --no-input "$@"; }
 
 cpu_index_answers() {
-    # pip itself asks, so that its proxies and certificates hold; what it knows besides that index must not answer.
+    # pip itself asks, so that its proxies and certificates apply; other sources of pip's configuration must not answer.
     local nowhere answer=0
     nowhere=$(mktemp -d)
     PIP_INDEX_URL=$cpu_index PIP_EXTRA_INDEX_URL=$cpu_index PIP_FIND_LINKS=$nowhere \
@@ -69,7 +69,7 @@ pip install -qq --no-compile ${index:+--extra-index-url "$index"} --editable ".[
 
 # --- what would break vLLM --------------------------------------------------------------------------------------------
 if [[ $extra == cpu ]]; then
-    # Those that came as CUDA builds cannot load beside a CPU torch and take vLLM down with them; it runs without them.
+    # CUDA builds of these packages cannot load next to a CPU torch, and vLLM then fails; it runs without them.
     for package in torchvision torchaudio torchcodec; do
         "$venv/bin/python" -c "import $package" 2>/dev/null || pip uninstall -qq --yes "$package"
     done

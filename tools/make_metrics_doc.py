@@ -13,11 +13,14 @@ from pkgutil import resolve_name
 
 import yaml
 
+from cachelab.explanation.numbers import NUMBERS
 from cachelab.metrics.base import AnyMetric
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs/metrics.md"
 TABLE = re.compile(r"<!-- metrics: ([\w, ]+) -->\n.*?<!-- end -->", re.DOTALL)
+NUMBERS_TABLE = re.compile(r"<!-- numbers: explanation -->\n.*?<!-- end -->", re.DOTALL)
+NUMBERS_HEAD = ("| metric | unit | definition | absent when |", "|---|---|---|---|")
 HEAD = ("| metric | unit | definition | absent when | in the example |", "|---|---|---|---|---|")
 
 
@@ -28,7 +31,8 @@ def main() -> None:
         for key, path in yaml.safe_load((ROOT / "conf/metrics/default.yaml").read_text(encoding="utf-8")).items()
     }
     examples = yaml.safe_load((ROOT / "tests/metrics/example.yaml").read_text(encoding="utf-8"))
-    text = with_tables(DOCUMENT.read_text(encoding="utf-8"), groups, examples)
+    text = with_numbers(DOCUMENT.read_text(encoding="utf-8"))
+    text = with_tables(text, groups, examples)
     (Path(sys.argv[1]) if len(sys.argv) > 1 else DOCUMENT).write_text(text, encoding="utf-8")
 
 
@@ -46,6 +50,13 @@ def with_tables(text: str, groups: Mapping[str, Sequence[AnyMetric]], examples: 
         return "\n".join([f"<!-- metrics: {found[1]} -->", "", *HEAD, *rows, "", "<!-- end -->"])
 
     return TABLE.sub(table, text)
+
+
+def with_numbers(text: str) -> str:
+    """The document with a new table of the numbers of an explanation, which have no column for the example."""
+    rows = [f"| `{number.name}` | {number.unit} | {number.definition} | {number.absent_when} |" for number in NUMBERS]
+    table = "\n".join(["<!-- numbers: explanation -->", "", *NUMBERS_HEAD, *rows, "", "<!-- end -->"])
+    return NUMBERS_TABLE.sub(lambda found: table, text)
 
 
 def row(metric: AnyMetric, example: str) -> str:

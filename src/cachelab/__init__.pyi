@@ -8,7 +8,8 @@ from .errors import (
     TokenizerError,
     TrackingError,
 )
-from .result import Result
+from .explanation.calls import explain
+from .result import RequirementError, Result
 from .sweep.run_comparison import RunComparison, compare
 
 __version__: str
@@ -18,11 +19,13 @@ __all__ = [
     "ConfigError",
     "DatasetError",
     "EngineError",
+    "RequirementError",
     "Result",
     "RunComparison",
     "StorageError",
     "TokenizerError",
     "TrackingError",
     "compare",
+    "explain",
     "run",
 ]

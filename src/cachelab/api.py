@@ -26,10 +26,11 @@ def run(*overrides: str, tracking: str | None = None, config_dir: str | os.PathL
     The run writes the same files as on the command line, to `hydra.run.dir`. By default that is a new folder
     `outputs/DATE/TIME`. Nothing is printed, and no log file is written: the messages go to Python's `logging`.
 
-    Raises CachelabError (ConfigError for a wrong override). Any other exception is a defect of cachelab.
+    Raises CachelabError: ConfigError for a wrong override, RequirementError if the run ended but does not meet a bound
+    of `require`. Any other exception is a defect of cachelab.
     """
     from cachelab.job import run_job
-    from cachelab.result import Result
+    from cachelab.result import RequirementError, Result
     from cachelab.secret import passwords_kept
     from cachelab.trust import refuse_what_a_file_decides
 
@@ -47,7 +48,10 @@ def run(*overrides: str, tracking: str | None = None, config_dir: str | os.PathL
             if not any(context.output_dir.iterdir()):  # a wrong setting was found before anything was written
                 context.output_dir.rmdir()
         assert job.result is not None  # only a job of a sweep may end without one
-        return Result.of(job.result, job.description, job.score.outcome)
+        result = Result.of(job.result, job.description, job.score.outcome, job.explanation)
+        if job.unmet:
+            raise RequirementError("; ".join(map(str, job.unmet)), result)
+        return result
 
 
 def _checked(overrides: Sequence[str], tracking: str | None) -> list[str]:

@@ -6,7 +6,9 @@ from cachelab.composition import config_dir
 from cachelab.errors import ConfigError
 from cachelab.secret import hide
 
-_FREE_KEYS = tuple(f"{key}={{" for key in ("objective_constraints", "tracking.tags", "engine.args", "engine.real.args"))
+_FREE_KEYS = tuple(
+    f"{key}={{" for key in ("objective_constraints", "require", "tracking.tags", "engine.args", "engine.real.args")
+)
 """Beginnings of overrides that give a dictionary to a setting whose keys are free."""
 
 _BASELINE = "comparison.baseline="

@@ -1,15 +1,21 @@
 """Builds the parts of a run from plain config: the only module that makes an object of a `_target_`."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cachelab.config import ComparisonConfig, Group, Root, SweepConfig
 from cachelab.error_format import format_finding, reason, shown
 from cachelab.errors import ConfigError
+from cachelab.explanation.explainer import Explainer
+from cachelab.explanation.numbers import NUMBERS
 from cachelab.metrics.base import AnyMetric, Metric, Series
-from cachelab.objective import known_objectives
+from cachelab.metrics.names import check_names
+from cachelab.objective import constraints_of
 from cachelab.pipeline import Parts
+from cachelab.price.metrics import price_metrics
+from cachelab.requirement import bounds_of
 from cachelab.trust import refuse_untrusted, refuse_untrusted_group
 
 
@@ -29,6 +35,8 @@ def build_root(config: dict[str, Any]) -> Root:
         raise ConfigError(
             format_finding(error, prefix) if isinstance(error, ValidationError) else _not_a_group(prefix, config)
         ) from error
+    constraints_of(root.objective_constraints)
+    bounds_of(root.require)
     for plugin in root.plugins:
         _refuse_missing_plugin(plugin)
     return root
@@ -51,8 +59,16 @@ def _refuse_missing_plugin(plugin: str) -> None:
         raise ConfigError(f"plugins: there is no package {plugin}: install it, or run where Python finds it")
 
 
-GROUPS = ("dataset", "tokenizer", "filter", "trace", "order", "engine", "metrics", "tracking", "export")
+GROUPS = (
+    "dataset", "tokenizer", "filter", "trace", "order", "engine", "metrics", "tracking", "export", "price", "explain",
+)  # fmt: skip
 """The keys of the root that are config groups."""
+
+EXPLAINED = frozenset(number.name for number in NUMBERS)
+"""The names of the numbers that an explanation adds to those of the metrics."""
+
+OPTIONAL = ("export", "price", "explain")
+"""The groups that may be null."""
 
 
 def build_settings(config: dict[str, Any]) -> Root:
@@ -60,7 +76,7 @@ def build_settings(config: dict[str, Any]) -> Root:
 
     Raises ConfigError that names the key.
     """
-    nothing: dict[str, Any] = {group: None if group == "export" else {} for group in GROUPS}
+    nothing: dict[str, Any] = {group: None if group in OPTIONAL else {} for group in GROUPS}
     return build_root(nothing | {key: value for key, value in config.items() if key not in GROUPS})
 
 
@@ -72,11 +88,16 @@ def build_parts(root: Root) -> Parts:
     def part(name: str) -> Any:
         return build_part(name, getattr(root, name), root.plugins)
 
+    root = _with_group_field(root)
     tokenizer, engine = part("tokenizer"), part("engine")
     if root.history != "recorded" and not hasattr(engine, "history"):
         raise ConfigError(
             f"history: engine={engine.name} supports history=recorded only: choose that or another engine"
         )
+    metrics = build_metrics(root.metrics, root.plugins)
+    price = None if root.price is None else part("price")
+    if price is not None:
+        metrics.extend(price_metrics(price))
     return Parts(
         dataset=CachedDataset(part("dataset")),
         tokenizer=tokenizer,
@@ -85,21 +106,57 @@ def build_parts(root: Root) -> Parts:
         trace=part("trace"),
         order=part("order"),
         engine=engine,
-        metrics=build_metrics(root.metrics, root.plugins),
+        metrics=metrics,
+        price=price,
     )
 
 
-def build_job(root: Root) -> tuple[Parts, Any]:
-    """The parts of a run, and the export of its workload (None: no export). Raises ConfigError that names the key.
+@dataclass(frozen=True)
+class Job:
+    """The parts of a job: those of its run, the export of its workload and the explainer (None: none is wanted)."""
 
-    Objectives and constraints are checked against the metrics. Counts of the dataset, the filter and the trace are
-    checked later, when these stages have run.
+    parts: Parts
+    export: Any
+    explainer: Explainer | None
+
+
+def _with_group_field(root: Root) -> Root:
+    """The root whose dataset also reads the field of `explain.by`, where the dataset has `fields`."""
+    by, read = (root.explain or {}).get("by"), root.dataset.get("fields")
+    if by in (None, "model") or not isinstance(read, list) or by in read:
+        return root
+    return replace(root, dataset={**root.dataset, "fields": [*read, by]})
+
+
+def build_job(root: Root) -> Job:
+    """The parts of a job. Raises ConfigError that names the key.
+
+    The names of metrics in the settings are checked. Counts of the dataset, the filter and the trace are checked later,
+    when these stages have run.
     """
     parts = build_parts(root)
-    counted = ("dataset/", "filter/", "trace/")
-    names = [*root.objective, *root.objective_constraints]
-    known_objectives([name for name in names if not name.startswith(counted)], parts.metrics, {})
-    return parts, None if root.export is None else build_part("export", root.export, root.plugins)
+    explainer = None if root.explain is None else build_part("explain", root.explain, root.plugins)
+    check_metric_names(root, parts.metrics, explainer)
+    export = None if root.export is None else build_part("export", root.export, root.plugins)
+    return Job(parts, export, explainer)
+
+
+def check_metric_names(
+    root: Root,
+    metrics: Sequence[AnyMetric],
+    explainer: Explainer | None,
+    counts: Mapping[str, float] | None = None,
+) -> None:
+    """Check each setting that names metrics; `counts` as in check_names. Raises ConfigError that names the setting."""
+    named = {
+        "objective": root.objective,
+        "objective_constraints": root.objective_constraints,
+        "require": root.require,
+    }
+    for setting, names in named.items():
+        if explainer is None and (early := next((name for name in names if name in EXPLAINED), None)):
+            raise ConfigError(f"{setting}: {early} is a number of an explanation: add explain=causes")
+        check_names(setting, [name for name in names if name not in EXPLAINED], metrics, counts)
 
 
 def build_part(name: str, group: Group, plugins: Sequence[str]) -> Any:

@@ -1,5 +1,6 @@
 """The command line: hands the composed config to a job, prints what came of it, reports an error in one line."""
 
+import gc
 import logging
 import os
 import sys
@@ -8,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cachelab.composition import config_dir
-from cachelab.error_format import RUN_FAILED, exit_code, format_error, leave
+from cachelab.error_format import REQUIREMENT_UNMET, RUN_FAILED, exit_code, format_error, leave
 from cachelab.errors import ConfigError
 from cachelab.interrupt import check, default_signals, hold_signals, raise_on_signals, received
 from cachelab.output import Output
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 def main() -> None:
     """Run `cachelab` or `python -m cachelab`.
 
-    Any error is one line on stderr. Exit codes: 0 done, 1 the run failed, 2 wrong usage or config, 128 + N signal N.
+    Any error is one line on stderr. Exit codes: 0 done, 1 the run failed, 2 wrong usage or config, 3 the run does not
+    meet a bound of `require`, 128 + N signal N.
     """
     raise_on_signals()
     output = Output.install()
@@ -80,6 +82,8 @@ def start() -> None:
 def end(output: Output, code: str | int | None) -> NoReturn:
     """End the process: by the signal that came, else with the code (a text goes to stderr), else 1 if stdout failed."""
     output.flush()
+    if "triton" not in sys.modules:  # its nanobind prints what the last collection did not free
+        gc.freeze()  # else Python's last collections walk all objects of the imported libraries, for seconds
     default_signals()
     if (signal := received()) is not None:
         code = signal.exit_code
@@ -110,7 +114,7 @@ def task(config: "DictConfig") -> "Score | Scores | None":
 
     from cachelab.job import leave_record, run_job, sync
     from cachelab.job_context import JobContext
-    from cachelab.report.console import print_notes
+    from cachelab.report.console import print_notes, print_unmet
     from cachelab.trust import refuse_what_a_file_decides
 
     logging.captureWarnings(True)  # warnings of libraries go to the log
@@ -138,18 +142,23 @@ def task(config: "DictConfig") -> "Score | Scores | None":
             leave(error)
         leave_record(unresolved, context, error)
         raise
+    if alone:
+        print_unmet(job.unmet)
     if alone and job.score.outcome.untracked is not None:
         from cachelab.tracking.offline import sync_command
 
         command = sync_command(context.output_dir, context.overrides)
         print(f"cachelab: the run could not be tracked; nothing is lost: {command}", file=sys.stderr)
         raise SystemExit(RUN_FAILED)
+    if alone and job.unmet:
+        raise SystemExit(REQUIREMENT_UNMET)
     return job.score
 
 
 def print_job_end(job: "EndedJob") -> None:
     """Print the summary of a job on its own, or one line for a job of a sweep."""
     from cachelab.report.console import print_infeasible, print_job, print_reused, print_summary
+    from cachelab.report.explanation import print_explained_run
 
     outcome, description = job.score.outcome, job.description
     if outcome.reused:
@@ -158,6 +167,8 @@ def print_job_end(job: "EndedJob") -> None:
         print_infeasible(description, outcome.nothing_kept)
     elif job.result is not None and description.sweep is not None:
         print_job(job.result, description)
+    elif job.result is not None and job.explanation is not None:
+        print_explained_run(job.result, job.explanation, description, job.where_to_look)
     elif job.result is not None:
         print_summary(job.result, description, job.where_to_look)
 

@@ -67,9 +67,12 @@ class Root:
     history: Literal["recorded", "forced", "generated"] = "recorded"
     artifacts: Annotated[list[Artifact], EachOnce] = Field(default_factory=lambda: list(get_args(Artifact)))
     objective_constraints: dict[Text, Text] = Field(default_factory=dict)
+    require: dict[Text, Text] = Field(default_factory=dict)
     comparison: ComparisonConfig = Field(default_factory=ComparisonConfig)
     sweep: SweepConfig = Field(default_factory=SweepConfig)
     sync: FilePath | None = None
     export: Group | None = None
+    price: Group | None = None
+    explain: Group | None = None
     cache_dir: FilePath | None = None
     plugins: Annotated[list[Package], EachOnce] = Field(default_factory=list)

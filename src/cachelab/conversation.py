@@ -1,4 +1,4 @@
-"""The nouns that travel from a dataset to a trace."""
+"""The types that the stages exchange from the dataset to the trace."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,11 +28,11 @@ NO_SPANS: Spans = np.empty((0, 2), np.int32)
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One request and its reply, the prompt's messages stored as the difference to the turn before.
+    """One request and its reply. The messages of the prompt are stored as the difference to the previous turn.
 
-    They are `(messages + reply of the turn before)[:kept_messages] + new_messages`. `reply` is None where the log holds
-    none. `timestamp_s` counts from the source's first request, `think_s` from the end of the reply before. `fields` are
-    fields of the source's row by which requests may be grouped.
+    They are `(messages + reply of the previous turn)[:kept_messages] + new_messages`. `reply` is None if the log holds
+    none. `timestamp_s` counts from the first request of the source, `think_s` from the end of the previous reply.
+    `fields`: fields of the source's row by which requests can be grouped.
     """
 
     kept_messages: int
@@ -48,7 +48,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class RecordedTurn:
-    """One finished prompt of a trace file and its recorded reply, with token ids where the file has them."""
+    """One finished prompt of a trace file and its recorded reply, with token ids if the file has them."""
 
     prompt: str
     response: str
@@ -64,13 +64,13 @@ class RecordedTurn:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenizedTurn:
-    """One turn in token ids, its prompt stored as the difference to what came before it.
+    """One turn in token ids. The prompt is stored as the difference to the previous prompt and reply.
 
     The prompt is `(previous prompt + previous reply)[:kept_tokens] + new_ids`. Its spans are those of the previous
     prompt and reply that start before `new_spans[0, 0]`, then `new_spans`. `alone_ids` is the prompt without history,
-    `alone_spans` its spans (None where the source holds finished prompts only, or where there is no such prompt).
-    `turn` holds the texts; None for a turn of a block trace, which has none.
-    `think_s` are the seconds between the reply before and this prompt, where the source knows them.
+    `alone_spans` its spans (None if the source has only finished prompts, or if there is no such prompt). `turn` holds
+    the texts; None for a turn of a block trace, which has none. `think_s`: seconds between the previous reply and this
+    prompt; None if unknown.
     """
 
     kept_tokens: int
@@ -110,7 +110,7 @@ class TokenizedConversation:
         return sum(now.kept_tokens < before.prompt_tokens + len(before.reply_ids) for before, now in pairs)
 
     def prompts(self) -> list[AnyTokens]:
-        """The prompt of every turn. Shape of each: (prompt_tokens,). One that keeps nothing is not copied."""
+        """The prompt of every turn. Shape of each: (prompt_tokens,). A prompt that keeps no tokens is not copied."""
         prompts: list[AnyTokens] = []
         for index, turn in enumerate(self.turns):
             if not turn.kept_tokens:
@@ -121,7 +121,7 @@ class TokenizedConversation:
         return prompts
 
     def spans(self) -> list[Spans]:
-        """The spans of every turn's prompt; none of a turn whose source holds no messages."""
+        """The spans of every turn's prompt; empty for a turn whose source holds no messages."""
         spans: list[Spans] = []
         context = NO_SPANS
         for turn, messages in zip(self.turns, self.prompt_messages(), strict=True):
@@ -179,13 +179,13 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class RecordedConversation:
-    """A conversation of a trace file: finished prompts, which are taken as they are."""
+    """A conversation of a trace file: finished prompts, which are used unchanged."""
 
     id: str
     turns: tuple[RecordedTurn, ...]
 
     def tokenized(self, encoder: Encoder) -> TokenizedConversation:
-        """Its prompts in token ids: the recorded ones if this encoder made them, else the text encoded."""
+        """Its prompts in token ids: the recorded ids if this encoder made them, otherwise the encoded text."""
         turns: list[TokenizedTurn] = []
         context = np.empty(0, dtype=np.int32)
         for turn in self.turns:
@@ -201,7 +201,7 @@ class RecordedConversation:
 
 
 AnyConversation = Conversation | RecordedConversation | TokenizedConversation
-"""What a dataset may give; what is in token ids already is taken as it is."""
+"""The conversations that a dataset can return. A TokenizedConversation is used unchanged."""
 
 ONE_MESSAGE: Spans = np.zeros((1, 2), np.int32)
 """The spans of a prompt that is one message."""
@@ -220,22 +220,22 @@ def of_turn(turn: Turn | RecordedTurn) -> dict[str, Any]:
 
 
 def with_reply(spans: Spans, prompt_tokens: int, messages: int) -> Spans:
-    """The spans of a prompt of so many messages and of the reply after it, whose source is the next index."""
+    """The spans of a prompt and of the reply after it, whose source is the next index, `messages`."""
     return np.concatenate([spans, np.asarray([(prompt_tokens, messages)], np.int32)])
 
 
 def new_spans(context: Spans, spans: Spans) -> Spans:
-    """What has to be stored of a prompt's spans, given those of the prompt and reply before it."""
+    """The part of a prompt's spans to store, given `context`, the spans of the previous prompt and reply."""
     n = min(len(context), len(spans))
     differs = np.nonzero((context[:n] != spans[:n]).any(axis=1))[0]
     same = int(differs[0]) if len(differs) else n
     if same == len(spans) or (same < len(context) and context[same, 0] < spans[same, 0]):
-        same -= 1  # the first row stored says where the context's rows end
+        same -= 1  # the first stored row marks where the rows of the context end
     return spans[max(same, 0) :]
 
 
 def messages_alone(messages: Sequence[Message]) -> tuple[int, ...] | None:
-    """The places of the messages that make a prompt without history; None where there is no user message.
+    """The indices of the messages of a prompt without history; None if there is no user message.
 
     They are the leading system and developer messages and the last user message.
     """
@@ -256,7 +256,7 @@ def _prompt_messages(turns: Sequence[Turn]) -> list[tuple[Message, ...]]:
 
 
 def common_prefix(a: TokenIds, b: TokenIds) -> int:
-    """How many tokens a and b share from their start."""
+    """The number of leading tokens that a and b share."""
     n = min(len(a), len(b))
     differs = np.nonzero(a[:n] != b[:n])[0]
     return int(differs[0]) if len(differs) else n

@@ -14,8 +14,8 @@ from cachelab.secret import without_secrets
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
-RUN_FAILED, WRONG_USAGE = 1, 2
-"""Exit codes of an error; 0 is success and 128 + N the end by signal N."""
+RUN_FAILED, WRONG_USAGE, REQUIREMENT_UNMET = 1, 2, 3
+"""Exit codes of an error, and of a run that does not meet `require`; 0 is success and 128 + N the end by signal N."""
 
 _SPACE_OF_A_RUN = "5 MiB or more"  # 80 requests of the sample: 0.6 MiB of files, a copy of them in MLflow, its database
 _MAX_REASON = 300

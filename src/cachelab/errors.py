@@ -8,6 +8,7 @@
   x EngineError      - an engine that cannot be built, or that lost a request
   x TrackingError    - a tracking store that cannot be reached or written
   x StorageError     - a full disk; names the folder and the space needed
+  x RequirementError - a run that ended, but does not meet the bounds of `require` (result.py)
 """
 
 

@@ -9,9 +9,11 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from types import FrameType
+
+from cachelab.sqlite_address import is_sqlite
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 REPEAT_S = 0.25
@@ -77,13 +79,23 @@ def check() -> None:
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Delay signals until the end of the context, which then raises Interrupted. Keep the context short."""
+    """Delay signals until the end of the outermost such context, which then raises Interrupted. Keep it short."""
     _received.deferred += 1
     try:
         yield
     finally:
         _received.deferred -= 1
-    check()
+    if not _received.deferred:
+        check()
+
+
+def transaction(address: str | None) -> AbstractContextManager[None]:
+    """A context for requests to the database at the address: a signal waits for its end if it is an SQLite file.
+
+    SQLAlchemy does not survive an exception in the middle of a transaction: the signal becomes another error, and the
+    lock may stay. A request to a server is interrupted, because it may wait for a long time.
+    """
+    return deferred() if address is not None and is_sqlite(address) else nullcontext()
 
 
 def _receive(number: int, frame: FrameType | None) -> None:

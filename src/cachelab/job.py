@@ -10,8 +10,10 @@ from cachelab.job_context import JobContext
 
 if TYPE_CHECKING:
     from cachelab.config import Root
+    from cachelab.explanation.result import Explanation
     from cachelab.objective import Score, Scores
     from cachelab.pipeline import Result
+    from cachelab.requirement import Unmet
     from cachelab.tracking.base import Tracking
     from cachelab.tracking.description import RunDescription
     from cachelab.tracking.offline import FallbackRun
@@ -28,12 +30,16 @@ class EndedJob:
 
     `score` holds the objectives and the outcome. `result` is None if nothing ran: the job finished in an earlier sweep,
     or its filter keeps no conversation. `where_to_look` leads a person to the run: label -> command or address.
+    `unmet` are the bounds of `require` that the run does not meet.
+    `explanation` is None if the config asks for none.
     """
 
     score: "Score | Scores"
     description: "RunDescription"
     result: "Result | None" = None
     where_to_look: Mapping[str, str] = field(default_factory=dict)
+    unmet: "tuple[Unmet, ...]" = ()
+    explanation: "Explanation | None" = None
 
 
 def leave_record(config: Config, context: JobContext, error: Exception) -> None:
@@ -53,19 +59,19 @@ def run_job(
     Raises CachelabError.
     """
     from cachelab import pipeline
-    from cachelab.build import build_job, build_part, build_root
+    from cachelab.build import build_job, build_part, build_root, check_metric_names
     from cachelab.errors import NothingKept
+    from cachelab.explanation.numbers import NUMBERS, with_explanation
     from cachelab.job_digest import data_digest, job_digest, versions
-    from cachelab.objective import Outcome, bound_of, defined, known_objectives, score, violations
-    from cachelab.report.absence import absence_line
+    from cachelab.objective import Outcome, defined, score, violations
+    from cachelab.report.absence import absence_line, absence_reason
     from cachelab.report.artifacts import write_artifacts
     from cachelab.report.progress import doing, progress_bar
+    from cachelab.requirement import tags_of, unmet
     from cachelab.tracking.offline import FallbackRun
     from cachelab.used_settings import used_settings
 
     root = build_root(config)
-    for name, constraint in root.objective_constraints.items():
-        bound_of(name, constraint)
     tracking: Tracking = build_part("tracking", root.tracking, root.plugins)
     description = describe_job(config, context)
     # A wrong setting ends a run before a store hears of it. In a sweep it is a failed job, which the store holds too.
@@ -75,7 +81,8 @@ def run_job(
         if known is not None:
             return EndedJob(known, description)
     with FallbackRun(tracking, description) as tracked:
-        parts, export = built or build_job(root)
+        built = built or build_job(root)
+        parts, explainer = built.parts, built.explainer
         try:
             with doing("reading and tokenising the dataset"):
                 workload = pipeline.prepare(parts)
@@ -90,33 +97,45 @@ def run_job(
             return EndedJob(nothing_score, description)
         if description.sweep is None:
             on_notes(workload.dataset.notes)
-        known_objectives([*root.objective, *root.objective_constraints], parts.metrics, workload.numbers)
+        check_metric_names(root, parts.metrics, explainer, workload.numbers)
         description = description.settled(used_settings(config, list(workload.schedule)))
         tracked.log_parameters(description.parameters)
         tracked.log_dataset(workload.dataset)
         digest = job_digest(config, workload.dataset.digest, versions(description.tags.get("cachelab.vllm_version")))
         tracked.log_tags({"cachelab.job_digest": digest})
         tracked.log_workload(workload.numbers)
-        if export is not None:
-            export.write(workload.schedule)
+        if built.export is not None:
+            built.export.write(workload.schedule)
         with progress_bar(len(workload.schedule)) as progress:
             result = pipeline.run(parts, workload, progress)
-        folder = write_artifacts(result, description, parts.metrics, parts.tokenizer.name, root.artifacts)
+        explanation = None
+        if explainer is not None:
+            with doing("explaining the breaks"):
+                explanation = explainer.explain(parts, result)
+            result = replace(result, numbers=with_explanation(result.numbers, explanation))
+        folder = write_artifacts(
+            result, description, parts.metrics, parts.tokenizer.name, root.artifacts, explanation=explanation
+        )
         tracked.log_result(result.numbers, folder)
         values = result.numbers.values
+        defined_here = [*parts.metrics, *NUMBERS]
         objectives, constraints = root.objective, root.objective_constraints
         if not context.searching:  # only a search reads the objectives: any other run may lack them
             absent = [name for name in dict.fromkeys([*objectives, *constraints]) if name not in values]
             for name in absent:
-                log.warning("objective: %s", absence_line(name, result, parts.metrics))
+                log.warning("objective: %s", absence_line(name, result, defined_here))
             objectives = defined(objectives, values)
             constraints = {name: bound for name, bound in constraints.items() if name in values}
         beyond = violations(constraints, values)
         data = data_digest(config, workload.dataset.digest)
         found = score(objectives, values, Outcome(tracked.run_id, beyond, data_digest=data))
         tracked.log_tags({"cachelab.feasible": str(found.outcome.feasible).lower()} if beyond else {})
+        failing = unmet(root.require, values, lambda name: absence_reason(name, result, defined_here))
+        for line in failing:
+            log.info("%s", line)
+        tracked.log_tags(tags_of(failing) if root.require else {})
     found.outcome = replace(found.outcome, untracked=tracked.untracked)
-    return EndedJob(found, description, result, tracked.where_to_look)
+    return EndedJob(found, description, result, tracked.where_to_look, failing, explanation)
 
 
 def nothing_kept(

@@ -56,8 +56,9 @@ class JobContext:
 
         A job of a sweep names only the overrides that the sweep varies.
         """
-        left_out = ("experiment=", "tracking=", "tracking.", "hydra.", "sweep.", "comparison.", "cache_dir=")
-        named = [override for override in self.overrides if not override.startswith(left_out)]
+        groups = ("tracking", "hydra", "sweep", "comparison", "require")
+        left_out = ("experiment=", "tracking=", "require=", "cache_dir=", *(f"{group}." for group in groups))
+        named = [override for override in self.overrides if not override.lstrip("+").startswith(left_out)]
         if self.sweep is not None and self.sweep.swept:
             named = [override for override in named if override.lstrip("+").partition("=")[0] in self.sweep.swept]
         return " ".join([self.choices.get("experiment") or f"trace={self.choices['trace']}", *named])

@@ -11,6 +11,9 @@ from cachelab.named_files import file_digests
 GROUPS = ("dataset", "tokenizer", "filter", "trace", "order", "engine", "metrics", "plugins")
 """The keys of the resolved config that decide a run's numbers; tracking, folders and objectives do not."""
 
+_IF_GIVEN = ("price", "explain")
+"""Keys that decide numbers only if they are given. Without them the digest is that of earlier versions."""
+
 
 def job_digest(config: Mapping[str, Any], dataset_digest: str, versions: Mapping[str, str | None]) -> str:
     """SHA-256 (hex) of the GROUPS of the resolved config, of the files that they name, of the data and the versions.
@@ -37,7 +40,7 @@ def versions(vllm: str | None) -> dict[str, str | None]:
 
 def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of the config that decides a run's numbers."""
-    return {key: config.get(key) for key in GROUPS}
+    return {key: config.get(key) for key in GROUPS} | {key: config[key] for key in _IF_GIVEN if config.get(key)}
 
 
 def digest(content: Mapping[str, Any]) -> str:

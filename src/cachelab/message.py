@@ -1,4 +1,4 @@
-"""A chat message as logs hold it and as chat templates take it."""
+"""Chat messages, in the form that logs have and chat templates accept."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -32,6 +32,14 @@ class ToolCall:
     arguments: str
     id: str | None = None
 
+    def arguments_object(self) -> dict[str, Any] | None:
+        """The arguments as an object, empty for an empty text; None if the text is not a JSON object."""
+        try:
+            value = json.loads(self.arguments) if self.arguments else {}
+        except (ValueError, RecursionError):
+            return None
+        return value if isinstance(value, dict) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -60,20 +68,18 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class LoggedUsage:
-    """What a logged response says about its prompt, in tokens; None where the log does not say."""
+    """The usage that a logged response states for its prompt, in tokens; None if the log does not state it."""
 
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
-    written_tokens: int | None = None
-    reply_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Isolation:
-    """What is part of a block's identity, apart from its tokens: requests with different values share no block.
+    """The part of a block's identity that is not its tokens. Requests with different values share no block.
 
-    Source: vLLM's extra keys of block hashes (vllm/v1/core/kv_cache_utils.py), and the model, since each model has its
-    own cache. An empty text counts as missing, as in vLLM.
+    Source: vLLM's extra keys of block hashes (vllm/v1/core/kv_cache_utils.py). The model is added, because each model
+    has its own cache. An empty text counts as missing, as in vLLM.
     """
 
     cache_salt: str | None = None
@@ -84,9 +90,9 @@ class Isolation:
     def salt(self) -> str | None:
         """All values as one text; equal salts may share blocks. None where all values are missing or empty.
 
-        Engines pass it to vLLM as the request's cache_salt. The LoRA name is in it too, since the adapter's weights,
-        which a LoRARequest needs, are not in a log. Block hashes are chained, so a salt in the first block makes the
-        same blocks distinct as a LoRA key in each block.
+        Engines pass it to vLLM as the request's cache_salt. It includes the LoRA name, because a log does not have the
+        adapter's weights that a LoRARequest needs. Block hashes are chained, so a salt in the first block separates the
+        same blocks as a LoRA key in each block.
         """
         values = [self.cache_salt or None, self.lora or None, self.model or None]
         return json.dumps(values) if any(values) else None

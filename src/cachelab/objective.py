@@ -1,14 +1,13 @@
 """The result of a job for a sweeper: its objectives, and how far it violates the constraints."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from cachelab.bound import Bound
 from cachelab.errors import ConfigError
-from cachelab.metrics.base import AnyMetric
 
-_CONSTRAINT = re.compile(r"\s*(>=|<=)\s*([-+]?[0-9.]+(?:[eE][-+]?\d+)?)\s*")
+CONSTRAINTS = "objective_constraints"
 
 
 @dataclass(frozen=True)
@@ -63,32 +62,18 @@ def defined(names: Sequence[str], values: Mapping[str, float]) -> list[str]:
     return [name for name in names if name in values]
 
 
-def known_objectives(names: Sequence[str], metrics: Sequence[AnyMetric], numbers: Mapping[str, float]) -> None:
-    """Check the names before the run. Raises ConfigError for one that is neither a metric nor among the numbers."""
-    known = {metric.name for metric in metrics} | set(numbers)
-    if unknown := next((name for name in names if name not in known), None):
-        raise ConfigError(f"objective: there is no metric {unknown}: see docs/metrics.md")
-
-
 def violations(constraints: Mapping[str, str], values: Mapping[str, float]) -> dict[str, float]:
     """The distance of the run from the bound of each constraint, in the metric's unit; 0 or less: satisfied.
 
     Raises ConfigError for a metric that this run does not have, and for a constraint that is not a bound.
     """
-    found = {}
-    for name, constraint in constraints.items():
-        sign, bound = bound_of(name, constraint)
-        value = _value(name, values, "objective_constraints")
-        found[name] = bound - value if sign == ">=" else value - bound
-    return found
+    bounds = constraints_of(constraints)
+    return {name: bound.distance(_value(name, values, CONSTRAINTS)) for name, bound in bounds.items()}
 
 
-def bound_of(name: str, constraint: str) -> tuple[str, float]:
-    """The sign and the number of ">= 50". Raises ConfigError."""
-    parsed = _CONSTRAINT.fullmatch(constraint)
-    if parsed is None:
-        raise ConfigError(f'objective_constraints.{name}: {constraint!r} is not a bound: write ">= 50" or "<= 0.5"')
-    return parsed[1], float(parsed[2])
+def constraints_of(constraints: Mapping[str, str]) -> dict[str, Bound]:
+    """The bound of each metric. Raises ConfigError for a text that is not a bound."""
+    return {name: Bound.of(text, f"{CONSTRAINTS}.{name}") for name, text in constraints.items()}
 
 
 def _value(name: str, values: Mapping[str, float], setting: str) -> float:

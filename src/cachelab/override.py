@@ -4,9 +4,9 @@ import re
 
 
 def quoted(text: str) -> str:
-    """The text in single quotes, so that Hydra reads exactly this text, whatever it holds.
+    """The text in single quotes, so that Hydra reads exactly this text.
 
-    In quotes Hydra takes a backslash as it is, unless backslashes stand in front of a quote: those come in pairs.
+    Inside quotes Hydra keeps a backslash unchanged, except in front of a quote: there each one must be doubled.
     """
     inner = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + (r"\'" if found[2] else ""), text)
     return f"'{inner}'"

@@ -7,6 +7,7 @@ COMMANDS = (
     ("python -m cachelab experiment=multi_turn", "run one experiment"),
     ("python -m cachelab experiment=multi_turn engine.num_blocks=1024", "change any setting"),
     ("python -m cachelab --multirun experiment=multi_turn,single_turn", "run several and compare them"),
+    ("python -m cachelab experiment=explain dataset.path=FILE", "why prefixes break, and what a fix gives"),
     ("python -m cachelab compare RUN_A RUN_B", "compare two finished runs"),
     ("python -m cachelab experiment=multi_turn --cfg job", "show the composed config"),
     ("python -m cachelab --help", "every setting and its default"),

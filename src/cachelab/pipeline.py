@@ -1,7 +1,7 @@
 """One run, from a dataset to numbers, without Hydra, MLflow and vLLM."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cachelab.conversation import TokenizedConversation
@@ -12,6 +12,7 @@ from cachelab.filter.base import Filter
 from cachelab.metrics.base import AnyMetric, Numbers, measure
 from cachelab.metrics.observation import Observation
 from cachelab.order.base import Order
+from cachelab.price.base import Price
 from cachelab.request import Request, Schedule
 from cachelab.tokenizer.base import Tokenizer
 from cachelab.trace.base import Trace
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of a run. `tokenize` calls the tokenizer through its cache."""
+    """The parts of a run. `tokenize` calls the tokenizer through its cache. `price` is None if none is given."""
 
     dataset: Dataset
     tokenizer: Tokenizer
@@ -31,13 +32,18 @@ class Parts:
     order: Order
     engine: Engine
     metrics: Sequence[AnyMetric]
+    price: Price | None = None
 
 
 @dataclass(frozen=True)
 class Workload:
-    """The requests for an engine, their schedule, and the numbers of the earlier stages."""
+    """The requests for an engine, their schedule, and the numbers of the earlier stages.
+
+    `conversations` are those that the filter kept, of whose turns the requests were made.
+    """
 
     dataset: LoadedDataset
+    conversations: Sequence[TokenizedConversation]
     requests: Sequence[Request]
     schedule: Schedule
     numbers: dict[str, float]
@@ -75,21 +81,39 @@ def prepare(parts: Parts) -> Workload:
             f"filter: keeps none of {len(tokenized)} conversations ({why}): raise that limit, or set filter=none",
             numbers,
         )
-    trace = parts.trace.build(filtered.kept)
+    return arranged(parts, dataset, filtered.kept, numbers)
+
+
+def arranged(
+    parts: Parts,
+    dataset: LoadedDataset,
+    conversations: Sequence[TokenizedConversation],
+    numbers: Mapping[str, float],
+) -> Workload:
+    """The workload of conversations that the filter kept; `numbers` are those of the earlier stages.
+
+    Raises EngineError if the schedule does not hold each request exactly once.
+    """
+    trace = parts.trace.build(conversations)
     schedule = parts.order.arrange(trace.requests)
     if sorted(request.id for request in schedule) != sorted(request.id for request in trace.requests):
         raise EngineError(f"order {type(parts.order).__name__}: its schedule does not hold each request exactly once")
     log.info("trace: %d requests in %d stages", len(schedule), len(schedule.stages))
-    numbers |= {f"trace/{key}": float(value) for key, value in trace.numbers.items()}
-    return Workload(dataset, trace.requests, schedule, numbers)
+    all_numbers = {**numbers, **{f"trace/{key}": float(value) for key, value in trace.numbers.items()}}
+    return Workload(dataset, conversations, trace.requests, schedule, all_numbers)
 
 
-def run(parts: Parts, workload: Workload, progress: Progress) -> Result:
-    """Run the workload and measure it. Raises EngineError if the engine does not return one record per request."""
+def observe(parts: Parts, workload: Workload, progress: Progress) -> tuple[EngineRun, Observation]:
+    """Run the workload. Raises EngineError if the engine does not return one record per request."""
     engine_run = parts.engine.run(workload.schedule, progress)
     records = engine_run.records
     if [record.request_id for record in records] != [request.id for request in workload.schedule]:
         raise EngineError(f"{len(workload.schedule)} requests were submitted, {len(records)} records came back")
-    observation = Observation.of(workload.requests, engine_run)
+    return engine_run, Observation.of(workload.requests, engine_run)
+
+
+def run(parts: Parts, workload: Workload, progress: Progress) -> Result:
+    """Run the workload and measure it. Raises EngineError if the engine does not return one record per request."""
+    engine_run, observation = observe(parts, workload, progress)
     measured = measure(parts.metrics, observation)
     return Result(workload, engine_run, observation, Numbers(workload.numbers | dict(measured.values), measured.series))

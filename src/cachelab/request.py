@@ -1,4 +1,4 @@
-"""The nouns that travel from a trace to the metrics."""
+"""The types that the stages exchange from the trace to the metrics."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,11 +13,11 @@ from cachelab.tokens import AnyTokens
 class Request:
     """One prompt to be prefilled and the reply that was recorded for it.
 
-    `messages` are the prompt's, oldest first (one user message where the source holds a finished prompt, none in a
-    block trace), and `spans` says which of them each token comes from. The prompt shares its first `kept_tokens` tokens
-    with the prompt and reply of the conversation's turn before. `follows` is the id of the request whose reply is part
-    of this prompt's history: this one cannot be sent before that one has ended (None: it can be sent at any time).
-    `isolation` is part of the identity of its blocks; `usage` is what the log says about it.
+    `messages` are those of the prompt, oldest first (one user message if the source holds a finished prompt, none in a
+    block trace). `spans` maps the tokens to these messages. The prompt shares its first `kept_tokens` tokens with the
+    prompt and reply of the conversation's previous turn. `follows` is the id of the request whose reply is part of this
+    prompt: this request cannot be sent before that one has ended (None: it can be sent at any time). `isolation` is
+    part of the identity of its blocks. `usage` is the logged usage.
     Shapes: prompt_ids (prompt_tokens,), reply_ids (reply_tokens,), spans (num_spans, 2).
     """
 
@@ -71,7 +71,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
-    """What became of one request, as the engine saw it.
+    """The outcome of one request, as the engine measured it.
 
     `cached_tokens` (local prefix cache) and `host_cached_tokens` (KV connector) are those of the request's FIRST
     prefill. `prefill_index` numbers the first prefills in the order in which they were scheduled. Times are

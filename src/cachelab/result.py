@@ -6,10 +6,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from cachelab.errors import CachelabError
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from cachelab.explanation.result import Explanation
     from cachelab.objective import Outcome
     from cachelab.pipeline import Result as PipelineResult
     from cachelab.tracking.description import RunDescription
@@ -22,7 +25,7 @@ class Result:
     `metrics` and `series` have the names, units and definitions of docs/metrics.md; a series maps a turn index to a
     number. `summary` is the text of summary.md (Markdown). `folder` is the run's folder; its files are in
     `folder / "artifacts"`. `run_id` is the run in the tracking store (None: not tracked), `untracked` the reason if
-    the store was lost during the run.
+    the store was lost during the run. `explanation` holds the breaks and their causes (None: not asked for).
     """
 
     name: str
@@ -33,9 +36,16 @@ class Result:
     run_id: str | None
     untracked: str | None
     _run: "PipelineResult" = field(compare=False)
+    explanation: "Explanation | None" = None
 
     @classmethod
-    def of(cls, run: "PipelineResult", description: "RunDescription", outcome: "Outcome") -> Self:
+    def of(
+        cls,
+        run: "PipelineResult",
+        description: "RunDescription",
+        outcome: "Outcome",
+        explanation: "Explanation | None" = None,
+    ) -> Self:
         """The result of a run whose files are written."""
         return cls(
             name=description.run_name,
@@ -46,6 +56,7 @@ class Result:
             run_id=outcome.run_id,
             untracked=outcome.untracked,
             _run=run,
+            explanation=explanation,
         )
 
     @cached_property
@@ -87,6 +98,14 @@ class Result:
         from cachelab.report.sections import headline
 
         return f"<cachelab.Result {self.name}: {headline(self._run)}; {self.folder}>"
+
+
+class RequirementError(CachelabError):
+    """A run does not meet the bounds of `require`. `result` is the finished run; the message names each unmet bound."""
+
+    def __init__(self, message: str, result: Result) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 def _frame(columns: Mapping[str, Sequence[Any]]) -> "pd.DataFrame":

@@ -1,4 +1,4 @@
-"""Token ids: an array, or the blocks of a block trace, which become one when they are looked at."""
+"""Token ids: an array, or the blocks of a block trace, which become an array when it is needed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ TokenIds = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BlockTokens:
-    """A sequence of tokens, made when it is looked at: each token of a block is the block's number.
+    """A sequence of tokens that is made on demand: each token of a block is the block's number.
 
-    Different numbers make different tokens and equal ones equal tokens, so that sequences share a prefix where their
-    blocks do. The tokens are those of `blocks`, each `block_size` long, the last one repeated as often as needed,
-    without the first `skip`. `listed` are the blocks as the trace lists them (a prompt's; of a reply None).
+    Equal numbers are equal tokens, and different numbers different tokens, so sequences share a prefix exactly where
+    their blocks do. The tokens are those of `blocks`, each `block_size` long, the last one repeated as often as needed,
+    without the first `skip` tokens. `listed`: the blocks that the trace lists for a prompt; None for a reply.
     Shapes: blocks (>= 1,), listed (ceil(length / block_size),).
     """
 
@@ -56,16 +56,16 @@ class BlockTokens:
 
     @property
     def prompt_blocks(self) -> TokenIds:
-        """The blocks that a prompt asks for, a partial last one too: those listed, else its own."""
+        """The blocks of a prompt, including a partial last one: the listed ones, otherwise its own."""
         return self.first_blocks(-(-self.length // self.block_size)) if self.listed is None else self.listed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JoinedTokens(BlockTokens):
-    """Sequences one after another, whose ends need not be ends of blocks.
+    """Concatenated sequences. The end of a sequence need not be the end of a block.
 
-    The tokens are those of `pieces`. `blocks` number the blocks of the whole, from the one on in which the first token
-    stands as its token number `skip`: equal numbers are equal tokens.
+    The tokens are those of `pieces`. `blocks` are the numbers of the blocks of the whole; equal numbers are equal
+    tokens. The first token is token number `skip` of the first block.
     """
 
     pieces: tuple[BlockTokens, ...] = ()
@@ -80,4 +80,4 @@ class JoinedTokens(BlockTokens):
 
 
 AnyTokens = TokenIds | BlockTokens
-"""Token ids: an array, or something that becomes one."""
+"""Token ids: an array, or blocks that become one."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cachelab.prefix_cache.block_ids import is_block_trace, trace_block_size
+from cachelab.prefix_cache.request_blocks import is_block_trace, trace_block_size
 from cachelab.request import Request
 
 Group = Mapping[str, Any]

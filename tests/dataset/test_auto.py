@@ -138,7 +138,7 @@ BAD = [
     ("Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n5,GPT,4,1,5,x\n", r"lengths \(Request"),
     (lines({"timestamp": 1, "input_length": 5, "output_length": 6}), r"lengths \(input_length, output_length\)"),
     (lines({**MOONCAKE, "input_length": 3, "hash_ids": [1]}), r"the block size \(16 and 32 .*dataset\.block_size"),
-    (lines({**MOONCAKE, "input_length": 9000}), r"do not tell the block size \(no usual one fits"),
+    (lines({**MOONCAKE, "input_length": 9000}), r"do not state the block size \(no usual one fits"),
     (lines({**MOONCAKE, "input_length": "9"}), r"field input_length is text"),
     (lines({**LOG, "input": [1]}), r"not recognised"),
     (lines({**MOONCAKE, "odd": 1}), r"dataset\.ignore_fields.* \(with dataset=block_trace dataset\.block_size=512: "),

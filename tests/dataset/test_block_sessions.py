@@ -18,7 +18,7 @@ from cachelab.errors import ConfigError, DatasetError
 from cachelab.export.trace_writer import block_trace_rows, write_trace
 from cachelab.metrics.observation import Observation
 from cachelab.order.by_arrival import ByArrival
-from cachelab.prefix_cache.block_ids import seen_tokens
+from cachelab.prefix_cache.request_blocks import seen_tokens
 from cachelab.request import Request
 from cachelab.trace.multi_turn import MultiTurn
 
@@ -80,7 +80,7 @@ def test_sessions_may_lie_among_one_another_and_among_other_rows(tmp_path: Path)
 
 def test_session_rows_may_list_whole_prompts(tmp_path: Path) -> None:
     path = write(tmp_path / "t.jsonl", row([1], 4), row([1, 2], 8, delay=1))
-    with pytest.raises(DatasetError, match=r"line 2: hash_ids begins as .*dataset\.session_rows=whole"):
+    with pytest.raises(DatasetError, match=r"line 2: hash_ids starts with .*dataset\.session_rows=whole"):
         load(path)
     whole = load(path, session_rows="whole")
     assert [request.prompt_ids.tolist() for request in requests(whole)] == [[1] * 4, [1] * 4 + [2] * 4]
@@ -119,9 +119,9 @@ def test_local_ids_belong_to_their_session_or_chat(tmp_path: Path) -> None:
         ([row([1], 4), row([2], 4, delay=True)], r"line 2: field delay is true or false"),
         ([row([1], 4, session=1.5)], r"line 1: field session_id is 1.5"),
         ([row([1], 4, session=["a"])], r"line 1: field session_id is an array"),
-        ([row([1], 4, session=None, delay=5)], r"line 1: field delay is there, session_id is not"),
-        ([row([1], 4, chat_id=1)], r"line 1: fields session_id and chat_id exclude each other"),
-        ([row([1], 4, output_hash_ids=[9])], r"line 1: fields session_id and output_hash_ids exclude"),
+        ([row([1], 4, session=None, delay=5)], r"line 1: field delay is present without session_id"),
+        ([row([1], 4, chat_id=1)], r"line 1: a row cannot have both session_id and chat_id"),
+        ([row([1], 4, output_hash_ids=[9])], r"line 1: a row cannot have both session_id and output_hash_ids"),
         ([row([1], 4, session=None, hash_id_scope="local")], r"line 1: .*no session_id and no chat_id"),
         ([row([1], 4, hash_id_scope="file")], r"line 1: field hash_id_scope is 'file'"),
         ([row([1], 4, hash_id_scope=1)], r"line 1: field hash_id_scope is a number"),

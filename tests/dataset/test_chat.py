@@ -520,3 +520,16 @@ def test_messages_with_reasoning_are_counted(load: Load) -> None:
     thought = {"role": "assistant", "content": "a", "reasoning_content": "r"}
     assert load([{"messages": [U, thought, U, A]}]).counts["messages_with_reasoning"] == 1
     assert load([{"messages": [U, A]}]).counts["messages_with_reasoning"] == 0
+
+
+def test_calls_whose_arguments_are_no_object_are_counted(load: Load) -> None:
+    arguments: list[Any] = ['{"q": 1}', "", None, {}, "q=1", '{"q": ', "[1]", "3", "null"]
+    calls = [{"type": "function", "function": {"name": "f", "arguments": one}} for one in arguments]
+    dataset = load([{"messages": [U, {"role": "assistant", "content": None, "tool_calls": calls}]}])
+    assert dataset.counts["invalid_tool_arguments"] == 5
+    (conversation,) = dataset.conversations
+    assert isinstance(conversation, Conversation)
+    assert conversation.turns[0].reply is not None
+    read = [call.arguments for call in conversation.turns[0].reply.tool_calls]
+    assert read == ['{"q": 1}', "", "{}", "{}", "q=1", '{"q": ', "[1]", "3", "null"]
+    assert load([{"messages": TALK}]).counts["invalid_tool_arguments"] == 0

@@ -59,7 +59,7 @@ def test_litellm_standard_logging_payload(tmp_path: Path) -> None:
     assert conversation.prompt_messages() == [(U,), (U, A, V)]
     assert [turn.reply for turn in conversation.turns] == [A, B]
     assert [turn.timestamp_s for turn in conversation.turns] == [0.0, 1.0]
-    assert [turn.usage for turn in conversation.turns] == [LoggedUsage(9, 4, None, 1)] * 2
+    assert [turn.usage for turn in conversation.turns] == [LoggedUsage(9, 4)] * 2
     assert {turn.isolation for turn in conversation.turns} == {Isolation(model="m")}
     assert list(conversation.turns[0].tools) == [TOOL]
 
@@ -107,7 +107,7 @@ def test_batch_files_joined_by_custom_id(tmp_path: Path) -> None:
     conversation = only(Chat(path=lines(tmp_path / "batch.jsonl", *joined)).load())
     assert conversation.prompt_messages() == [(U,), (U, A, V)]
     assert [turn.reply for turn in conversation.turns] == [A, B]
-    assert [turn.usage for turn in conversation.turns] == [LoggedUsage(9, 4, None, 1)] * 2
+    assert [turn.usage for turn in conversation.turns] == [LoggedUsage(9, 4)] * 2
 
 
 def test_claude_code_requests(tmp_path: Path) -> None:

@@ -14,46 +14,46 @@ from cachelab.message import LoggedUsage
     [
         pytest.param(
             {"prompt_tokens": 100, "completion_tokens": 7, "prompt_tokens_details": {"cached_tokens": 64}},
-            LoggedUsage(100, 64, None, 7), id="vllm_and_openai_chat",
+            LoggedUsage(100, 64), id="vllm_and_openai_chat",
         ),
         pytest.param(
             {"prompt_tokens": 100, "completion_tokens": 7, "prompt_tokens_details": None},
-            LoggedUsage(100, None, None, 7), id="vllm_without_details",
+            LoggedUsage(100, None), id="vllm_without_details",
         ),
         pytest.param(
             {"input_tokens": 100, "output_tokens": 7, "input_tokens_details": {"cached_tokens": 64}},
-            LoggedUsage(100, 64, None, 7), id="openai_responses",
+            LoggedUsage(100, 64), id="openai_responses",
         ),
         pytest.param(
             {"prompt_tokens": 100, "prompt_tokens_details": {"cached_tokens": 64, "cache_write_tokens": 20}},
-            LoggedUsage(100, 64, 20, None), id="openrouter",
+            LoggedUsage(100, 64), id="openrouter",
         ),
         pytest.param(
             {"input_tokens": 16, "cache_read_input_tokens": 64, "cache_creation_input_tokens": 20, "output_tokens": 7},
-            LoggedUsage(100, 64, 20, 7), id="anthropic",
+            LoggedUsage(100, 64), id="anthropic",
         ),
         pytest.param(
             {"input_tokens": 100, "cache_read_input_tokens": None, "output_tokens": 7},
-            LoggedUsage(100, None, None, 7), id="anthropic_without_cache",
+            LoggedUsage(100, None), id="anthropic_without_cache",
         ),
         pytest.param(
             {"prompt_tokens": 100, "cache_read_input_tokens": 64, "cache_creation_input_tokens": 20,
              "completion_tokens": 7, "prompt_tokens_details": {"cached_tokens": 64}},
-            LoggedUsage(100, 64, 20, 7), id="litellm_of_anthropic",
+            LoggedUsage(100, 64), id="litellm_of_anthropic",
         ),
         pytest.param(
             {"prompt_tokens": 100, "prompt_cache_hit_tokens": 64, "prompt_cache_miss_tokens": 36,
              "completion_tokens": 7},
-            LoggedUsage(100, 64, None, 7), id="deepseek",
+            LoggedUsage(100, 64), id="deepseek",
         ),
         pytest.param(
             {"promptTokenCount": 100, "cachedContentTokenCount": 64, "candidatesTokenCount": 5,
              "thoughtsTokenCount": 2},
-            LoggedUsage(100, 64, None, 7), id="gemini",
+            LoggedUsage(100, 64), id="gemini",
         ),
         pytest.param(
             {"prompt_token_count": 100, "cached_content_token_count": 64, "candidates_token_count": 7},
-            LoggedUsage(100, 64, None, 7), id="gemini_python",
+            LoggedUsage(100, 64), id="gemini_python",
         ),
     ],
 )  # fmt: skip

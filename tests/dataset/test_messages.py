@@ -166,7 +166,7 @@ def test_parse_loses_no_message(chats: list[list[tuple[str | None, str | None]]]
         pytest.param("[" * 100_000, ["nested too deeply"], id="nested"),
         pytest.param('[{"id": 1' + "0" * 5000 + "}]", ["not usable JSON"], id="huge_number"),
         pytest.param(
-            '[{"conversations": []},\n {"id": [1, {"b": 1, "b": 2}]}]', ["item 1 (line 2)", "key 'b' stands twice"],
+            '[{"conversations": []},\n {"id": [1, {"b": 1, "b": 2}]}]', ["item 1 (line 2)", "key 'b' appears twice"],
             id="duplicate_key",
         ),
         pytest.param('[{"id": "a", "id": "b"}]', ["item 0 (line 1)", "key 'id'"], id="duplicate_id_key"),

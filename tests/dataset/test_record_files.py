@@ -71,7 +71,7 @@ def test_a_pattern_gives_its_files_in_order(tmp_path: Path) -> None:
         ("cut.jsonl.gz", "the gzip file is truncated"),
         ("big.json", "holds more than 1,000 bytes"),
         ("pipe", "is a pipe, not a regular file"),
-        ("a\0b", "is no usable path"),
+        ("a\0b", "is not a valid path"),
     ],
 )
 def test_what_cannot_be_read_is_one_line(tmp_path: Path, name: str, message: str) -> None:

@@ -113,7 +113,7 @@ BAD = [
     ("[1]", r"is an array, not an object"),
     ('{"timestamp": 1, "inp', r"cut off"),
     ("not json", r"not JSON"),
-    ('{"timestamp": 1, "timestamp": 2}', r"stands twice"),
+    ('{"timestamp": 1, "timestamp": 2}', r"appears twice"),
 ]
 
 

@@ -83,7 +83,7 @@ def without(field: str, **fields: Any) -> dict[str, Any]:
         pytest.param(lines(row()) + '{"prompt": "x', ["line 2 column 12", "truncated"], id="truncated"),
         pytest.param(
             lines(row()) + json.dumps(row())[:-1] + ', "turn_index": 1}',
-            ["line 2", "key 'turn_index' stands twice"], id="duplicate_key",
+            ["line 2", "key 'turn_index' appears twice"], id="duplicate_key",
         ),
         pytest.param(lines(row(timestamp=float("-inf"))), ["field timestamp is -Infinity"], id="timestamp_infinite"),
         pytest.param(lines(row(timestamp=1e300)), ["field timestamp is 1e+300"], id="timestamp_far"),
@@ -106,7 +106,7 @@ def without(field: str, **fields: Any) -> dict[str, Any]:
         pytest.param(lines(row(turn_index=0.0)), ["field turn_index is 0.0"], id="turn_float"),
         pytest.param(lines(row(timestamp="1")), ["field timestamp is text"], id="timestamp_text"),
         pytest.param(lines(row(timestamp=float("nan"))), ["field timestamp is NaN, not a finite"], id="timestamp_nan"),
-        pytest.param(lines(row(timestamp=10**400)), ["is 1000", "(401 characters), not a finite"], id="timestamp_huge"),
+        pytest.param(lines(row(timestamp=10**400)), ["is 1000", "000..., not a finite"], id="timestamp_huge"),
         pytest.param(lines(row(**exact(tokenizer=1))), ["field tokenizer is a number"], id="tokenizer_number"),
         pytest.param(lines(row(**exact(kept=-2))), ["field prompt_kept_tokens is -2"], id="kept_negative"),
         pytest.param(

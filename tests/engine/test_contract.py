@@ -11,13 +11,14 @@ from cachelab.engine.base import Engine, EngineRun
 from cachelab.engine.replay import ReplayEngine
 from cachelab.engine.sim import SimEngine
 from cachelab.engine.vllm.backends import CpuEngine, CudaEngine
+from cachelab.message import Isolation
 from cachelab.order.all_at_once import AllAtOnce
 from cachelab.order.base import Order
 from cachelab.order.by_conversation import ByConversation
 from cachelab.order.by_turn import ByTurn
 from cachelab.order.sessions import Sessions
 from cachelab.request import Request, RequestRecord
-from workloads import random_requests, request
+from workloads import one_lane, random_requests, request
 
 SIM: dict[str, Any] = {"block_size": 8, "max_model_len": 256, "num_blocks": 40}
 CPU: dict[str, Any] = {"block_size": 32, "max_model_len": 256, "num_blocks": 10}
@@ -169,3 +170,19 @@ def test_engine_reports_progress_for_every_request(engine: Engine) -> None:
     schedule = AllAtOnce().arrange(workload(engine))
     engine.run(schedule, ended.append)
     assert sum(ended) == len(schedule)
+
+
+def test_engine_shares_blocks_only_with_equal_isolation(engine: Engine) -> None:
+    """One prompt of 33 tokens, sent once with each isolation and then once more: only the second one hits."""
+    isolations = (None, Isolation("a"), Isolation(lora="a"), Isolation(model="a"))
+    requests = [
+        replace(request(f"c{time}-{number}", 0, range(33), [1, 2]), isolation=isolation)
+        for time in range(2)
+        for number, isolation in enumerate(isolations)
+    ]
+    result = engine.run(one_lane(requests), lambda ended: None)
+    caching = result.counters.queries_tokens > 0
+    again = 32 // result.counters.block_size * result.counters.block_size if caching else 0
+    expected = [0] * len(isolations) + [again] * len(isolations)
+    for records in (result.records, result.reference_records):
+        assert records is None or [record.cached_tokens for record in records] == expected

@@ -154,7 +154,7 @@ def test_a_window_is_hit_at_the_end_of_the_prompt_only() -> None:
         ({"layers": [{**FULL, "heads": "8"}]}, r"engine\.layers\[0\]\.heads: input should be a valid integer, got '8'"),
         ({"layers": [{**FULL, "colour": 1}]}, r"engine\.layers\[0\]\.colour: there is no such setting"),
         ({"layers": [3]}, r"engine\.layers\[0\]: a group of layers is \{kind: full"),
-        ({"layers": [FULL], "host_cache_gib": 1.0}, r"engine\.host_cache_gib: .*without engine\.layers only"),
+        ({"layers": [FULL], "host_cache_gib": 1.0}, r"engine\.host_cache_gib: .*engine\.layers and engine\.model"),
         ({"layers": [FULL], "decode": "jump"}, r"engine\.decode: jump .*engine\.layers"),
         ({"num_blocks": 100, "kv_cache_gib": 1.0, "max_model_len": 64}, r"engine\.num_blocks: 100, but .*=null"),
         ({"kv_cache_gib": 1.0, "gpu_memory_gib": 1.0}, r"engine\.kv_cache_gib: engine\.gpu_memory_gib is also set"),

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow.parquet
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,7 +121,8 @@ def attack(process: Fresh | Forked, number: int, after_s: float) -> bool:
         if process.poll() is not None:
             return False
         time.sleep(min(0.01, max(0.0, end - time.monotonic())))
-    if process.poll() is not None:
+    # The poll of a forked process takes a while, in which the process may end: then the signal would reach nobody.
+    if process.poll() is not None or psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE:
         return False
     os.kill(process.pid, number)
     return True

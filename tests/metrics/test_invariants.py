@@ -25,7 +25,7 @@ Pairs = st.lists(
 
 
 def _possible_run(observe: Any, pairs: list[tuple[list[int], list[int]]], data: st.DataObject) -> Observation:
-    """A run in which each request hit some of what an infinite cache would have held, as under evictions."""
+    """A run in which each request hit some of what an unlimited cache would have held, as under evictions."""
     prompts, replies = [prompt for prompt, _ in pairs], [reply for _, reply in pairs]
     turns = data.draw(st.lists(st.integers(0, 3), min_size=len(pairs), max_size=len(pairs)))
     ceiling = ideal_hit_blocks(observe(prompts, None, replies, block_size=2))

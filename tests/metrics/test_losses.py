@@ -15,7 +15,7 @@ from cachelab.engine.replay import ReplayEngine
 from cachelab.metrics.losses import METRICS, TERMS, losses_of, losses_table
 from cachelab.metrics.observation import Observation
 from cachelab.order.by_turn import ByTurn
-from cachelab.prefix_cache.block_ids import seen_tokens
+from cachelab.prefix_cache.request_blocks import seen_tokens
 from workloads import random_requests, request
 
 Tokens = st.lists(st.integers(0, 1), min_size=1, max_size=12)

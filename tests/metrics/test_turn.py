@@ -18,7 +18,7 @@ def test_turn_table_guides_simple_check(observe: Any, default_metrics: tuple[Any
     assert numbers.series["turn/hit_rate"] == {0: 0.0, 1: 0.4, 2: 4 / 7}
     assert numbers.values["hit_rate/first_prefill"] == 6 / 15
     assert (numbers.values["requests/submitted"], numbers.values["blocks/total"]) == (3, 15)
-    # An infinite cache would hit all that the turn before left: 3 blocks, then 5.
+    # An unlimited cache would hit all that the turn before left: 3 blocks, then 5.
     assert numbers.values["hit_rate/ideal"] == 8 / 15
 
 

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cachelab.prefix_cache.accesses import BlockAccesses, lru_hit_blocks
-from cachelab.prefix_cache.block_ids import BlockIds, number_blocks
+from cachelab.prefix_cache.block_ids import BlockIds
 from cachelab.prefix_cache.hit_rate_curve import LruCurve, opt_hit_blocks, rates
+from cachelab.prefix_cache.request_blocks import number_blocks
 from workloads import random_requests, request
 
 Tokens = st.lists(st.integers(0, 1), min_size=1, max_size=12)
@@ -42,9 +43,9 @@ def test_curve_is_every_single_cache_under_vllm_rules(
     sizes = range(max(accesses.most_slots, 1), len(accesses.blocks) + 4)
     wanted = simulated(accesses, sizes).sum(axis=1).tolist()
     ideal = accesses.ideal_hit_blocks().sum()
-    for curve in (LruCurve.of(accesses), LruCurve.in_pieces(accesses)):
-        assert curve.hit_blocks(sizes).tolist() == wanted
-        assert curve.hit_blocks([curve.largest])[0] == ideal
+    curve = LruCurve.of(accesses)
+    assert curve.hit_blocks(sizes).tolist() == wanted
+    assert curve.hit_blocks([curve.largest])[0] == ideal
 
 
 @given(Listed, st.data())
@@ -69,14 +70,17 @@ def test_curve_worked_by_hand() -> None:
     assert curve.knee(4, 0.1) == 4
 
 
-def test_curve_with_copies_takes_the_oldest_copy_that_is_there() -> None:
-    # The prompt 1 2 (one block) is computed anew each time, since its last token may not be reused: copies.
+def test_curve_with_copies_worked_by_hand() -> None:
+    # Blocks of 2: a = 1 2 and b = 3 4. The prompt 1 2 computes a again each time, since its last token is not reused:
+    # the third request makes a second copy of a. Only the fourth request (1 2 7) looks up a, the fifth (3 4 5) b.
     accesses = vllm_paths([([1, 2], [9]), ([3, 4, 5], [9]), ([1, 2], [9]), ([1, 2, 7], [9]), ([3, 4, 5], [9])], 2)
-    assert LruCurve.of(accesses).pieces == ()
-    curve = LruCurve.in_pieces(accesses)
-    assert len(curve.pieces) > 1
-    sizes = range(accesses.most_slots, 8)
-    assert curve.hit_blocks(sizes).tolist() == simulated(accesses, sizes).sum(axis=1).tolist()
+    curve = LruCurve.of(accesses)
+    assert curve.runs is None
+    # 2 slots: request 2 evicts a, request 3 computes it again, request 4 hits it and evicts b with its partial block.
+    # 3 slots: both copies of a stay; request 4 hits the older one and evicts b, now the least recently used block.
+    # 4 slots: request 4 has a slot for its partial block, so request 5 hits b.
+    assert curve.hit_blocks([2, 3, 4, 5]).tolist() == [1, 1, 2, 2]
+    assert (curve.smallest, curve.largest) == (2, 4)
 
 
 def best_by_trying(listed: Sequence[list[int]], size: int) -> int:
@@ -123,6 +127,6 @@ def test_opt_worked_by_hand() -> None:
 def test_curve_of_random_chats_at_every_size() -> None:
     requests = random_requests(5, 30, vocabulary=3)
     accesses = number_blocks(requests, [len(entry.reply_ids) for entry in requests], 8, "vllm").accesses
-    curve = LruCurve.in_pieces(accesses)
+    curve = LruCurve.of(accesses)
     sizes = range(accesses.most_slots, curve.largest + 2)
     assert curve.hit_blocks(sizes).tolist() == simulated(accesses, sizes).sum(axis=1).tolist()

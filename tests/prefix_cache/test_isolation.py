@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachelab.message import Isolation
-from cachelab.prefix_cache.block_ids import number_blocks, seen_tokens
+from cachelab.prefix_cache.request_blocks import number_blocks, seen_tokens
 from workloads import ISOLATIONS, isolated, random_requests, request
 
 

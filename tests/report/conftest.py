@@ -8,7 +8,7 @@
 | B/0     | 40            | rejected    |            |                    |
 
 Hits 0 + 3 + 4 = 7 of 2 + 4 + 5 = 11 blocks: 63.64 %. Blocks 0, 1, 2 are hit twice, block 3 once: 4 distinct, 3 reuses,
-each 3 s - 1 s = 2 s and one request after the hit before. Nothing was evicted, so that an infinite cache hits the same.
+each 3 s - 1 s = 2 s and one request after the hit before. Nothing was evicted, so an unlimited cache hits the same.
 """
 
 import importlib
@@ -99,7 +99,7 @@ def make_result(metrics: Sequence[AnyMetric]) -> MakeResult:
         **counters: object,
     ) -> Result:
         dataset = LoadedDataset("sample", "sample.json", "ab" * 32, [], {})
-        workload = Workload(dataset, requests, one_lane(requests), dict(stages or {}))
+        workload = Workload(dataset, (), requests, one_lane(requests), dict(stages or {}))
         run = EngineRun(records, replace(COUNTERS, **counters))  # type: ignore[arg-type]
         observation = Observation.of(requests, run)
         measured = measure(metrics, observation)

@@ -29,7 +29,7 @@ def rows(section: Section) -> dict[str, tuple[str, ...]]:
 def test_headline_numerator_and_denominator(result: Result) -> None:
     # 7 / 11 = 0.63636
     assert headline(result) == "first-prefill block hit rate 63.64 % (7 of 11 full prompt blocks)"
-    assert context(result) == "3 of 4 requests completed; an infinite cache would hit 63.64 %"
+    assert context(result) == "3 of 4 requests completed; an unlimited cache would hit 63.64 %"
 
 
 def test_headline_nothing_completed(all_rejected: Result) -> None:

@@ -44,3 +44,25 @@ def test_ttft_figure_has_one_point_per_completed_request() -> None:
     assert np.asarray(axes.collections[0].get_offsets()).tolist() == [[0.0, 0.1], [24.0, 0.05]]
     assert "simulated seconds" in axes.get_ylabel()
     assert ttft_by_cached_tokens({name: values[1:2] for name, values in table.items()}, "wall") is None
+
+
+def test_ttft_title_lies_inside_the_figure() -> None:
+    requests = 12_031
+    prompt = np.arange(1, requests + 1) * 10
+    cached = prompt * (np.arange(requests) % 3) // 3
+    figure = ttft_by_cached_tokens(
+        {
+            "outcome": ["completed"] * requests,
+            "prompt_tokens": prompt.tolist(),
+            "cached_tokens": cached.tolist(),
+            "host_cached_tokens": [0] * requests,
+            "ttft_s": (0.008 + 0.0000408912 * (prompt - cached)).tolist(),
+        },
+        "simulated",
+    )
+    assert figure is not None
+    figure.draw_without_rendering()
+    (title,) = figure.texts
+    assert "save 0.04089 s" in title.get_text()
+    box = title.get_window_extent()
+    assert (box.x0 > 0, box.x1 < figure.bbox.width) == (True, True)

@@ -35,6 +35,9 @@ class Codepoints:
     def encode_text(self, text: str) -> list[int]:
         return [ord(character) for character in text]
 
+    def decode(self, ids: Sequence[int]) -> str:
+        return "".join(map(chr, ids))
+
     def encode_chat(self, conversation: Conversation) -> list[TokenizedTurn]:
         if self.poisoned:
             raise TokenizerError("poisoned:\ncannot encode")

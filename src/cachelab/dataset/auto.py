@@ -4,11 +4,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import AnyConversation, RecordedConversation, TokenizedConversation
 from cachelab.dataset.base import Dataset, LoadedDataset
 from cachelab.dataset.block_trace import BlockTrace
+from cachelab.dataset.chat import Chat
 from cachelab.dataset.formats import FORMATS, Format
 from cachelab.dataset.length_only import length_columns, length_only
 from cachelab.dataset.opening import Opening
@@ -16,7 +18,7 @@ from cachelab.dataset.sample import Sample
 from cachelab.dataset.source_bytes import path_name
 from cachelab.dataset.source_paths import source_paths
 from cachelab.errors import DatasetError
-from cachelab.strict_config import STRICT, FilePath
+from cachelab.strict_config import STRICT, FilePath, Text
 from cachelab.tokens import BlockTokens
 
 _KEY = re.compile(r"\bdataset\.([a-z_]+)")
@@ -24,15 +26,28 @@ _KEY = re.compile(r"\bdataset\.([a-z_]+)")
 
 @dataclass(frozen=True, config=STRICT)
 class Auto:
-    """Any dataset with a path: its format is recognised from the first records of its (first) file."""
+    """Any dataset with a path. The format is recognised from the first records of the first file.
+
+    `fields` are those of Chat; other formats have none.
+    """
 
     path: FilePath | None = None
+    fields: list[Text] = Field(default_factory=list)
 
     def load(self) -> LoadedDataset:
-        """Read the source. Raises DatasetError that lists the formats if it is none of them."""
+        """Read the source. Raises DatasetError that lists the known formats if the format is not recognised."""
+        if self.path is None and self.fields:
+            raise DatasetError("dataset.fields: the bundled sample has no fields: set dataset.path to a chat log")
         if self.path is None:
             return Sample().load()
         format, reason, dataset = recognised(self.path)
+        if self.fields:
+            if not isinstance(dataset, Chat):
+                raise DatasetError(
+                    f"dataset.fields: {path_name(self.path)} is of the format {format.option}, whose rows have no "
+                    "fields to group by: leave it out, or give a chat log"
+                )
+            dataset = replace(dataset, fields=self.fields)
         try:
             loaded = dataset.load()
         except DatasetError as error:
@@ -43,7 +58,7 @@ class Auto:
 
 
 def recognised(path: str) -> tuple[Format, str, Dataset]:
-    """The format of a path, the reason, and the dataset that reads it. Raises DatasetError if there is none."""
+    """The format of a path, the reason, and the dataset that reads it. Raises DatasetError if no format matches."""
     found = source_paths(path)
     opening = Opening.of(found.paths[0])
     for format in FORMATS:
@@ -65,15 +80,15 @@ def recognised(path: str) -> tuple[Format, str, Dataset]:
 
 
 def _option(format: Format, dataset: Dataset) -> str:
-    """How the command line names the recognised dataset."""
+    """The recognised dataset as overrides for the command line."""
     size = dataset.block_size if isinstance(dataset, BlockTrace) else None
     return f"dataset={format.option}" if size is None else f"dataset={format.option} dataset.block_size={size}"
 
 
 def _with_option(said: str, option: str) -> str:
-    """An error's text; where it tells to set a key that dataset=auto does not have, also the option that has it."""
-    others = set(_KEY.findall(said)) - {"path"}
-    return f"{said} (with {option}: dataset=auto has dataset.path alone)" if others else said
+    """An error's text. If it says to set a key that dataset=auto does not have, the option that has it is added."""
+    others = set(_KEY.findall(said)) - {"path", "fields"}
+    return f"{said} (with {option}: dataset=auto only has dataset.path and fields)" if others else said
 
 
 def _seen(opening: Opening, fields: Sequence[str]) -> str:
@@ -86,9 +101,9 @@ def _seen(opening: Opening, fields: Sequence[str]) -> str:
 
 
 def _needs(conversations: Sequence[AnyConversation]) -> str:
-    """What a user has to know of a source without chats; "" for chats."""
+    """What the user must know about a source without chats; "" for chats."""
     if all(isinstance(conversation, RecordedConversation) for conversation in conversations):
-        return "its prompts are finished, trace=multi_turn takes them as they are"
+        return "its prompts are finished, trace=multi_turn uses them unchanged"
     prompts = [
         turn.new_ids
         for conversation in conversations

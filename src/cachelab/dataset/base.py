@@ -1,4 +1,4 @@
-"""What every dataset gives."""
+"""The protocol of datasets, and their result."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from cachelab.conversation import AnyConversation
 class LoadedDataset:
     """Conversations read from a source, with counts of everything that was read or dropped.
 
-    `counts` are logged as `dataset/<key>`; `digest` is the SHA-256 (hex) of the source's bytes and of the rules that
-    read them; `source` says where it was read from (a path or an address). `notes` are lines about how the source
-    was read, shown in the log and in the summary.
+    `counts` are logged as `dataset/<key>`. `digest`: the SHA-256 (hex) of the source's bytes and of the version of the
+    reading rules. `source`: a path or an address. `notes`: lines about how the source was read, for the log and the
+    summary.
     """
 
     name: str

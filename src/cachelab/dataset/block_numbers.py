@@ -1,4 +1,4 @@
-"""Block ids of a source, numbered: equal numbers are equal blocks."""
+"""Gives the block ids of a source numbers. Equal numbers mean equal blocks."""
 
 from collections.abc import Hashable
 
@@ -14,7 +14,7 @@ _MOST = int(np.iinfo(np.int32).max)
 
 
 class BlockNumbers:
-    """Gives out block numbers from 0; a number belongs to one id of one space."""
+    """Gives out block numbers from 0. A space is a scope of ids: each number belongs to one id of one space."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -23,20 +23,23 @@ class BlockNumbers:
 
     @property
     def used(self) -> int:
-        """How many numbers have been given out."""
+        """The number of block numbers given out so far."""
         return self._used
 
     def own(self) -> int:
-        """A number that stands for no id."""
+        """A new number that belongs to no id."""
         return self._next(1)
 
     def of_closed_space(self, ids: Int64s) -> Int32s:
-        """A number for each of these different ids, whose space is never asked for again."""
+        """New numbers for distinct ids whose space is not used again. Shape of argument and result: (num_ids,)."""
         first = self._next(len(ids))
         return np.arange(first, first + len(ids), dtype=np.int32)
 
     def of_space(self, space: Hashable, ids: Int64s) -> Int32s:
-        """The numbers of these different ids in a space that may be asked for again: the same id, the same number."""
+        """The numbers of distinct ids in a space. The same id of a space always gets the same number.
+
+        Shape of argument and result: (num_ids,).
+        """
         known = self._known.setdefault(space, {})
         return np.asarray(
             [known[id] if id in known else known.setdefault(id, self._next(1)) for id in ids.tolist()], np.int32

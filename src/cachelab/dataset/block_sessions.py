@@ -1,4 +1,4 @@
-"""The sessions of a block trace, whose later rows list only what is new in their turn (AIPerf)."""
+"""Sessions of a block trace: later rows list only the new blocks of their turn (AIPerf)."""
 
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -15,12 +15,12 @@ from cachelab.tokens import BlockTokens, JoinedTokens
 SessionRows = Literal["new", "whole"]
 
 Run = tuple[int, int]
-"""A token and how often it stands one after another."""
+"""A token and the number of its consecutive repetitions."""
 
 
 @dataclass(slots=True)
 class _Session:
-    """A session so far: its pieces, its full blocks by number, and the tokens after the last full one."""
+    """A session so far: its prompts and replies, the numbers of its full blocks, and the tokens after the last one."""
 
     place: int
     first_id: int | None = None
@@ -39,20 +39,23 @@ class Sessions:
         self._size = columns.block_size
         self._sessions: dict[int | str, _Session] = {}
         self._numbers: dict[tuple[Run, ...], int] = {}
-        # Each row may use a number of its own for its reply, and one for a block of the prompt that is not listed.
+        # Each row can need two numbers of its own: for its reply, and for a block of its prompt that is not listed.
         self._next = columns.num_ids + 2 * len(columns.prompt_tokens)
 
     @property
     def number(self) -> int:
-        """How many sessions there are so far."""
+        """The number of sessions so far."""
         return len(self._sessions)
 
     def place_of(self, id: int | str, next_place: int) -> int:
-        """The place of the session's conversation; `next_place` if this is its first row."""
+        """The index of the session's conversation; `next_place` if this is the session's first row."""
         return self._sessions.setdefault(id, _Session(next_place)).place
 
     def turn(self, row: int, step: Step, listed: TokenizedTurn) -> TokenizedTurn:
-        """The row's turn, given the one that its lists make alone. Raises DatasetError naming the line."""
+        """The turn of a row in its session. `listed` is the turn that the row's own lists give.
+
+        Raises DatasetError that names the line.
+        """
         id, delay_ms = step
         session = self._sessions[id]
         first = session.time_s is None
@@ -76,21 +79,21 @@ class Sessions:
             session.first_id = starts_with
             if delay_ms is not None:
                 raise DatasetError(
-                    f"{where}: field delay: this is its session's first row, there is no reply before it"
+                    f"{where}: field delay: this is its session's first row, so there is no previous reply: remove it"
                 )
         elif self._rows == "new" and starts_with is not None and starts_with == session.first_id:
             raise DatasetError(
-                f"{where}: hash_ids begins as the session's first row does: if its rows list whole prompts, set "
-                "dataset.session_rows=whole"
+                f"{where}: hash_ids starts with the same block as the session's first row: if the rows list whole "
+                "prompts, set dataset.session_rows=whole"
             )
 
     def _appended(self, row: int, session: _Session, turn: TokenizedTurn, first: bool) -> TokenizedTurn:
-        """The turn with the session's pieces so far before its own."""
+        """The turn, with the session's earlier prompts and replies in front of its own prompt."""
         prompt, reply_tokens = turn.new_ids, len(turn.reply_ids)
         assert isinstance(prompt, BlockTokens)
         own_number = np.asarray([self._columns.num_ids + len(self._columns.prompt_tokens) + row], np.int32)
         if len(prompt) % self._size and prompt.listed is not None and len(prompt.listed) == len(prompt) // self._size:
-            # The tokens after the last listed block are no others' and no reply's.
+            # The tokens after the last listed block occur in no other prompt or reply.
             prompt = replace(prompt, blocks=np.concatenate([prompt.listed, own_number]))
         self._add(session, prompt)
         tokens = sum(map(len, session.pieces))
@@ -106,7 +109,7 @@ class Sessions:
         return replace(turn, new_ids=prompt, reply_ids=joined)
 
     def _add(self, session: _Session, piece: BlockTokens) -> None:
-        """Append a piece: number the blocks that it completes."""
+        """Append a prompt or a reply, and number the blocks that it completes."""
         session.pieces.append(piece)
         left = len(piece)
         for number in piece.first_blocks(-(-left // self._size)).tolist():
@@ -125,7 +128,7 @@ class Sessions:
                     session.rest = []
 
     def _number(self, runs: list[Run]) -> int:
-        """The number of a block with these tokens; of one that repeats a single token it is that token."""
+        """The number of a block with these tokens. A block that repeats one token has that token as its number."""
         if len(runs) == 1 and runs[0][1] == self._size:
             return runs[0][0]
         key = tuple(runs)

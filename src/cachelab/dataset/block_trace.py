@@ -1,4 +1,4 @@
-"""A block trace: what a cache sees of production requests, without their text (Mooncake, Qwen-Bailian)."""
+"""Block traces: production requests as lists of block ids, without text (Mooncake, Qwen-Bailian, AIPerf)."""
 
 from collections.abc import Iterator
 from dataclasses import field
@@ -10,8 +10,9 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.conversation import TokenizedConversation, TokenizedTurn
 from cachelab.dataset.base import LoadedDataset
-from cachelab.dataset.block_columns import MAX_BYTES, BlockColumns, OnBadRow, read_block_columns
+from cachelab.dataset.block_columns import MAX_BYTES, BlockColumns, read_block_columns
 from cachelab.dataset.block_fields import Unit, check_ignored
+from cachelab.dataset.block_reader import OnBadRow
 from cachelab.dataset.block_row import MAX_BLOCK_SIZE
 from cachelab.dataset.block_sessions import SessionRows, Sessions
 from cachelab.dataset.block_turn import block_turn
@@ -22,15 +23,15 @@ from cachelab.strict_config import STRICT, FilePath
 
 @dataclass(frozen=True, config=STRICT)
 class BlockTrace:
-    """Recorded requests as lists of block ids, JSON Lines or JSONL.gz; a row's own `block_size` wins over the option's.
+    """Recorded requests as lists of block ids, in JSON Lines, plain or gzip.
 
-    Rows that name a `parent_chat_id` continue that chat, rows with the same `session_id` are one conversation; any
-    other row is a conversation of one turn. Blocks become tokens only where an engine asks for them: equal ids make
-    equal tokens, different ones different tokens, and a reply whose blocks the trace does not list has tokens that
-    occur nowhere else.
+    A row's own `block_size` takes precedence over the option. Rows with a `parent_chat_id` continue that chat. Rows
+    with the same `session_id` are one conversation. Any other row is a conversation of one turn. Blocks become tokens
+    only where an engine reads them: equal ids become equal tokens, different ids different tokens. A reply whose blocks
+    the trace does not list gets tokens that occur nowhere else.
 
-    `session_rows` says what a session's later rows list: new: only what is new in that turn, as AIPerf writes them, so
-    that the prompt is the session's prompts and replies so far and then these blocks; whole: the whole prompt.
+    `session_rows` sets what a session's later rows list. new: only the new blocks of that turn, as AIPerf writes them;
+    the prompt is all earlier prompts and replies of the session, then these blocks. whole: the whole prompt.
     """
 
     path: FilePath
@@ -45,7 +46,7 @@ class BlockTrace:
         check_ignored(self.ignore_fields)
 
     def load(self) -> LoadedDataset:
-        """Read the file. Raises DatasetError naming the file, the line and the field."""
+        """Read the file. Raises DatasetError that names the file, the line and the field."""
         columns = read_block_columns(
             self.path,
             self.block_size,
@@ -63,13 +64,13 @@ class BlockTrace:
 def conversations_of(
     columns: BlockColumns, session_rows: SessionRows = "new"
 ) -> tuple[list[TokenizedConversation], dict[str, int]]:
-    """Conversations in order of first appearance, and what was counted.
+    """The conversations in the order of their first rows, and counts.
 
-    Raises DatasetError naming the line of a row that continues a chat whose rows all come later, or that cannot be the
-    next one of its session.
+    Raises DatasetError that names the line of a row whose parent chat starts later, or of a row that cannot be the next
+    one of its session.
     """
     turns: list[list[TokenizedTurn]] = []
-    chat_of: dict[object, tuple[int, int]] = {}  # chat id -> its conversation, and how many turns that had then
+    chat_of: dict[object, tuple[int, int]] = {}  # chat id -> index of its conversation, number of its turns then
     first_row = {chat: row for row, (chat, _) in reversed(list(enumerate(columns.chats or ())))}
     missing_parents = branches = duplicate_chats = 0
     sessions = Sessions(columns, session_rows)
@@ -86,7 +87,7 @@ def conversations_of(
                 raise _parent_comes_later(columns, index, first_row[parent])
             missing_parents += 1
         if found is not None and len(turns[found[0]]) > found[1]:
-            branches += 1  # another row has continued that chat: this one starts a conversation of its own
+            branches += 1  # another row has continued that chat: this row starts a new conversation
             found = None
         if found is None:
             turns.append([])
@@ -109,7 +110,7 @@ def _parent_comes_later(columns: BlockColumns, row: int, parent_row: int) -> Dat
     which = "the row's own chat" if row == parent_row else f"the chat of a later row (line {parent_line})"
     return DatasetError(
         f"{path_name(columns.source)}: line {line}: field parent_chat_id names {which}: "
-        "sort the rows so that each follows the one that it continues"
+        "sort the rows so that each comes after the row that it continues"
     )
 
 

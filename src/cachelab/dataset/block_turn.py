@@ -1,4 +1,4 @@
-"""A turn of which the blocks are known, not the tokens."""
+"""A turn whose blocks are known and whose tokens are not."""
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +21,10 @@ def block_turn(
     timestamp_s: float | None = None,
     think_s: float | None = None,
 ) -> TokenizedTurn:
-    """A turn whose prompt is made of the listed blocks; `own` is a block that no other turn has.
+    """A turn whose prompt consists of the listed blocks. `own` is the number of a block that no other turn has.
 
-    The last block of a prompt may be partial, listed or not; one that is not listed is this turn's own, and so are the
-    reply's blocks, but for `reply_blocks`, the known ones from the prompt's last full block on.
+    The last block of a prompt can be partial, and then it need not be listed. `reply_blocks` are the known blocks after
+    the prompt's last full block. All other blocks are `own`.
     """
     alone = np.asarray([own], np.int32)
     full, partial = divmod(prompt_tokens, block_size)

@@ -8,14 +8,14 @@ from pathlib import Path
 from cachelab.dataset.base import Dataset, LoadedDataset
 from cachelab.dataset.source_paths import named_files
 
-MEMO_SIZE = 2  # datasets in memory: sweeps rarely use more than two at a time
+MEMO_SIZE = 2  # the most datasets in memory: sweeps rarely use more than two
 
 _memo: OrderedDict[str, LoadedDataset] = OrderedDict()
 
 
 @dataclass(frozen=True)
 class CachedDataset:
-    """Reads a dataset once; reads it again if its settings change, or the size or time of one of its files."""
+    """Reads a dataset once. Reads it again if its settings change, or the size or modification time of a file."""
 
     dataset: Dataset
 
@@ -33,6 +33,7 @@ class CachedDataset:
         values = [getattr(self.dataset, name) for name in names]
         named = [value for value in values if isinstance(value, str)]
         paths = [os.path.expanduser(file) for value in named for file in named_files(value)]
-        files = [Path(path) for path in paths if os.path.isfile(path)]  # False for what is no path, where Path raises
+        # os.path.isfile returns False for a text that is no path; Path.is_file raises.
+        files = [Path(path) for path in paths if os.path.isfile(path)]
         stamps = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
         return repr((type(self.dataset).__module__, repr(self.dataset), stamps))

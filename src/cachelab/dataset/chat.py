@@ -1,4 +1,4 @@
-"""Chat logs: messages as OpenAI's API has them, conversations or API calls, from files or from a hub data set."""
+"""Reads chat logs (OpenAI-style messages, whole conversations or API calls) from files or from a hub data set."""
 
 import hashlib
 from collections import Counter
@@ -25,19 +25,19 @@ from cachelab.errors import DatasetError
 from cachelab.strict_config import STRICT, FilePath, Text
 
 FORMAT_VERSION = "chat-1"
-"""Version of the rules that read the formats: a digest over it changes when they do."""
+"""Version of the reading rules; part of the digest, so a change of the rules changes the digest."""
 
 COUNTS = (
     "conversations", "turns", "messages", "rows", "bad_rows", "empty_rows", "failed_calls", "skipped_files",
     "dropped_unknown_role", "dropped_after_last_reply", "dropped_choices", "dropped_video_parts", "dropped_file_parts",
     "dropped_other_parts", "dropped_redacted_reasoning", "dropped_tool_call_ids",
-    "empty_messages", "messages_with_reasoning", "aliased_roles", "repaired_texts", "system_fields",
-    "conversations_without_reply", "replies_without_prompt", "replies_in_messages", "replies_from_next_call",
-    "turns_without_reply", "branches", "repeated_prompts", "reordered_calls",
+    "empty_messages", "messages_with_reasoning", "invalid_tool_arguments", "aliased_roles", "repaired_texts",
+    "system_fields", "conversations_without_reply", "replies_without_prompt", "replies_in_messages",
+    "replies_from_next_call", "turns_without_reply", "branches", "repeated_prompts", "reordered_calls",
     "duplicate_ids", "missing_ids", "turns_with_time", "turns_with_usage", "unusable_usage", "rows_without_isolation",
     "ignored_fields", "ignored_values",
 )  # fmt: skip
-"""What is counted, 0 where there is none."""
+"""The keys of the counts; all of them are always present."""
 
 Rows = Iterator[tuple[str, Any]]
 
@@ -94,7 +94,7 @@ class Chat:
 
 
 class ChatLog:
-    """Makes conversations of the records of one log; `notes` say how it was read."""
+    """Turns the records of one log into conversations; `notes` describe how it was read."""
 
     def __init__(self, settings: Chat, counts: Counter[str]) -> None:
         self._settings, self._counts = settings, counts
@@ -108,7 +108,7 @@ class ChatLog:
         self.notes: tuple[str, ...] = ()
 
     def read(self, records: Rows) -> tuple[Conversation, ...]:
-        """The conversations. Raises DatasetError if a row cannot be read, or none is left."""
+        """The conversations. Raises DatasetError if a row cannot be read, or if no request is left."""
         counts = self._counts
         rows = self._rows(records)
         sample = list(islice(rows, SAMPLE))
@@ -129,15 +129,19 @@ class ChatLog:
         turns = [turn for conversation in conversations for turn in conversation.turns]
         counts["conversations"], counts["turns"] = len(conversations), len(turns)
         counts["turns_without_reply"] = sum(turn.reply is None for turn in turns)
-        messages = chain.from_iterable((*turn.new_messages, turn.reply) for turn in turns)
-        counts["messages_with_reasoning"] = sum(message is not None and bool(message.reasoning) for message in messages)
+        messages = [message for turn in turns for message in (*turn.new_messages, turn.reply) if message is not None]
+        counts["messages_with_reasoning"] = sum(bool(message.reasoning) for message in messages)
+        calls = chain.from_iterable(message.tool_calls for message in messages)
+        counts["invalid_tool_arguments"] = sum(call.arguments_object() is None for call in calls)
         counts["turns_with_time"] = sum(turn.timestamp_s is not None for turn in turns)
         counts["turns_with_usage"] = sum(turn.usage is not None for turn in turns)
         if self._settings.isolation and counts["rows_without_isolation"] == counts["rows"]:
             raise DatasetError(f"dataset.isolation={self._settings.isolation}: no row has this field")
         for name in self._settings.fields:
             if not any(name in turn.fields for turn in turns):
-                raise DatasetError(f"dataset.fields: no row has the field {name}")
+                raise DatasetError(
+                    f"dataset.fields: no row has the field {name}: name a field of the log's rows (explain.by does too)"
+                )
         counts.update(self._ignored.counts)
         each = "an API call" if kind == "request" else "a conversation"
         bad = (f"bad rows left out: {counts['bad_rows']:,}; the first: {self._first_bad}",) if self._first_bad else ()
@@ -145,7 +149,7 @@ class ChatLog:
         return conversations
 
     def _rows(self, records: Rows) -> Iterator[ChatRow]:
-        """The rows that can be read and that hold a prompt."""
+        """The rows that hold a prompt; rows without one are counted."""
         for place, record in records:
             self._counts["rows"] += 1
             try:
@@ -175,7 +179,7 @@ class ChatLog:
 
 
 class _Ids:
-    """Gives each conversation an id of its own."""
+    """Makes the ids of conversations unique."""
 
     def __init__(self, counts: Counter[str]) -> None:
         self._counts = counts
@@ -183,7 +187,7 @@ class _Ids:
         self._number = 0
 
     def unique(self, id: str | None) -> str:
-        """The id, or a number if there is none; if it is taken, with the first free suffix #2, #3, ..."""
+        """The id, or a numbered name if there is none; with the first free suffix #2, #3, ... if it is taken."""
         self._number += 1
         given = id or f"conversation_{self._number:05d}"
         unique, copy = given, 1

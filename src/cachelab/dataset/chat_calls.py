@@ -1,7 +1,7 @@
-"""API calls made into conversations: by the id that their rows bring, else by whose messages a call extends.
+"""Groups API calls into conversations: by the id of their rows, otherwise by the earlier call that a call extends.
 
-Each message is a number, and each prefix of messages a node of a tree, found by (node of the prefix before, message).
-That is exact, and its time grows with the messages read, not with their square.
+Distinct messages are numbered. Each prefix of a prompt is a node of a tree, found by (parent node, message number).
+The grouping is exact, and its time is linear in the number of messages.
 """
 
 from array import array
@@ -17,7 +17,7 @@ from cachelab.message import Isolation, LoggedUsage, Message, ToolDefinitions
 
 @dataclass(slots=True, eq=False)
 class _Call:
-    """One call; its messages and its reply are numbers of messages."""
+    """One call; `messages` and `reply` are numbers of messages."""
 
     messages: "array[int]"
     reply: int | None
@@ -31,7 +31,7 @@ class _Call:
 
 
 class Calls:
-    """The calls of a log. Memory: each different message once, and four bytes per message of each prompt."""
+    """The calls of a log. Memory: each distinct message once, and four bytes per message of each prompt."""
 
     def __init__(self, counts: Counter[str]) -> None:
         self._counts = counts
@@ -50,10 +50,10 @@ class Calls:
         self._no_response = self._no_response and not row.has_response
 
     def conversations(self) -> Iterator[tuple[str | None, tuple[Turn, ...]]]:
-        """Id (None where the log has none) and turns of each conversation, in the order of their first calls.
+        """Id (None if the log has none) and turns of each conversation, in the order of their first calls.
 
-        Calls are taken in the order of their times if all have one, else in the order of the log. Where no row has a
-        response and the messages of all end with the assistant's, that message is the reply (`replies_in_messages`).
+        Calls are sorted by time if all of them have one; otherwise they keep the order of the log. If no row has a
+        response and all rows end with an assistant message, that message is the reply (`replies_in_messages`).
         """
         ends = (call.messages[-1] for call in self._calls if len(call.messages) > 1)
         if self._no_response and sum(self._messages[end].role == "assistant" for end in ends) == len(self._calls):
@@ -94,7 +94,7 @@ class Calls:
         return groups
 
     def _take_replies(self, calls: list[_Call]) -> None:
-        """Take the reply of a call without one from the prompt of the next call, if that extends this one's."""
+        """Take a missing reply from the prompt of the next call, if that prompt extends the call's own prompt."""
         for call, following in pairwise(calls):
             end = len(call.messages)
             if call.reply is None and len(following.messages) > end and following.messages[:end] == call.messages:
@@ -129,7 +129,7 @@ class Calls:
 
 
 class _Prefixes:
-    """The tree of all prompts' prefixes, and which calls can be continued at each node."""
+    """The tree of the prefixes of all prompts, with the calls that can be continued at each node."""
 
     def __init__(self, counts: Counter[str]) -> None:
         self._counts = counts
@@ -138,17 +138,18 @@ class _Prefixes:
         self._replies: dict[int, list[_Call]] = {}
 
     def extended_by(self, call: _Call) -> _Call | None:
-        """The earlier call of which this one is the next turn; None where it begins a conversation.
+        """The earlier call whose next turn is this call; None if this call starts a conversation.
 
-        It is the call whose prompt and reply, or prompt alone, is the longest beginning of this prompt; of several,
-        the last one that no call has continued. Where all of them have been continued, this one is a branch.
+        It is the call whose prompt and reply, or whose prompt alone, is the longest prefix of this prompt. Of several
+        such calls it is the last one that no call has continued. If all of them have been continued, this call is a
+        branch and starts a conversation.
         """
         path = [0]
         for number in call.messages:
             path.append(self._node(path[-1], number))
         earlier = None
         for depth in range(len(path) - 1, 0, -1):
-            same_prompt = depth == len(path) - 1  # sent again, not continued
+            same_prompt = depth == len(path) - 1  # the same prompt again, not a continuation
             ends = [self._replies.get(path[depth]), None if same_prompt else self._prompts.get(path[depth])]
             known = [calls for calls in ends if calls is not None]
             if known:

@@ -1,4 +1,4 @@
-"""Rows that hold a whole conversation each, as the requests that made it."""
+"""Turns rows that hold a whole conversation into the requests of that conversation."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from cachelab.message import Message
 
 
 class ConversationRows:
-    """The conversations of a log; equal system messages of different rows become one object."""
+    """The conversations of a log. Equal system messages of different rows share one object."""
 
     def __init__(self, counts: Counter[str]) -> None:
         self._counts = counts
@@ -20,9 +20,10 @@ class ConversationRows:
     def add(self, row: ChatRow) -> None:
         """Add a conversation: one turn per assistant message, whose prompt is all messages before it.
 
-        No requests are messages after the last reply (`dropped_after_last_reply`) and a reply before which there is
-        nothing (`replies_without_prompt`; it is a part of later prompts). A row without a reply is left out
-        (`conversations_without_reply`). A turn's time is that of its newest message that has one, else the row's.
+        Messages after the last reply are dropped (`dropped_after_last_reply`). A reply that is the first message is no
+        request, but is part of later prompts (`replies_without_prompt`). A row without a reply is left out
+        (`conversations_without_reply`). The time of a turn is that of its newest message that has one, otherwise the
+        time of the row.
         """
         messages = [self._shared(message) for message in (*row.messages, *([] if row.reply is None else [row.reply]))]
         turns: list[Turn] = []
@@ -57,7 +58,7 @@ class ConversationRows:
         self._counts["missing_ids"] += bool(turns) and row.id is None
 
     def conversations(self) -> Iterator[tuple[str | None, tuple[Turn, ...]]]:
-        """Id (None where the row has none) and turns of each conversation, in the order of the log."""
+        """Id (None if the row has none) and turns of each conversation, in the order of the log."""
         start_ns = min((time for _, _, times in self._read for time in times if time is not None), default=0)
         for id, turns, times in self._read:
             seconds = [None if time is None else (time - start_ns) / 1e9 for time in times]

@@ -1,4 +1,4 @@
-"""One message of a log, in any of the forms that logs hold."""
+"""Reads one message of a log, in any known form."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ ROLES: Mapping[str, Role] = {
     "ai": "assistant", "model": "assistant",
     "observation": "tool", "ipython": "tool", "tool_response": "tool", "function_response": "tool",
 }  # fmt: skip
-"""Every name of a role that is read; those that differ from the role are counted as `aliased_roles`."""
+"""All known names of roles; a name that differs from the role is counted as `aliased_roles`."""
 
 _REASONING = ("reasoning_content", "reasoning", "thinking")
 _READ = {"role", "from", "content", "value", "tool_calls", "tool_call_id", "tool_call_ids", "name", "function_call"}
@@ -28,7 +28,7 @@ _ITEMS = ("function_call", "function_call_output", "reasoning")
 
 
 class MessageReader:
-    """Reads messages, and counts what it leaves out or repairs."""
+    """Reads messages and counts what it drops or repairs."""
 
     def __init__(self, counts: Counter[str], ignored: IgnoredFields) -> None:
         self.counts, self.ignored = counts, ignored
@@ -38,7 +38,7 @@ class MessageReader:
         if not isinstance(raw, list):
             raise DatasetError(f"field {field} is {kind(raw)}, not a list of messages")
         read: list[tuple[Message, Mapping[str, Any]]] = []
-        open_reply = False  # whether the message before is a reply of which a next item may be a part
+        open_reply = False  # whether the next item may belong to the last reply
         for index, item in enumerate(raw):
             is_item = isinstance(item, dict) and item.get("type") in (*_ITEMS, "message")
             for made in self.message(item, f"{field}[{index}]"):
@@ -50,7 +50,7 @@ class MessageReader:
         return read
 
     def message(self, raw: Any, where: str) -> list[Message]:
-        """The message; none where its role is unknown, several where Anthropic's form holds results of tools.
+        """The message; none if its role is unknown, several if a message in Anthropic's form holds tool results.
 
         Raises DatasetError that names the field (`where`).
         """
@@ -92,7 +92,7 @@ class MessageReader:
         return role
 
     def _calls(self, raw: Mapping[str, Any], where: str) -> list[ToolCall]:
-        """OpenAI's `tool_calls`, and the `function_call` that came before them."""
+        """The calls in OpenAI's `tool_calls` and in the older `function_call`."""
         calls = raw.get("tool_calls")
         if calls is not None and not isinstance(calls, list):
             raise DatasetError(f"{where}.tool_calls is {kind(calls)}, not a list")
@@ -122,7 +122,7 @@ class MessageReader:
         return read_text(raw[key], self.counts)
 
     def _tool_call_id(self, raw: Mapping[str, Any], where: str) -> str | None:
-        """The id, also from SWE-agent's list of one."""
+        """The id; SWE-agent writes it as a list of one id."""
         if raw.get("tool_call_id") is not None or not raw.get("tool_call_ids"):
             return _optional_text(raw, "tool_call_id", where)
         ids = raw["tool_call_ids"]
@@ -159,7 +159,7 @@ def _optional_text(raw: Mapping[str, Any], key: str, where: str) -> str | None:
 
 
 def joined(messages: Sequence[Message]) -> Message:
-    """Assistant messages as one, as the items of one response of OpenAI's responses API make one reply."""
+    """Assistant messages joined into one: the items of a response of OpenAI's responses API are one reply."""
     if len(messages) == 1:
         return messages[0]
     contents = [message.content for message in messages if message.content]

@@ -1,6 +1,6 @@
-"""The parts of a message's content: text, images, audio, reasoning, tool calls and tool results.
+"""Reads the parts of a message's content: text, images, audio, reasoning, tool calls and tool results.
 
-Understood are the parts of OpenAI's chat completions and responses, of Anthropic's messages, and of vLLM's server.
+It reads the parts of OpenAI's chat completions and responses, of Anthropic's messages, and of vLLM's server.
 """
 
 import base64
@@ -28,7 +28,7 @@ _DATA = ("image_url", "input_audio", "audio_url", "image", "audio", "source", "u
 
 @dataclass(slots=True)
 class Content:
-    """What a message's content holds: its own text and parts, and what has a place of its own in a message."""
+    """The content of a message (text or parts), and what belongs into other fields of the message."""
 
     content: str | tuple[Part, ...] | None = None
     reasoning: list[str] = field(default_factory=list)
@@ -38,9 +38,9 @@ class Content:
 
 
 def read_content(raw: Any, where: str, counts: Counter[str]) -> Content:
-    """The content of a message. Raises DatasetError that names the field (`where`) if it is of no known form.
+    """The content of a message. Raises DatasetError that names the field (`where`) if its form is unknown.
 
-    What is left out adds to `counts`: `dropped_video_parts`, `dropped_file_parts`, `dropped_redacted_reasoning`, and
+    What is dropped adds to `counts`: `dropped_video_parts`, `dropped_file_parts`, `dropped_redacted_reasoning`, and
     `dropped_other_parts` for parts of an unknown type.
     """
     if raw is None:
@@ -65,7 +65,7 @@ def read_content(raw: Any, where: str, counts: Counter[str]) -> Content:
 
 
 def read_text(text: str, counts: Counter[str]) -> str:
-    """The text; half surrogate pairs, which no tokenizer takes, are replaced and counted (`repaired_texts`)."""
+    """The text; lone surrogates, which no tokenizer accepts, are replaced and counted (`repaired_texts`)."""
     if is_unicode(text):
         return text
     counts["repaired_texts"] += 1
@@ -73,16 +73,16 @@ def read_text(text: str, counts: Counter[str]) -> str:
 
 
 def json_text(value: Any, counts: Counter[str]) -> str:
-    """A JSON value as text: text as it is, nothing as an empty object, as vLLM reads the arguments of a tool call."""
+    """The arguments of a tool call as JSON text: text unchanged, null as an empty object (as in vLLM)."""
     if isinstance(value, str):
         return read_text(value, counts)
     return "{}" if value is None else read_text(json.dumps(value, ensure_ascii=False, default=str), counts)
 
 
 def _part(part: dict[str, Any], where: str, found: Content, counts: Counter[str]) -> Part | None:
-    """The part if it is text, an image or audio; what else it holds goes into `found`."""
+    """The part if it is text, an image or audio; reasoning, calls and results are added to `found`."""
     type_ = part.get("type")
-    if type_ is None:  # as vLLM's server takes a part without a type
+    if type_ is None:  # vLLM's server accepts parts without a type
         type_ = next((key for key in ("text", *_IMAGES, *_AUDIO) if part.get(key) is not None), None)
         if type_ is None:
             raise DatasetError(f"{where} has neither type nor text: write the type of the part")
@@ -119,7 +119,7 @@ def _id(part: Mapping[str, Any], key: str, where: str) -> str | None:
 
 
 def _digest(part: Mapping[str, Any], where: str) -> str:
-    """SHA-256 (hex) of an image's or audio's data, or of its address where there is no data."""
+    """SHA-256 (hex) of an image's or audio's data, or of its address if there is no data."""
     value: Any = part
     while isinstance(value, Mapping):
         value = next((value[key] for key in _DATA if value.get(key) not in (None, "")), None)
@@ -128,11 +128,11 @@ def _digest(part: Mapping[str, Any], where: str) -> str:
     if isinstance(value, bytes):
         return hashlib.sha256(value).hexdigest()
     type_ = quoted(str(part.get("type")))
-    raise DatasetError(f"{where}: the {type_} part has neither data nor an address: equal ones cannot be told apart")
+    raise DatasetError(f"{where}: the {type_} part has neither data nor an address: log one of them")
 
 
 def _decoded(value: str) -> bytes:
-    """The bytes that the text of a data URL or of base64 holds; of any other text, such as an address, its own."""
+    """The bytes of a data URL or of base64 text; of any other text, such as an address, its UTF-8 bytes."""
     head, comma, data = value.partition(",")
     try:
         if comma and head.startswith("data:") and head.endswith(";base64"):
@@ -140,5 +140,5 @@ def _decoded(value: str) -> bytes:
         if len(value) >= 64 and "/" not in value[:8]:
             return base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
-        pass  # not base64: the text itself tells the part from others
+        pass  # not base64: the text itself identifies the part
     return value.encode("utf-8", "surrogatepass")

@@ -1,4 +1,4 @@
-"""The logged response of one API call: its reply, its usage and its time, in any of the forms that logs hold."""
+"""Reads the logged response of one API call: its reply, usage and time, in any known form."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _KNOWN = "a chat completion (choices), a message, OpenAI's response (output), a 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response as it was logged. `failed`: the call gave an error, and no reply."""
+    """A logged response. `failed`: the call returned an error instead of a reply."""
 
     reply: Message | None = None
     usage: Any = None
@@ -25,7 +25,7 @@ class Response:
 
 
 def read_response(raw: Any, field: str, reader: MessageReader) -> Response:
-    """The response of a call. Raises DatasetError that names the field if it is of no known form."""
+    """The response of a call. Raises DatasetError that names the field if its form is unknown."""
     counts = reader.counts
     if isinstance(raw, str):
         value = _own_form(raw)
@@ -56,7 +56,7 @@ def read_response(raw: Any, field: str, reader: MessageReader) -> Response:
 
 
 def _own_form(text: str) -> Any:
-    """The response that is written as JSON in a text; None if the text is the reply itself, JSON or not."""
+    """The response, if the text is a response written as JSON; None if the text is the reply itself."""
     try:
         value = json.loads(text) if text.lstrip().startswith(("{", "[")) else None
     except (ValueError, RecursionError):
@@ -71,7 +71,7 @@ def _own_form(text: str) -> Any:
 
 
 def _of_choices(choices: Any, field: str, reader: MessageReader) -> Message | None:
-    """The first choice's message; further ones are counted (`dropped_choices`)."""
+    """The message of the first choice; further choices are counted (`dropped_choices`)."""
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
         raise DatasetError(f"field {field} is {kind(choices)}, not a list of choices")
     if not choices:
@@ -94,7 +94,7 @@ def _of_items(items: list[Any], field: str, reader: MessageReader) -> Response:
 
 
 def _reply(items: list[Any], field: str, reader: MessageReader) -> Message | None:
-    """The one reply that messages or items make; a message without a role is the assistant's."""
+    """Messages or items joined into one reply; a message without a role is the assistant's."""
     spoken = [
         item | {"role": "assistant"} if isinstance(item, dict) and not {"role", "from", "type"} & item.keys() else item
         for item in items
@@ -102,7 +102,7 @@ def _reply(items: list[Any], field: str, reader: MessageReader) -> Message | Non
     messages = [message for message, _ in reader.messages(spoken, field)]
     if any(message.role != "assistant" for message in messages):
         raise DatasetError(f"field {field} holds a message that is not the assistant's: a response is the reply alone")
-    reader.counts["messages"] -= len(spoken)  # they count as replies
+    reader.counts["messages"] -= len(spoken)  # a reply is not counted as a message
     return joined(messages) if messages else None
 
 

@@ -1,4 +1,4 @@
-"""One row of a chat log: a whole conversation, or one API call with what was logged about it."""
+"""Reads one row of a chat log: a whole conversation, or one API call and its response."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ MESSAGES: Mapping[str, Kind | None] = {
     "history": "conversation", "body.messages": "request", "request.messages": "request",
     "request.body.messages": "request",
 }  # fmt: skip
-"""Where a row's messages may stand, and what a row is if they stand there (None: the field does not say)."""
+"""Known fields of a row's messages, and what a row with that field is (None: the field does not decide it)."""
 
 _TOOLS = ("tools", "functions")
 _RESPONSES = ("response", "output", "completion")
@@ -40,7 +40,7 @@ _USAGES = ("usage", "usageMetadata", "usage_metadata")
 
 @dataclass(frozen=True, slots=True)
 class RowSettings:
-    """Names of fields that the user gives; None: the known names are tried. See conf/dataset/chat.yaml."""
+    """Field names set by the user; None: the known names are tried. See conf/dataset/chat.yaml."""
 
     messages_field: str | None = None
     tools_field: str | None = None
@@ -53,9 +53,9 @@ class RowSettings:
 
 @dataclass(frozen=True, slots=True)
 class ChatRow:
-    """A row as it was read. `says` is what its fields say that it is; None where they say nothing.
+    """One row. `says`: what the row is, by its fields; None if they do not decide it.
 
-    `times_ns` and `usages` belong to the messages, where a conversation's messages bring them.
+    `times_ns` and `usages` hold the times and the usage that messages of a conversation have, by message index.
     """
 
     place: str
@@ -76,7 +76,7 @@ class ChatRow:
 
 
 def messages_path(row: Row) -> str | None:
-    """Where a row holds a list of messages, objects with a role; None if it holds none under a known name."""
+    """The known field that holds a list of messages (objects with a role); None if there is none."""
     for path in MESSAGES:
         found = value_at(row, path)
         if isinstance(found, list) and found and all(map(_is_message, found)):
@@ -89,7 +89,7 @@ def _is_message(item: object) -> bool:
 
 
 class RowReader:
-    """Reads rows, and counts what it leaves out."""
+    """Reads rows and counts what it drops."""
 
     def __init__(self, settings: RowSettings, times: TimeReader, counts: Counter[str], ignored: IgnoredFields) -> None:
         self._settings, self._times, self._counts, self._ignored = settings, times, counts, ignored
@@ -102,7 +102,7 @@ class RowReader:
         self._read |= {"messages", "body", "request"}
 
     def read(self, row: Row, place: str) -> ChatRow:
-        """The row. Raises DatasetError that names the place, the field and the way out."""
+        """The row. Raises DatasetError that names the place, the field and a way out."""
         try:
             return self._row(row, place)
         except DatasetError as error:
@@ -174,7 +174,7 @@ class RowReader:
         )
 
     def _system(self, container: Row, messages: list[Message]) -> tuple[Message, ...]:
-        """The system text that Anthropic's `system` and OpenAI's `instructions` hold apart from the messages."""
+        """The system text outside the messages, in Anthropic's `system` or OpenAI's `instructions`."""
         name, raw = first_value([container], ("system", "instructions"))
         if not name:
             return ()

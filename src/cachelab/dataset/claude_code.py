@@ -1,4 +1,4 @@
-"""Claude Code sessions as block traces: kv-cache-tester's format, one file, a folder or a glob."""
+"""Claude Code sessions as block traces in kv-cache-tester's format: one file, a folder or a pattern."""
 
 import hashlib
 from collections import Counter
@@ -23,23 +23,24 @@ from cachelab.errors import DatasetError
 from cachelab.strict_config import STRICT, FilePath, Text
 
 FORMAT_VERSION = "claude-code-1"
-"""Version of the rules that read the format: a digest over it changes when they do."""
+"""Version of the rules that read the format. It is part of the digest, which changes with the rules."""
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
 @dataclass(frozen=True, config=STRICT)
 class ClaudeCode:
-    """Sessions of a coding agent as lists of block ids; a file holds one session, or one session per line.
+    """Sessions of a coding agent as lists of block ids. A file holds one session, or one session per line.
 
-    Each agent of a session, the main one and every sub-agent, is a conversation. A block belongs to its model, since
-    each model has its own cache, unless `share_models` is on. `hash_id_scope` holds for sessions that name none.
+    The main agent of a session and each of its sub-agents is one conversation. Each model has its own cache, so a block
+    belongs to its model; with `share_models` all models share a cache. `hash_id_scope` is the scope of ids in sessions
+    that do not state it.
 
-    Sessions with local ids share no block. `shared_prefix` models that they begin with the same tools and system
-    prompt: of each agent's first `tool_tokens` + `system_tokens`, the share that is given (full: all) are the same
-    blocks in every session, for agents of the same kind and model. Two ids of one session never become one block.
+    Sessions with local ids share no block. `shared_prefix` assumes that they start with the same tools and system
+    prompt: the given share (full: all) of an agent's first `tool_tokens` + `system_tokens` becomes the same blocks in
+    every session, for agents of the same kind and model. Two ids of one session never become one block.
 
-    `max_bytes` holds for each file.
+    `max_bytes` is the limit of each file.
     """
 
     path: FilePath
@@ -51,7 +52,7 @@ class ClaudeCode:
     max_bytes: MaxBytes = MAX_BYTES
 
     def load(self) -> LoadedDataset:
-        """Read the files. Raises DatasetError naming the file, the session's request and the field."""
+        """Read the files. Raises DatasetError that names the file, the request of the session, and the field."""
         found = source_paths(self.path)
         reading = _Reading(self)
         for path in found.paths:
@@ -78,7 +79,7 @@ class ClaudeCode:
 
 
 def _counts(found: Counter[str]) -> dict[str, int]:
-    """Every count of the format, those of nothing too."""
+    """Every count of the format, including zeros."""
     names = (
         "conversations", "turns", "sessions", "subagents", "listed_blocks", "distinct_blocks", "shared_blocks",
         "reordered_turns", "agents_without_requests", "bad_sessions", "duplicate_ids", "skipped_files",
@@ -87,7 +88,7 @@ def _counts(found: Counter[str]) -> dict[str, int]:
 
 
 class _Reading:
-    """What has been read so far."""
+    """The conversations and counts so far."""
 
     def __init__(self, options: ClaudeCode) -> None:
         self.options = options
@@ -115,23 +116,23 @@ class _Reading:
             self._add(session)
 
     def _check(self, session: Session) -> None:
-        """What sessions have to have in common, and what a shared prefix needs."""
+        """Check what all sessions must have in common, and what `shared_prefix` needs. Raises DatasetError."""
         if self.block_size not in (None, session.block_size):
             raise DatasetError(
-                f"{session.where}: block_size is {session.block_size}, before it was {self.block_size}: "
-                "one dataset has one block size, so read them one by one"
+                f"{session.where}: block_size is {session.block_size}, but it was {self.block_size} in earlier "
+                "sessions: a dataset has one block size, so read the files in separate runs"
             )
         if not self.options.share:
             return
         if session.scope == "global":
             raise DatasetError(
-                f"{session.where}: its ids are global, so sessions share blocks already: set dataset.shared_prefix=none"
+                f"{session.where}: its ids are global, so sessions already share blocks: set dataset.shared_prefix=none"
             )
         for agent in session.agents:
             if agent.calls and agent.start_tokens is None:
                 raise DatasetError(
                     f"{session.where}: {agent.path or 'the session'} has no tool_tokens and system_tokens, so the "
-                    "length of its prefix is not known: set dataset.shared_prefix=none"
+                    "length of its shared prefix is unknown: set dataset.shared_prefix=none"
                 )
 
     def _add(self, session: Session) -> None:

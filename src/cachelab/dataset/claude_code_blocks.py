@@ -1,4 +1,4 @@
-"""The blocks of Claude Code sessions, numbered: whose they are, and which of them all sessions share."""
+"""Gives the blocks of Claude Code sessions numbers, with the scope of their ids and a prefix that sessions share."""
 
 import numpy as np
 
@@ -7,7 +7,10 @@ from cachelab.dataset.claude_code_session import Agent, Call, Session
 
 
 class SessionBlocks:
-    """Numbers the ids of one session after another; `share` is the share of agents' starts that sessions share."""
+    """Numbers the blocks of one session after another.
+
+    `share`: the part (0 to 1) of an agent's tools and system prompt that is the same in all sessions.
+    """
 
     def __init__(self, name: str, share: float, share_models: bool) -> None:
         self._numbers = BlockNumbers(name)
@@ -16,18 +19,18 @@ class SessionBlocks:
         self._listed: list[Int32s] = []
 
     def own(self) -> int:
-        """A number that stands for no id."""
+        """A new number that belongs to no id."""
         return self._numbers.own()
 
     def distinct(self) -> int:
-        """How many different blocks the prompts list."""
+        """The number of different blocks in the prompts."""
         seen = np.zeros(self._numbers.used, np.bool_)
         for listed in self._listed:
             seen[listed] = True
         return int(np.count_nonzero(seen))
 
     def of(self, session: Session) -> tuple[dict[int, Int32s], int]:
-        """The numbers of each request's ids (under the request's id()), and how many ids became shared blocks."""
+        """The block numbers of each request, by the `id()` of its Call, and how many ids became shared blocks."""
         by_model: dict[str | None, list[tuple[Agent, Call]]] = {}
         for agent in session.agents:
             for call in agent.calls:
@@ -50,12 +53,12 @@ class SessionBlocks:
     def _share_starts(
         self, session: Session, model: str | None, pairs: list[tuple[Agent, Call]], ids: Int64s, of_ids: Int32s
     ) -> int:
-        """Give the ids that agents' prompts begin with the numbers that all sessions share. How many got one.
+        """Replace the numbers of the ids at the start of agents' prompts by numbers that all sessions share.
 
-        The ids are those of an agent's first prompt that is long enough. An id keeps the first such number that it
-        gets, and two ids never get the same.
+        The ids are those of the agent's first prompt that is long enough. An id keeps its first shared number, and two
+        ids never get the same one. `of_ids` is changed in place. Returns how many ids got a shared number.
         """
-        given: dict[int, int] = {}  # place of an id -> its shared number
+        given: dict[int, int] = {}  # index of an id -> its shared number
         for agent in session.agents:
             blocks = int(self._share * (agent.start_tokens or 0)) // session.block_size
             first = next((call for of, call in pairs if of is agent and len(call.ids) >= blocks), None)

@@ -1,10 +1,10 @@
 """One Claude Code session as kv-cache-tester publishes it: an object with `requests`, each a list of block ids.
 
-A session has `id`, `block_size` (tokens), `hash_id_scope` (local: its ids are its own; global: equal ids are equal
-blocks in every session), `tool_tokens` and `system_tokens` (what its prompts begin with). A request has `t` (seconds
-from the session's start), `model`, `in` and `out` (tokens), `hash_ids` (one for each full block of the prompt; the
-last, partial block may have one) and `think_time` (seconds between the reply before and this request). An entry of
-type "subagent" has `requests` of its own, with times from its own `t` on; its ids are the session's.
+A session has `id`, `block_size` (tokens), `hash_id_scope` (local: ids belong to the session; global: equal ids are
+equal blocks in all sessions), `tool_tokens` and `system_tokens` (the start of its prompts). A request has `t` (seconds
+from the start of the session), `model`, `in` and `out` (tokens), `hash_ids` (one for each full block of the prompt, and
+optionally one for a partial last block) and `think_time` (seconds between the previous reply and this request). An
+entry of type "subagent" has its own `requests`. Their times start at the entry's `t`, and their ids are the session's.
 Source: github.com/callanjfox/kv-cache-tester, docs/trace_replay_tester.md.
 """
 
@@ -49,10 +49,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """A session's main agent (`path` "") or a sub-agent, with its requests by time.
+    """The main agent of a session (`path` "") or a sub-agent, with its requests sorted by time.
 
-    `kind` tells agents with different tools apart; `start_tokens` are the tokens of its tools and system prompt (None:
-    the source does not say).
+    Agents of different `kind` have different tools. `start_tokens`: tokens of its tools and system prompt; None if the
+    source does not state them. `reordered`: how many requests the sorting moved.
     """
 
     path: str
@@ -76,13 +76,13 @@ class Session:
     def of(
         cls, value: object, where: str, scope: Scope | None, ignore: Collection[str], ignored: IgnoredFields
     ) -> "Session":
-        """The session that a JSON value is; `scope` holds for one that names none.
+        """The session that a JSON value describes. `scope` is used if the session states none.
 
-        Raises DatasetError naming the place and the field.
+        Raises DatasetError that names the place and the field.
         """
         record = Record.of(value, where, "a session, an object with block_size and requests")
         record.check_fields(SESSION_FIELDS, ignore, ignored)
-        block_size = record.count("block_size", least=1, way_out="a session says how many tokens its blocks have")
+        block_size = record.count("block_size", least=1, way_out="add the tokens per block of the session")
         return cls(
             record.text("id", blank=False, way_out="name the session"),
             where,
@@ -96,8 +96,8 @@ def _scope(record: Record, default: Scope | None) -> Scope:
     if not record.has("hash_id_scope"):
         if default is None:
             raise DatasetError(
-                f"{record.where}: field hash_id_scope is missing: say whose its ids are, dataset.hash_id_scope=local "
-                "(each session's own) or global"
+                f"{record.where}: field hash_id_scope is missing: set dataset.hash_id_scope to local (ids belong to "
+                "their session) or global"
             )
         return default
     value = record.text("hash_id_scope")
@@ -109,7 +109,7 @@ def _scope(record: Record, default: Scope | None) -> Scope:
 
 
 def _agents(session: Record, block_size: int, ignore: Collection[str], ignored: IgnoredFields) -> list[Agent]:
-    """The session's agents; sub-agents of sub-agents too."""
+    """The session's agents, including sub-agents of sub-agents."""
     agents: list[Agent] = []
     waiting: list[tuple[Record, str, str, float]] = [(session, "", "main", 0.0)]
     names: set[str] = set()
@@ -126,7 +126,7 @@ def _agents(session: Record, block_size: int, ignore: Collection[str], ignored: 
                 inner = f"{path}/{name}"
                 if inner in names:
                     raise DatasetError(
-                        f"{record.where}: field agent_id: the session has a sub-agent {quoted(name)} already"
+                        f"{record.where}: field agent_id: the session already has a sub-agent {quoted(name)}: rename it"
                     )
                 names.add(inner)
                 inner_kind = record.text("subagent_type") if record.has("subagent_type") else "subagent"
@@ -151,13 +151,11 @@ def _call(record: Record, block_size: int, start_s: float, ignore: Collection[st
     if len(ids) not in (full, -(-prompt // block_size)):
         raise DatasetError(
             f"{record.where}: {prompt} tokens (in) fill {full} blocks of {block_size}, hash_ids has {len(ids)}: "
-            "correct the request, or leave such sessions out with dataset.on_bad_session=skip"
+            "correct the request, or skip such sessions with dataset.on_bad_session=skip"
         )
     return Call(
         at_s=start_s + record.seconds("t"),
-        model=record.text(
-            "model", blank=False, way_out="a request names its model, since each model has its own cache"
-        ),
+        model=record.text("model", blank=False, way_out="add the model's name, because each model has its own cache"),
         prompt_tokens=prompt,
         reply_tokens=record.count("out"),
         ids=ids,
@@ -166,7 +164,7 @@ def _call(record: Record, block_size: int, start_s: float, ignore: Collection[st
 
 
 def _ids(record: Record) -> npt.NDArray[np.int64]:
-    values = record.array("hash_ids", way_out="a request lists the ids of its blocks")
+    values = record.array("hash_ids", way_out="add the ids of the prompt's blocks")
     if set(map(type, values)) <= {int} and (not values or 0 <= min(values) <= max(values) < 1 << 63):
         return np.asarray(values, np.int64)
     index = next(i for i, value in enumerate(values) if type(value) is not int or not 0 <= value < 1 << 63)

@@ -1,4 +1,4 @@
-"""Fields of a log's row, also inside objects: `request.body.messages` is a path."""
+"""Reads fields of a log's row by path, also inside objects: `request.body.messages`."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -9,13 +9,13 @@ from cachelab.errors import DatasetError
 
 Row = dict[str, Any]
 LONGEST_VALUE = 200
-"""Characters of a value that groups or isolates requests; longer ones are texts, not names."""
+"""The most characters of a value by which requests are grouped or isolated. Longer values are texts, not names."""
 
 
 def value_at(row: Row, path: str) -> Any:
-    """The value at a path; None where there is none.
+    """The value at a path; None if there is none.
 
-    An object that is written as JSON text, as databases export one, is replaced by the object.
+    JSON text of an object or array, as databases export it, is parsed and replaced in the row.
     """
     value: Any = row
     if path in row:
@@ -28,7 +28,7 @@ def value_at(row: Row, path: str) -> Any:
 
 
 def first_value(objects: Iterable[Row], names: Iterable[str]) -> tuple[str, Any]:
-    """Name and value of the first field that is not null, object by object; ("", None) where there is none."""
+    """Name and value of the first field that is neither null nor "", object by object; ("", None) if there is none."""
     for fields in objects:
         for name in names:
             if (value := value_at(fields, name)) not in (None, ""):
@@ -43,7 +43,7 @@ def first_scalar(objects: Iterable[Row], names: Iterable[str]) -> str | None:
 
 
 def scalar(value: Any, field: str) -> str | None:
-    """A value that names something, as text; None for null and "". Raises DatasetError if it is no name."""
+    """A value that names something, as text; None for null and "". Raises DatasetError if it is not a name."""
     if value is None or value == "":
         return None
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""The formats that are recognised: for each, what its first records look like, and the dataset that reads it."""
+"""The formats that are recognised: a test of the first records, and the dataset that reads the format."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ from cachelab.errors import DatasetError
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format: `dataset=<option>` reads it.
+    """A format that `dataset=<option>` reads.
 
-    `matches` gives the reason why a file is one, or None; `build` makes the dataset of a path and its first file's
-    opening. `folders`: a folder or a glob will do.
+    `matches` returns the reason why a file has the format, or None. `build` makes the dataset for a path and the
+    opening of its first file. `folders`: whether the dataset also reads folders and patterns.
     """
 
     option: str
@@ -35,7 +35,7 @@ class Format:
 
 
 def _objects(opening: Opening, *layouts: str) -> list[dict[str, Any]]:
-    """The first records if they are in one of these layouts."""
+    """The first records if the file has one of these layouts."""
     return list(opening.records) if opening.layout in layouts else []
 
 
@@ -65,19 +65,19 @@ def _block_trace(opening: Opening) -> str | None:
 
 
 def _build_block_trace(path: str, opening: Opening) -> Dataset:
-    """With the one block size that fits the first rows, where they do not name it."""
+    """The dataset, with the only usual block size that fits the first rows if they do not state their own."""
     rows = [record for record in opening.records if record.get("block_size") is None]
     if not rows:
         return BlockTrace(path=path)
     lists = [(row["input_length"], row["hash_ids"]) for row in rows]
     sound = [(length, ids) for length, ids in lists if type(length) is int and isinstance(ids, list)]
-    if not sound:  # the reader refuses the first row, whatever the size, and says why
+    if not sound:  # the reader refuses the first row with a reason, whatever the block size
         return BlockTrace(path=path, block_size=1)
     sizes = usual_sizes(sound)
     if len(sizes) != 1:
         found = f"{' and '.join(map(str, sizes))} fit" if sizes else "no usual one fits"
         raise DatasetError(
-            f"{opening.name}: read as block_trace, but the rows do not tell the block size ({found} the first "
+            f"{opening.name}: read as block_trace, but the rows do not state the block size ({found} the first "
             f"{len(rows)}): set dataset=block_trace dataset.block_size=..."
         )
     return BlockTrace(path=path, block_size=sizes[0])
@@ -156,4 +156,4 @@ FORMATS: tuple[Format, ...] = (
         folders=True,
     ),
 )
-"""Each format in the order in which it is tried: the first that matches is taken."""
+"""The formats in the order in which they are tried. The first one that matches is used."""

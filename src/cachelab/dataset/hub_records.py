@@ -1,4 +1,4 @@
-"""The rows of a hub data set, read by `datasets`: an id (owner/name), or a local folder laid out like one."""
+"""Reads the rows of a hub dataset with `datasets`: an id (owner/name), or a local folder with the same layout."""
 
 import json
 import os
@@ -15,18 +15,18 @@ _ROWS = 256  # held at a time
 def hub_records(
     hub: str, split: str, subset: str | None, revision: str | None, digest: Any
 ) -> Iterator[tuple[str, Any]]:
-    """Each row of the split with its place, as errors write it; `digest` is fed the rows.
+    """Each row of the split with its place, as error messages name it. `digest` is updated with the rows.
 
-    The rows are memory-mapped, so that memory does not grow with them. Raises DatasetError that says what to do if
-    the data set, the subset or the split cannot be had.
+    The rows are memory-mapped, so memory does not grow with their number. Raises DatasetError that says what to do if
+    the dataset, the subset or the split cannot be loaded.
     """
     import datasets
 
     named = f"dataset.hub={hub}"
     if not is_path(hub) and not datasets.config.HF_HUB_OFFLINE and (refusal := _why_refused(hub)):
         raise DatasetError(
-            f"{named}: the hub does not give it ({refusal}): check the name and the network; with HF_HUB_OFFLINE=1 a "
-            "copy in the cache is read, with dataset.path=FOLDER downloaded files"
+            f"{named}: the hub does not give it ({refusal}): check the name and the network; HF_HUB_OFFLINE=1 reads a "
+            "copy in the cache, dataset.path=FOLDER downloaded files"
         )
     try:
         rows = datasets.load_dataset(os.path.expanduser(hub), name=subset, split=split, revision=revision)
@@ -36,7 +36,7 @@ def hub_records(
             "dataset.subset and dataset.revision"
         ) from error
     index = 0
-    for batch in rows.with_format("arrow").iter(_ROWS):  # not decoded: an image stays its bytes
+    for batch in rows.with_format("arrow").iter(_ROWS):  # not decoded: images remain bytes
         for row in batch.to_pylist():
             digest.update(json.dumps(row, default=repr, sort_keys=True).encode())
             yield f"{hub}: {split} row {index}", row
@@ -46,7 +46,7 @@ def hub_records(
 
 
 def _why_refused(hub: str) -> str | None:
-    """Why the hub does not give a data set; None if it does. One short request, as the libraries repeat theirs."""
+    """Why the hub refuses a dataset; None if it does not. One short request, because the libraries retry theirs."""
     from huggingface_hub import HfApi
 
     try:

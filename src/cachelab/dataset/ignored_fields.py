@@ -1,4 +1,4 @@
-"""The fields of a source that cachelab does not read, by name."""
+"""Counts the fields of a source that cachelab does not read."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -9,23 +9,23 @@ _MOST_NAMED = 20
 
 
 class IgnoredFields:
-    """How often each field occurred that is not read."""
+    """How often each unread field occurred."""
 
     def __init__(self) -> None:
         self._times: Counter[str] = Counter()
 
     def add(self, names: Iterable[str]) -> None:
-        """Count the fields of one object."""
+        """Count the unread fields of one object."""
         self._times.update(names)
 
     @property
     def counts(self) -> dict[str, int]:
-        """`ignored_fields`: how many different ones; `ignored_values`: how many values they had."""
+        """`ignored_fields`: the number of different fields. `ignored_values`: the number of their values."""
         return {"ignored_fields": len(self._times), "ignored_values": self._times.total()}
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """One line that names them, or none."""
+        """One line that names the fields; empty if there are none."""
         if not self._times:
             return ()
         named = [f"{_plain(name)} ({times:,})" for name, times in self._times.most_common(_MOST_NAMED)]

@@ -1,10 +1,11 @@
 """The records of JSON text, one by one: an array's items, JSON Lines, or objects one after another.
 
-The standard library's decoder is used piece by piece, since ijson, the usual reader of large arrays, replaces half
-surrogate pairs by "?" and takes the last of two equal keys, both without a sign.
+It uses the standard library's decoder piece by piece. ijson, the usual reader of large arrays, silently replaces lone
+surrogates by "?" and silently keeps the last of two equal keys.
 """
 
 import codecs
+import re
 from collections.abc import Iterator
 from json import JSONDecodeError
 from typing import Any
@@ -13,18 +14,18 @@ from cachelab.dataset.json_text import decode_json, decode_value, kind
 from cachelab.dataset.length_only import refuse_length_only
 from cachelab.errors import DatasetError
 
-_SPACE = " \t\r\n"
+_SPACE = re.compile("[ \t\r\n]*")
 _LONGEST_CUT = 16
-"""Characters at the end of a piece in which a decoder's error may come from the cut: a number, a literal, an escape."""
+"""An error this close (characters) to the end of a piece may be due to the cut in a number, a literal or an escape."""
 
 ADVICE = "write a JSON array of objects, or JSON Lines (one object per line)"
 
 
 def json_records(pieces: Iterator[bytes], name: str) -> Iterator[tuple[str, Any]]:
-    """Each record with its place, as errors write it. Memory: one piece of text and the longest record.
+    """Each record with its place, as error messages name it. Memory: one piece of text and the longest record.
 
-    Raises DatasetError naming the file (`name`) and the line or the item (counted from 0), if the text is not UTF-8,
-    not JSON, cut off or empty.
+    Raises DatasetError that names the file (`name`) and the line or the item (from 0) if the text is not UTF-8, not
+    JSON, cut off or empty.
     """
     text = _Window(pieces, name)
     first = text.next_character()
@@ -79,7 +80,7 @@ def _lines(text: "_Window", name: str) -> Iterator[tuple[str, Any]]:
 
 
 class _Window:
-    """A part of a text, from the first character not yet taken on; `line` is that character's line."""
+    """The part of a text in memory, from the first unread character on. `line`: the line of that character."""
 
     def __init__(self, pieces: Iterator[bytes], name: str) -> None:
         self.line = 1
@@ -89,28 +90,29 @@ class _Window:
         self._left = 0  # characters of the buffer's first line that are no longer in the buffer
 
     def next_character(self) -> str:
-        """The next character that is no white space, which is skipped; "" at the end."""
+        """Skip white space and return the next character without reading it; "" at the end."""
         while True:
-            while self._at < len(self._buffer) and self._buffer[self._at] in _SPACE:
-                self.line += self._buffer[self._at] == "\n"
-                self._at += 1
+            if match := _SPACE.match(self._buffer, self._at):
+                self.line += self._buffer.count("\n", self._at, match.end())
+                self._at = match.end()
             if self._at < len(self._buffer):
                 return self._buffer[self._at]
             if not self._more():
                 return ""
 
     def take(self, character: str) -> None:
+        """Read this character, which is the next one."""
         self._at += len(character)
 
     def line_text(self, take: bool = True) -> str:
-        """The rest of the line, without its end; `take`: the next character is then the one after it."""
+        """The rest of the line, without its line end. With `take` it counts as read."""
         end = self._line_end()
         text = self._buffer[self._at : end]
         self._at = end if take else self._at
         return text
 
     def first_line_is_complete(self) -> bool:
-        """Whether the next line is a JSON value, as in JSON Lines, and not the beginning of a longer one."""
+        """Whether the next line is a complete JSON value, as in JSON Lines, and not the beginning of a longer one."""
         end = self._line_end()
         try:
             decode_json(self._buffer[self._at : end], self._name, ADVICE)
@@ -119,13 +121,13 @@ class _Window:
         return True
 
     def value(self, place: str) -> Any:
-        """The JSON value at the next character, which is taken."""
+        """Read the JSON value that starts at the next character."""
         while True:
             try:
                 value, end = decode_value(self._buffer, self._at)
             except JSONDecodeError as error:
                 open_text = error.msg.startswith("Unterminated string")
-                after = error.pos - self._at  # where the value begins in the buffer changes as more is read
+                after = error.pos - self._at  # relative, because reading more moves the value in the buffer
                 if (open_text or error.pos >= len(self._buffer) - _LONGEST_CUT) and self._more():
                     continue
                 line, column = self._position(self._at + after)
@@ -147,20 +149,23 @@ class _Window:
             return value
 
     def _position(self, at: int) -> tuple[int, int]:
-        """Line and column of a place in the buffer."""
+        """Line and column of an index of the buffer."""
         start = self._buffer.rfind("\n", 0, at)
         return self.line + self._buffer.count("\n", self._at, at), at - start + (self._left if start < 0 else 0)
 
     def _line_end(self) -> int:
         searched = self._at
         while (end := self._buffer.find("\n", searched)) < 0:
-            searched = len(self._buffer) - self._at  # what is held moves to the buffer's start
+            searched = len(self._buffer) - self._at  # `_more` moves the unread text to the buffer's start
             if not self._more():
                 return len(self._buffer)
         return end
 
     def _more(self) -> bool:
-        """Read on, at least as much as is held, so that a long value is not decoded too often. False at the end."""
+        """Read more text, at least as much as is unread. Returns False at the end.
+
+        The buffer doubles, so that a long value is not decoded too often.
+        """
         if self._ended:
             return False
         parts = [self._buffer[self._at :]]

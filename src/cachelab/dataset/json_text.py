@@ -1,17 +1,18 @@
-"""JSON text of a source file, and what can be wrong with it."""
+"""Decodes JSON text of a source file, with errors that name the place."""
 
 import json
 import math
 from typing import Any
 
+from cachelab.error_format import shown
 from cachelab.errors import DatasetError
 
 _KINDS = {dict: "an object", list: "an array", str: "text", bool: "true or false", int: "a number", float: "a number"}
-_LONGEST = 60
+_LONGEST = 60  # characters of a value in an error message
 
 
 class _DuplicateKey(ValueError):
-    """An object has a key twice; JSON does not say which of the two counts."""
+    """An object has a key twice. JSON does not define which of the two values applies."""
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -29,9 +30,9 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
 def decode_json(text: str, name: str, advice: str, line: int | None = None) -> Any:
-    """The value that the text holds; the whole text is line `line` of the file, if given.
+    """The JSON value of the text. `line`: the number of the file's line that the text is; None: it is the whole file.
 
-    Raises DatasetError naming the file (`name`) and the line, or the item of the top-level array.
+    Raises DatasetError that names the file (`name`) and the line, or the item of the top-level array.
     """
     where = name if line is None else f"{name}: line {line}"
     try:
@@ -45,7 +46,7 @@ def decode_json(text: str, name: str, advice: str, line: int | None = None) -> A
         raise DatasetError(f"{name}: {at}: {what}: {way_out}") from error
     except _DuplicateKey as error:
         item = _item_with_duplicate(text) if line is None else ""
-        raise DatasetError(f"{where}{item}: key {quoted(error.key)} stands twice in one object: remove one") from error
+        raise DatasetError(f"{where}{item}: key {quoted(error.key)} appears twice in one object: remove one") from error
     except RecursionError as error:
         raise DatasetError(f"{where}: the JSON is nested too deeply: {advice}") from error
     except ValueError as error:  # a number with more digits than Python reads
@@ -53,7 +54,7 @@ def decode_json(text: str, name: str, advice: str, line: int | None = None) -> A
 
 
 def _item_with_duplicate(text: str) -> str:
-    """Which item of a top-level array holds an object with a key twice, as errors write it; else its line only."""
+    """The place of an object that has a key twice, as error messages name it: item and line, or only the line."""
     start = len(text) - len(text.lstrip())
     at = start + 1
     item = 0
@@ -69,29 +70,24 @@ def _item_with_duplicate(text: str) -> str:
 
 
 def kind(value: object) -> str:
-    """What a JSON value is, in words; a value of a database is named by its type."""
+    """The type of a JSON value in words. Any other value is named by its Python type."""
     return "null" if value is None else _KINDS.get(type(value), f"a {type(value).__name__}")
 
 
-def shown(value: object) -> str:
-    """A number as JSON writes it, shortened; any other value in words."""
+def described(value: object) -> str:
+    """A number as in JSON, shortened if it is long. Any other value: its type in words."""
     if type(value) is float and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return shortened(repr(value)) if type(value) in (int, float) else kind(value)
+    return shown(value, _LONGEST) if type(value) in (int, float) else kind(value)
 
 
 def quoted(text: str) -> str:
-    """The text in quotes, in one printable line, shortened."""
-    return shortened(repr(text))
-
-
-def shortened(text: str) -> str:
-    """The text, or its beginning and how long it is."""
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 20]}... ({len(text)} characters)"
+    """The text in quotes, in one printable line, shortened if it is long."""
+    return shown(text, _LONGEST)
 
 
 def is_unicode(text: str) -> bool:
-    """Whether the text can be encoded: JSON's escapes can hold half of a surrogate pair, which no tokenizer takes."""
+    """Whether the text is valid Unicode. JSON's escapes can be lone surrogates, which no tokenizer accepts."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -100,11 +96,11 @@ def is_unicode(text: str) -> bool:
 
 
 def decode_value(text: str, at: int) -> tuple[Any, int]:
-    """The JSON value that starts at the character `at`, and the index of the character after it.
+    """The JSON value that starts at index `at`, and the index after it.
 
-    Raises JSONDecodeError if it is not JSON or goes on after the text's end, DatasetError if an object has a key twice.
+    Raises JSONDecodeError if it is not JSON or is cut off, DatasetError if an object has a key twice.
     """
     try:
         return _DECODER.raw_decode(text, at)
     except _DuplicateKey as error:
-        raise DatasetError(f"key {quoted(error.key)} stands twice in one object: remove one") from error
+        raise DatasetError(f"key {quoted(error.key)} appears twice in one object: remove one") from error

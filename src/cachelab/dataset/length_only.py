@@ -1,4 +1,4 @@
-"""Traces of lengths: they are told apart from others, to be refused."""
+"""Recognises and refuses traces that hold only the lengths of requests."""
 
 import csv
 from collections.abc import Collection
@@ -16,7 +16,7 @@ _CONTENT = (
 
 
 def length_columns(names: Collection[str]) -> list[str]:
-    """The columns of token counts, if there are some and none of text or blocks; else none."""
+    """The columns with token counts; an empty list if there are none, or if a column holds text or blocks."""
     plain = {name: name.strip().strip('"').lower() for name in names}
     if any(name in _CONTENT for name in plain.values()):
         return []
@@ -31,8 +31,8 @@ def refuse_length_only(text: str, name: str) -> None:
 
 
 def length_only(name: str, columns: Collection[str]) -> DatasetError:
-    """The error that says why lengths are not enough."""
+    """The error for a trace of lengths."""
     return DatasetError(
-        f"{name}: a trace of lengths ({', '.join(columns)}): it holds neither text nor block ids, so what its prompts "
-        "share is unknown: take a trace with messages, prompts or hash_ids"
+        f"{name}: a trace of lengths ({', '.join(columns)}): it holds neither text nor block ids, so it is unknown "
+        "what its prompts share: use a trace with messages, prompts or hash_ids"
     )

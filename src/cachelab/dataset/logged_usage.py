@@ -1,4 +1,4 @@
-"""What a logged response says of its tokens, under the names that servers and providers use."""
+"""Reads the token usage of a logged response, under the names that servers and providers use."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _DETAILS = ("prompt_tokens_details", "input_tokens_details")
 
 
 def read_usage(raw: Any, counts: Counter[str]) -> LoggedUsage | None:
-    """The usage that a log holds; None where it holds none.
+    """The prompt and cached tokens of a usage in a log; None if there is none.
 
     * vLLM, OpenAI's chat completions: `prompt_tokens`, which include those of `prompt_tokens_details.cached_tokens`
       (OpenRouter adds `cache_write_tokens` there), `completion_tokens`;
@@ -29,7 +29,8 @@ def read_usage(raw: Any, counts: Counter[str]) -> LoggedUsage | None:
     * Gemini: `promptTokenCount`, which includes `cachedContentTokenCount`; `candidatesTokenCount` and
       `thoughtsTokenCount` are the reply's (also in snake case).
 
-    A usage whose numbers are no whole numbers, or contradict each other, adds to `unusable_usage` and is left out.
+    If a number of the prompt or the reply is not a whole number, or if numbers contradict each other, the usage is
+    counted in `unusable_usage` and ignored.
     """
     if raw is None or raw == {}:
         return None
@@ -59,7 +60,7 @@ def _usage(raw: Mapping[str, Any]) -> LoggedUsage | None:
         return None
     if prompt is not None and max(cached or 0, written or 0) > prompt:
         return None
-    return LoggedUsage(prompt, cached, written, reply)
+    return LoggedUsage(prompt, cached)
 
 
 def _first(values: Mapping[str, Any], names: tuple[str, ...]) -> Any:

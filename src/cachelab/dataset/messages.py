@@ -1,17 +1,17 @@
-"""ShareGPT's schema: an array of {"id", "conversations": [{"from", "value"}]}, and a rule for each way it is messy.
+"""Reads ShareGPT's schema: an array of {"id", "conversations": [{"from", "value"}]}.
 
-In this order, message by message:
+Malformed messages are handled by these rules, in this order:
 
-* a blank, null or missing value is dropped (`dropped_empty`);
-* a speaker that is neither human, gpt nor system, nor an alias of one, is dropped (`dropped_unknown_speaker`);
-* where no human message is left the conversation is dropped, and so is the rest of it (`dropped_without_human`);
+* a message with a blank, null or missing value is dropped (`dropped_empty`);
+* a message of a speaker other than human, gpt, system and their aliases is dropped (`dropped_unknown_speaker`);
+* a conversation without a human message is dropped with its other messages (`dropped_without_human`);
 * a gpt message before the first human one is dropped (`dropped_leading_gpt`);
 * a system message before the first human one is the conversation's system text, a later one is dropped
   (`dropped_late_system`);
-* neighbours with the same speaker are then merged, a blank line between them (`merged_human`, `merged_gpt`);
-* fields that are not in the schema are not read (`ignored_fields`: how many different ones; `ignored_values`).
+* consecutive messages of one speaker are then merged, with a blank line between them (`merged_human`, `merged_gpt`);
+* fields outside the schema are not read (`ignored_fields`: how many different fields; `ignored_values`).
 
-So `messages` = those used + the sum of all `dropped_*`, which count messages and nothing else.
+Therefore `messages` = the messages used + the sum of all `dropped_*`, which count only messages.
 """
 
 from collections import Counter
@@ -25,7 +25,7 @@ from cachelab.dataset.json_text import decode_json, is_unicode, kind
 from cachelab.errors import DatasetError
 
 FORMAT_VERSION = "sharegpt-1"
-"""Version of the rules above: a digest over it changes when they do."""
+"""Version of the rules above; part of the digest, so a change of the rules changes the digest."""
 
 COUNTS = (
     "conversations", "turns", "messages", "system_messages",
@@ -34,7 +34,7 @@ COUNTS = (
     "duplicate_ids", "missing_ids", "conversations_without_human",
     "ignored_fields", "ignored_values",
 )  # fmt: skip
-"""What is counted, 0 where there is none."""
+"""The keys of the counts; all of them are always present."""
 
 _ITEM_FIELDS = frozenset(("id", "conversations"))
 _MESSAGE_FIELDS = frozenset(("from", "value"))
@@ -45,7 +45,7 @@ _SCHEMA = 'ShareGPT\'s schema is an array of {"id", "conversations": [{"from", "
 
 @dataclass(frozen=True, slots=True)
 class ParsedMessages:
-    """Conversations in the order of the source, what became of everything in it (the keys are COUNTS), and notes."""
+    """Conversations in the order of the source, the counts (their keys are COUNTS), and notes."""
 
     conversations: tuple[Conversation, ...]
     counts: Mapping[str, int]
@@ -86,7 +86,7 @@ def parse_messages(text: str, name: str) -> ParsedMessages:
 
 
 def _spoken(item: Any, where: str, counts: Counter[str], ignored: IgnoredFields) -> list[tuple[str, str]]:
-    """An item's messages that have a known speaker and a text, as (human | gpt | system, text)."""
+    """The messages of an item that have a known speaker and a text, as (human | gpt | system, text)."""
     if not isinstance(item, dict):
         raise DatasetError(f"{where} is {kind(item)}, not an object: {_SCHEMA}")
     if "conversations" not in item:
@@ -118,7 +118,7 @@ def _spoken(item: Any, where: str, counts: Counter[str], ignored: IgnoredFields)
 
 
 def _conversation(id: str, spoken: list[tuple[str, str]], counts: Counter[str]) -> Conversation:
-    """The conversation of messages of which at least one is human."""
+    """The conversation of these messages; at least one of them is human."""
     first = next(index for index, (speaker, _) in enumerate(spoken) if speaker == "human")
     system = [text for speaker, text in spoken[:first] if speaker == "system"]
     chat = [(speaker, text) for speaker, text in spoken[first:] if speaker != "system"]
@@ -140,7 +140,7 @@ def _conversation(id: str, spoken: list[tuple[str, str]], counts: Counter[str]) 
 
 
 def _given_id(item: dict[str, Any], where: str) -> str | None:
-    """The id that an item brings, None if it is missing, null or blank."""
+    """The id of an item; None if it is missing, null or blank."""
     given = item.get("id")
     if given is None or isinstance(given, str):
         if given is not None and not is_unicode(given):
@@ -152,7 +152,7 @@ def _given_id(item: dict[str, Any], where: str) -> str | None:
 
 
 def _unique(id: str, ids: set[str], counts: Counter[str]) -> str:
-    """The id, with the first free of #2, #3, ... behind it if it is taken; it joins `ids`."""
+    """The id, with the first free suffix #2, #3, ... if it is taken; it is added to `ids`."""
     unique, copy = id, 1
     while unique in ids:
         copy += 1

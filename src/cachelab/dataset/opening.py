@@ -16,7 +16,7 @@ RECORDS = 100
 """How many records are read."""
 
 MAX_OPENING = 256 << 20
-"""Bytes after which no more records are read."""
+"""The most bytes that are read to find these records."""
 
 Layout = Literal["array", "lines", "object", "parquet", "table", "other"]
 
@@ -28,8 +28,8 @@ _HEADER_BYTES = 1 << 16
 class Opening:
     """The beginning of a file.
 
-    `records` are the first objects of a JSON array, of JSON Lines or of Parquet, or the one object of the file. Of a
-    table (CSV), `columns` are the column names.
+    `records`: the first objects of a JSON array, of JSON Lines or of Parquet, or the only object of the file.
+    `columns`: the column names of a table (CSV).
     """
 
     name: str
@@ -39,7 +39,7 @@ class Opening:
 
     @classmethod
     def of(cls, path: str) -> "Opening":
-        """The opening of a file, plain or gzip. Raises DatasetError naming the file if it cannot be read."""
+        """The opening of a file, plain or gzip. Raises DatasetError that names the file if it cannot be read."""
         name = path_name(path)
         if path in STANDARD_INPUT:
             raise DatasetError(f"{name}: standard input can be read only once: name its format with dataset=OPTION")
@@ -59,7 +59,7 @@ class Opening:
 
 
 def _first_records(pieces: Iterable[bytes], name: str) -> tuple[dict[str, Any], ...]:
-    """The first records of JSON text: RECORDS of them, or fewer if MAX_OPENING bytes hold fewer."""
+    """The first RECORDS records of JSON text; fewer if MAX_OPENING bytes hold fewer."""
     records: list[dict[str, Any]] = []
     size = 0
 

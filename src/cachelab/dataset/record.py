@@ -1,4 +1,4 @@
-"""A JSON object of a source, read field by field."""
+"""Reads a JSON object of a source field by field."""
 
 import math
 from collections.abc import Collection
@@ -7,7 +7,7 @@ from typing import Any
 
 from cachelab.dataset.block_fields import FormatError
 from cachelab.dataset.ignored_fields import IgnoredFields
-from cachelab.dataset.json_text import is_unicode, kind, quoted, shown
+from cachelab.dataset.json_text import described, is_unicode, kind, quoted
 from cachelab.errors import DatasetError
 
 MAX_TOKENS = 1 << 31
@@ -15,37 +15,37 @@ MAX_TOKENS = 1 << 31
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An object and the place where it stands. Each reader raises DatasetError that names the place and the field."""
+    """A JSON object and its place in the source. Each method raises DatasetError that names the place and the field."""
 
     fields: dict[str, Any]
     where: str
 
     @classmethod
     def of(cls, value: object, where: str, what: str) -> "Record":
-        """The record that a JSON value is; `what` says in words what it has to be."""
+        """The record for a JSON value, which must be an object; `what` describes it for the error."""
         if not isinstance(value, dict):
             raise DatasetError(f"{where} is {kind(value)}, not {what}: correct it")
         return cls(value, where)
 
     def has(self, field: str) -> bool:
-        """Whether the field is there and not null."""
+        """Whether the field is present and not null."""
         return self.fields.get(field) is not None
 
     def check_fields(self, known: Collection[str], ignore: Collection[str], ignored: IgnoredFields) -> None:
-        """Raise FormatError if a field is neither known nor to be ignored; count those that are ignored.
+        """Count the ignored fields.
 
-        A field that the reader does not know may change what the record means.
+        Raises FormatError if another field is unknown, because it may change the meaning of the record.
         """
         others = [field for field in self.fields if field not in known]
         if unknown := [field for field in others if field not in ignore]:
             raise FormatError(
-                f"{self.where}: field {quoted(unknown[0])} is not known: if the prompts mean the same without it, "
+                f"{self.where}: field {quoted(unknown[0])} is not known: if it does not change the prompts, "
                 "list it in dataset.ignore_fields"
             )
         ignored.add(others)
 
     def value(self, field: str, way_out: str = "add it") -> Any:
-        """The field's value, of any kind."""
+        """The field's value, of any type."""
         if field not in self.fields:
             raise DatasetError(f"{self.where}: field {field} is missing: {way_out}")
         return self.fields[field]
@@ -76,12 +76,12 @@ class Record:
         return float(value)
 
     def text(self, field: str, blank: bool = True, way_out: str = "add it") -> str:
-        """A text; one without anything but spaces only where `blank` allows it."""
+        """A text. It must not be blank unless `blank` is true."""
         value = self.value(field, way_out)
         if not isinstance(value, str):
             raise self.wrong(field, value, "text")
         if not is_unicode(value):
-            raise DatasetError(f"{self.where}: field {field} holds half of a surrogate pair: correct the text")
+            raise DatasetError(f"{self.where}: field {field} holds half of a surrogate pair: write valid Unicode")
         if not blank and not value.strip():
             raise DatasetError(f"{self.where}: field {field} is blank: give it a value")
         return value
@@ -94,5 +94,5 @@ class Record:
         return value
 
     def wrong(self, field: str, value: object, rule: str) -> DatasetError:
-        """The error that says what the field is and what it has to be."""
-        return DatasetError(f"{self.where}: field {field} is {shown(value)}, not {rule}: correct it")
+        """The error for a field with a wrong value; `rule` says what it must be."""
+        return DatasetError(f"{self.where}: field {field} is {described(value)}, not {rule}: correct it")

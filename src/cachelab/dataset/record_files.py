@@ -1,4 +1,4 @@
-"""The records of a file: JSON, JSON Lines (plain or gzip) or Parquet."""
+"""Reads the records of a file: JSON, JSON Lines (plain or gzip) or Parquet."""
 
 import os
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from cachelab.dataset.source_bytes import CHUNK_BYTES, STANDARD_INPUT, opened, p
 from cachelab.errors import DatasetError
 
 MAX_BYTES = 64 << 30
-"""Default of `dataset.max_bytes` where records are read one by one: the most bytes of text per file, unpacked."""
+"""Default of `dataset.max_bytes` for readers that read record by record: the most bytes of text per file, unpacked."""
 
 _ROWS = 256  # Parquet rows in memory at a time
 PARQUET = b"PAR1"
@@ -17,9 +17,9 @@ PARQUET = b"PAR1"
 
 
 def file_records(path: str, max_bytes: int, digest: Any) -> Iterator[tuple[str, Any]]:
-    """Each record of a file with its place as errors write it; `digest` is updated with the file's bytes.
+    """Each record of a file with its place, as error messages name it. `digest` is updated with the file's bytes.
 
-    Raises DatasetError, naming the path, if the file cannot be read or holds no JSON or Parquet records.
+    Raises DatasetError that names the path if the file cannot be read, or holds no JSON or Parquet records.
     """
     name = path_name(path)
     if path not in STANDARD_INPUT and _begins_with(path, PARQUET):
@@ -37,8 +37,14 @@ def _begins_with(path: str, magic: bytes) -> bool:
         return raw.read(len(magic)) == magic
 
 
+def _printable(error: Exception) -> str:
+    """The first line of an error's text; an unprintable character is written as in a Python string."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
+
+
 def parquet_records(path: str) -> Iterator[tuple[str, Any]]:
-    """Each row of a Parquet file with its place as errors write it. Raises DatasetError if the file is damaged."""
+    """Each row of a Parquet file with its place, as error messages name it. Raises DatasetError if it is damaged."""
     import pyarrow
     import pyarrow.parquet as parquet
 
@@ -50,8 +56,7 @@ def parquet_records(path: str) -> Iterator[tuple[str, Any]]:
                 for value in batch.to_pylist():
                     yield f"{name}: row {row}", value
                     row += 1
-    except (pyarrow.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise DatasetError(f"{name}: the Parquet file is damaged ({reason}): get the file again") from error
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:  # ValueError: text that is not UTF-8
+        raise DatasetError(f"{name}: the Parquet file is damaged ({_printable(error)}): get the file again") from error
     if not row:
         raise DatasetError(f"{name}: the Parquet file holds no rows: choose a file that holds conversations")

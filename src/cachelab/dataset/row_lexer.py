@@ -1,4 +1,8 @@
-"""Reads the plain rows of block traces at memory speed; what is not plain is left to a reader that can complain."""
+"""A fast reader for plain rows of block traces. A slower reader reads all other rows and reports their errors.
+
+A plain row is an object whose keys are in KEYS, with whole numbers (no negative number except -1), lists of them, and
+text of printable ASCII characters without escapes.
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,10 +13,10 @@ KEYS = (
     "output_hash_ids", "type",
 )  # fmt: skip
 NUM_NUMBERS = 7
-"""The first of KEYS hold a number each, then come two lists of numbers, then text that is passed over."""
+"""The first NUM_NUMBERS of KEYS hold one number each, the next two a list of numbers, the last one text (skipped)."""
 
 SEEN, LINE = "seen", "line"
-"""Two further numbers of a row: a bit for each of KEYS that it has, and its line, counted from 0."""
+"""Two more numbers of each row: a bit mask of the KEYS that it has, and its line, counted from 0."""
 
 ABSENT = -2
 
@@ -21,7 +25,7 @@ _OPEN_LIST, _CLOSE_LIST, _OPEN, _CLOSE, _ZERO, _NINE = 91, 93, 123, 125, 48, 57
 
 
 def key_table() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """KEYS as bytes, a row each, and their lengths."""
+    """KEYS as bytes, shape (num_keys, longest key), and their lengths, shape (num_keys,)."""
     lengths = np.asarray([len(key) for key in KEYS], np.int64)
     table = np.zeros((len(KEYS), lengths.max()), np.uint8)
     for row, key in enumerate(KEYS):
@@ -31,15 +35,23 @@ def key_table() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
 
 @njit(cache=True)
 def read_rows(data, table, key_lengths):
-    """The numbers of whole lines: (numbers a row, ids, ids a row, reply ids, reply ids a row), or no rows at all.
+    """The numbers of whole lines. If one row is not plain, the result has no rows.
 
-    `numbers[i]` are the values of the first NUM_NUMBERS keys, ABSENT where a row lacks one, then SEEN and LINE. One
-    line that is more than keys of KEYS with whole numbers (none below 0 but a -1), lists of them and plain text empties
-    the result.
+    Args:
+        data: uint8, shape (num_bytes,). The lines.
+        table: uint8, shape (num_keys, longest key). See key_table.
+        key_lengths: int64, shape (num_keys,).
+
+    Returns:
+        numbers: int64, shape (num_rows, NUM_NUMBERS + 2). The values of the first NUM_NUMBERS keys, ABSENT for a key
+            that the row lacks, then SEEN and LINE.
+        ids: int64. The `hash_ids` of all rows.
+        listed: int64, shape (num_rows, 2). How many ids and how many reply ids each row has.
+        reply_ids: int64. The `output_hash_ids` of all rows.
     """
     num_rows = np.int64(0)
     blank = True
-    for byte in data:  # lines that are not blank: a chunk of line ends makes no rows
+    for byte in data:  # counts the lines that are not blank
         if byte == _NEWLINE:
             blank = True
         elif blank and not _blank(byte):
@@ -72,7 +84,10 @@ def read_rows(data, table, key_lengths):
 
 @njit(cache=True)
 def _row(data, at, table, key_lengths, numbers, listed, ids, reply_ids, counts):
-    """The place after the row that begins at `at`; -1 if it is not plain."""
+    """Read the row that starts at `at` (int) into `numbers`, `listed`, `ids` and `reply_ids`, from `counts` on.
+
+    Returns the index after the row (int); -1 if it is not plain.
+    """
     end = len(data)
     seen = np.int64(0)
     if data[at] != _OPEN:
@@ -177,7 +192,7 @@ def _key(data, at, table, key_lengths):
 
 @njit(cache=True)
 def _number(data, at):
-    """A whole number of at most 18 digits, or -1, and the place after it; a place of -1 if it is anything else."""
+    """A whole number from -1 with at most 18 digits (int64), and the index after it; -1 for anything else."""
     negative = at < len(data) and data[at] == _MINUS
     first = at + negative
     at = first
@@ -187,13 +202,13 @@ def _number(data, at):
         at += 1
     if at == first or at - first > 18 or (data[first] == _ZERO and at - first > 1) or (negative and value != 1):
         return np.int64(0), np.int64(-1)
-    # a fraction, an exponent or a letter that follows is no comma or bracket, which the caller looks for
+    # The caller requires a comma or a bracket next, so a fraction, an exponent or a letter is refused there.
     return -value if negative else value, np.int64(at)
 
 
 @njit(cache=True)
 def _has(data, key, length):
-    """Whether the bytes of a key occur at all."""
+    """Whether the bytes of a key occur anywhere in the data."""
     for at in range(len(data) - length):
         same = True
         for i in range(length):

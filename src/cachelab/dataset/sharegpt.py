@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, config=STRICT)
 class ShareGPT:
-    """Real chats. `path` is a local .json or .json.gz; null takes the hub's file, from its cache if it is there."""
+    """Real chats. `path`: a local .json or .json.gz file; None reads the hub's file, from the cache if it is there."""
 
     path: FilePath | None = None
     repo_id: Text = "anon8231489123/ShareGPT_Vicuna_unfiltered"
@@ -25,7 +25,7 @@ class ShareGPT:
     max_bytes: MaxBytes = MAX_BYTES
 
     def load(self) -> LoadedDataset:
-        """Read the file. Raises DatasetError naming the file and what is wrong in it, or how to get the file."""
+        """Read the file. Raises DatasetError that names the file and what is wrong, or how to get the file."""
         if self.path is not None:
             path, source = self.path, self.path
         else:
@@ -37,7 +37,7 @@ class ShareGPT:
 
 
 def hub_file(repo_id: str, filename: str, revision: str | None) -> str:
-    """Path of a hub dataset's file in the Hugging Face cache, downloaded if it is not there.
+    """The path of a hub dataset's file in the Hugging Face cache. The file is downloaded if it is not there.
 
     Raises DatasetError that says how to get the file if it is neither cached nor reachable.
     """
@@ -55,7 +55,7 @@ def hub_file(repo_id: str, filename: str, revision: str | None) -> str:
         raise DatasetError(f"dataset.repo_id={repo_id}: not a hub name ({reason}): write owner/name") from error
     url = hf_hub_url(repo_id, filename, repo_type="dataset", revision=revision)
     try:
-        # A single request, because hf_hub_download repeats a failing one for half a minute before it gives up.
+        # One request first, because hf_hub_download retries for half a minute before it fails.
         get_hf_file_metadata(url, timeout=10)
         return hf_hub_download(repo_id, filename, repo_type="dataset", revision=revision)
     except failures as error:

@@ -1,4 +1,4 @@
-"""The bytes of a source: a regular file or standard input, unpacked where it is gzip, and never more than a bound."""
+"""Reads the bytes of a source: a regular file or standard input, unpacked if it is gzip, up to a limit."""
 
 import gzip
 import io
@@ -16,13 +16,13 @@ from cachelab.dataset.json_text import quoted
 from cachelab.errors import DatasetError
 
 MaxBytes = Annotated[int, Field(gt=0, lt=1 << 63)]
-"""A bound on the unpacked size of a source, in bytes."""
+"""The largest unpacked size of a source, in bytes."""
 
 CHUNK_BYTES = 8 << 20
 MAX_RATIO = 200
-"""Most unpacked bytes per packed byte. JSON text packs 3 to 40 times; a gzip bomb 1,000 times."""
+"""Most unpacked bytes per packed byte. JSON text has a ratio of 3 to 40, a gzip bomb of 1,000."""
 RATIO_FROM = 64 << 20
-"""Unpacked bytes from which on the ratio is checked: a small file may pack as well as it likes."""
+"""Unpacked bytes above which the ratio is checked. A small file may have any ratio."""
 
 STANDARD_INPUT = ("-", "/dev/stdin")
 
@@ -36,7 +36,7 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
 
 
 def path_name(path: str) -> str:
-    """The path as errors show it: itself, or quoted and shortened if it would not fit in a line."""
+    """The path as error messages show it: unchanged, or quoted and shortened if it is long or not printable."""
     return path if path.isprintable() and len(path) <= 300 else quoted(path)
 
 
@@ -44,7 +44,7 @@ def path_name(path: str) -> str:
 def opened(path: str) -> Iterator[IO[bytes]]:
     """The source, open for reading; `-` is standard input.
 
-    Raises DatasetError, naming the path, if it is no regular file or cannot be read, also while it is read.
+    Raises DatasetError that names the path if it is no regular file, or if opening or reading it fails.
     """
     name = path_name(path)
     try:
@@ -63,13 +63,13 @@ def opened(path: str) -> Iterator[IO[bytes]]:
 
 
 def _regular_file(path: str, name: str) -> Path:
-    """The file at a path. A pipe without a writer would be waited for without end, so only a regular file will do."""
+    """The regular file at a path. Others are refused, because opening a pipe without a writer never returns."""
     try:
         file = Path(path).expanduser()
         mode = file.stat().st_mode
     except (RuntimeError, ValueError) as error:  # an unknown ~user; a NUL or half a surrogate pair in the path
         reason = str(error).rstrip(".")
-        raise DatasetError(f"{name}: is no usable path ({reason}): set dataset.path to a readable file") from error
+        raise DatasetError(f"{name}: is not a valid path ({reason}): set dataset.path to a readable file") from error
     if stat.S_ISDIR(mode):
         raise DatasetError(f"{name}: is a directory, not a file: set dataset.path to a file in it")
     if not stat.S_ISREG(mode):
@@ -81,10 +81,10 @@ def _regular_file(path: str, name: str) -> Path:
 
 
 def unpacked(raw: IO[bytes], name: str, max_bytes: int, digest: Any = None) -> Iterator[bytes]:
-    """The stream's bytes, piece by piece; `digest` is fed the bytes as they are stored.
+    """The stream's bytes, piece by piece. `digest` is updated with the stored bytes, before unpacking.
 
-    Raises DatasetError, naming `name`, if they are damaged gzip, are more than `max_bytes`, or unpack to more than
-    MAX_RATIO times their stored size.
+    Raises DatasetError that names `name` if the stream is damaged gzip, is longer than `max_bytes`, or unpacks to more
+    than MAX_RATIO times its stored size.
     """
     stored = _Counted(raw, digest)
     buffered = io.BufferedReader(stored, 1 << 20)
@@ -102,7 +102,7 @@ def unpacked(raw: IO[bytes], name: str, max_bytes: int, digest: Any = None) -> I
             if packed and total > max(RATIO_FROM, MAX_RATIO * stored.taken):
                 raise DatasetError(
                     f"{name}: the gzip file unpacks to more than {MAX_RATIO} times its size: "
-                    "if that is right, unpack it yourself and set dataset.path to the result"
+                    "if this is intended, unpack it yourself and set dataset.path to the result"
                 )
             yield block
     except EOFError as error:
@@ -112,7 +112,7 @@ def unpacked(raw: IO[bytes], name: str, max_bytes: int, digest: Any = None) -> I
 
 
 class _Counted(io.RawIOBase):
-    """A stream whose bytes are counted, and fed to a digest if there is one."""
+    """Counts the bytes of a stream, and updates a digest with them if there is one."""
 
     def __init__(self, stream: Any, digest: Any) -> None:
         self._stream, self._digest, self.taken = stream, digest, 0

@@ -1,4 +1,4 @@
-"""A source file: its text, and the digest that tells it from every other."""
+"""A source file: its text and its digest."""
 
 import hashlib
 import io
@@ -9,12 +9,12 @@ from cachelab.dataset.source_bytes import opened, path_name, unpacked
 from cachelab.errors import DatasetError
 
 MAX_BYTES = 2 << 30
-"""Default of `dataset.max_bytes` where the whole text is held in memory: three times the real ShareGPT file."""
+"""Default of `dataset.max_bytes` for readers that hold the whole text in memory: three times the ShareGPT file."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file's text (UTF-8, unpacked if it was gzip) and the SHA-256 (hex) of its bytes and the rules that read it."""
+    """The text of a file (UTF-8, unpacked), and the SHA-256 (hex) of its bytes and the version of the reading rules."""
 
     name: str
     text: str
@@ -22,15 +22,15 @@ class SourceFile:
 
     @classmethod
     def of(cls, name: str, data: bytes, rules: str) -> "SourceFile":
-        """The file with these bytes. Raises DatasetError if they are empty, damaged gzip, or not UTF-8."""
+        """The file with these bytes. Raises DatasetError if they are empty, damaged gzip or not UTF-8."""
         return cls._from(io.BytesIO(data), name, rules, MAX_BYTES)
 
     @classmethod
     def read(cls, path: str, rules: str, max_bytes: int = MAX_BYTES) -> "SourceFile":
         """The file at a path (`-`: standard input).
 
-        Raises DatasetError, naming the path, if it cannot be read, holds more than `max_bytes` bytes of text or none,
-        is damaged gzip, or is not UTF-8.
+        Raises DatasetError that names the path if the file cannot be read, is empty, holds more than `max_bytes` bytes
+        of text, is damaged gzip, or is not UTF-8.
         """
         with opened(path) as raw:
             return cls._from(raw, path_name(path), rules, max_bytes)

@@ -8,7 +8,7 @@ from cachelab.dataset.source_bytes import path_name
 from cachelab.errors import DatasetError
 
 SUFFIXES = (".json", ".jsonl", ".ndjson", ".traj", ".json.gz", ".jsonl.gz", ".ndjson.gz", ".traj.gz", ".parquet")
-"""The files of a folder that are read. A single file, and the files of a pattern, may have any name."""
+"""Endings of the files that are read from a folder. A single file and the files of a pattern may have any name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +22,9 @@ class SourcePaths:
 def source_paths(path: str) -> SourcePaths:
     """The files that a path names: one file, the files of a folder and its subfolders, or the matches of a pattern.
 
-    Of a folder only files with a known suffix are read; hidden files and folders are not counted. A path with `*`, `?`
-    or `[` is a pattern unless such a file exists; `**` also matches subfolders. Raises DatasetError if a folder or a
-    pattern gives no file. A path that does not exist is returned as it is: the error comes from opening it.
+    From a folder only files with a known ending are read; hidden files and folders are not counted. A path with `*`,
+    `?` or `[` is a pattern unless such a file exists; `**` also matches subfolders. Raises DatasetError if a folder or
+    a pattern has no file. A path that does not exist is returned unchanged; opening it then raises the error.
     """
     name = path_name(path)
     found = named_files(path)
@@ -42,7 +42,7 @@ def source_paths(path: str) -> SourcePaths:
 
 
 def named_files(path: str) -> list[str]:
-    """All files that a path names, sorted; the path alone if it is neither a folder nor a pattern."""
+    """All files that a path names, sorted; only the path if it is neither a folder nor a pattern."""
     place = os.path.expanduser(path)
     if os.path.isdir(place):
         return sorted(
@@ -57,5 +57,5 @@ def named_files(path: str) -> list[str]:
 
 
 def is_hidden(relative: str) -> bool:
-    """Whether the name of the file, or of a folder on the way to it, begins with a dot (.git, the hub's .cache)."""
+    """Whether the name of the file or of one of its folders starts with a dot (.git, the hub's .cache)."""
     return any(part.startswith(".") for part in relative.split(os.sep))

@@ -20,18 +20,18 @@ from cachelab.errors import DatasetError
 from cachelab.strict_config import STRICT, FilePath, Text
 
 FORMAT_VERSION = "text-log-1"
-"""Version of the rules that read the format: a digest over it changes when they do."""
+"""Version of the rules that read the format. It is part of the digest, which changes with the rules."""
 
 FIELDS = ("timestamp", "session_id", "input", "output")
-"""What every row has."""
+"""The fields of every row."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class TextLog:
     """Requests with the whole prompt as text: rows with `timestamp`, `session_id`, `input` and `output`.
 
-    The rows of a session are one conversation, in the order of their times. Rows with equal times, and all rows if
-    `timestamp_unit` is none, keep the order of the files. `max_bytes` is the limit of each file.
+    The rows of a session are one conversation, sorted by time. Rows with equal times, and all rows if `timestamp_unit`
+    is none, keep the order of the files. `max_bytes` is the limit of each file.
     """
 
     path: FilePath
@@ -40,7 +40,7 @@ class TextLog:
     max_bytes: MaxBytes = MAX_BYTES
 
     def load(self) -> LoadedDataset:
-        """Read the files. Raises DatasetError naming the file, the line or item, and the field."""
+        """Read the files. Raises DatasetError that names the file, the line or item, and the field."""
         found = source_paths(self.path)
         digest = hashlib.sha256(f"{FORMAT_VERSION} {self.timestamp_unit}".encode() + b"\0")
         ignored, times = IgnoredFields(), TimeReader(self.timestamp_unit)
@@ -71,7 +71,7 @@ class TextLog:
 
 @plain_dataclass(frozen=True, slots=True)
 class _Row:
-    """One request; `time_ns` is None where dataset.timestamp_unit=none."""
+    """One request. `time_ns` is None if dataset.timestamp_unit=none."""
 
     time_ns: int | None
     session: str
@@ -79,7 +79,7 @@ class _Row:
     reply: str
 
     def turn(self, start_ns: int) -> RecordedTurn:
-        """The row as a turn, its time in seconds from the first request of all."""
+        """The row as a turn. Its time is in seconds from `start_ns`."""
         return RecordedTurn(self.prompt, self.reply, None if self.time_ns is None else (self.time_ns - start_ns) / 1e9)
 
 

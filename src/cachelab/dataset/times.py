@@ -1,30 +1,29 @@
-"""Times as logs write them: numbers of some unit, ISO 8601 text, or a database's own type."""
+"""Reads times of logs: numbers in some unit, ISO 8601 text, or a database's own type."""
 
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
-from cachelab.dataset.json_text import kind, quoted, shown
+from cachelab.dataset.json_text import described, kind, quoted
 from cachelab.errors import DatasetError
 
 TimeUnit = Literal["auto", "s", "ms", "us", "ns", "none"]
-"""`auto` recognises the unit of numbers by their size; `none` leaves all times out."""
+"""`auto` recognises the unit of numbers by their size; `none` ignores all times."""
 
 _NS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _END = 10**8, 10**10
-"""Seconds since 1970 between which a number is taken for a date: March 1973 and November 2286."""
+"""A number is a date if it is between these seconds since 1970: March 1973 and November 2286."""
 
 
 class TimeReader:
-    """Reads the times of one source; all its numbers have one unit.
+    """Reads the times of one source. All numbers of a source must have the same unit.
 
-    A number's unit is recognised where the number, in exactly one unit, is a date between 1973 and 2286. Smaller
-    numbers, such as those that count from the start of a trace, could be of any unit: they are refused until
-    `dataset.timestamp_unit` says it.
+    The unit is recognised if the number is a date between 1973 and 2286 in exactly one unit. Smaller numbers, such as
+    times from the start of a trace, can have any unit. They are refused unless `dataset.timestamp_unit` is set.
     """
 
     def __init__(self, unit: TimeUnit = "auto") -> None:
@@ -35,8 +34,8 @@ class TimeReader:
     def ns(self, value: Any, where: str) -> int | None:
         """The time in whole nanoseconds since 1970, or since the source's own zero; None for null.
 
-        `where` names the file, the line and the field. Raises DatasetError if the value is no time, or of no
-        recognisable unit.
+        `where` names the file, the line and the field. Raises DatasetError if the value is not a time, or if its unit
+        cannot be recognised.
         """
         if value is None or self._given == "none":
             return None
@@ -49,12 +48,12 @@ class TimeReader:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise DatasetError(f"{where} is {kind(value)}, not a time: {_WAY_OUT}")
         if isinstance(value, float) and not abs(value) < float("inf"):
-            raise DatasetError(f"{where} is {shown(value)}, not a time: {_WAY_OUT}")
+            raise DatasetError(f"{where} is {described(value)}, not a time: {_WAY_OUT}")
         return self._number(Decimal(str(value)), where)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Lines that say how the times were read."""
+        """Lines for the user about how the times were read."""
         notes = []
         if self._numbers and self._unit:
             how = "as dataset.timestamp_unit says" if self._given != "auto" else "recognised by their size"
@@ -99,7 +98,7 @@ _WAY_OUT = (
 
 
 def _parsed(text: str, where: str) -> datetime:
-    """The date that ISO 8601 text holds, also with " UTC" behind it."""
+    """The date of an ISO 8601 text, which may end in " UTC"."""
     try:
         return datetime.fromisoformat(re.sub(r" ?UTC$", "+00:00", text))
     except ValueError as error:

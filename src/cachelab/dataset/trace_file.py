@@ -1,8 +1,8 @@
-"""A trace file: JSON Lines, a finished prompt and its recorded reply each, plain or gzip.
+"""Trace files: JSON Lines, plain or gzip, with one finished prompt and its recorded reply per row.
 
-A row has `prompt`, `response`, `conversation_id`, `turn_index` and `timestamp` (seconds). It may have exact token ids:
-`tokenizer`, `prompt_kept_tokens`, `prompt_new_token_ids` and `response_token_ids`, all four of them. The ids of its
-prompt are then (prompt ids + response ids of the turn before)[:prompt_kept_tokens] + prompt_new_token_ids.
+A row has `prompt`, `response`, `conversation_id`, `turn_index` and `timestamp` (seconds). It may also have exact token
+ids, in four fields: `tokenizer`, `prompt_kept_tokens`, `prompt_new_token_ids` and `response_token_ids`. The prompt ids
+are then (prompt ids + response ids of the previous turn)[:prompt_kept_tokens] + prompt_new_token_ids.
 """
 
 from collections.abc import Iterator
@@ -23,20 +23,20 @@ from cachelab.errors import DatasetError
 from cachelab.strict_config import STRICT, FilePath
 
 FORMAT_VERSION = "trace-1"
-"""Version of the rules that read the format: a digest over it changes when they do."""
+"""Version of the rules that read the format. It is part of the digest, which changes with the rules."""
 
 _KNOWN = frozenset((*FIELDS, *EXACT_FIELDS, ISOLATION_FIELD))
 
 
 @dataclass(frozen=True, config=STRICT)
 class TraceFile:
-    """Recorded requests: the prompts are taken as they are, as the trace artifact of an earlier run has them."""
+    """Recorded requests, such as the trace artifact of an earlier run. The prompts are used unchanged."""
 
     path: FilePath
     max_bytes: MaxBytes = MAX_BYTES
 
     def load(self) -> LoadedDataset:
-        """Read the file. Raises DatasetError naming the file, the line and the field."""
+        """Read the file. Raises DatasetError that names the file, the line and the field."""
         file = SourceFile.read(self.path, FORMAT_VERSION, self.max_bytes)
         parsed = parse_trace(file.text, file.name)
         return LoadedDataset("trace", self.path, file.digest, parsed.conversations, parsed.counts, parsed.notes)
@@ -44,7 +44,7 @@ class TraceFile:
 
 @plain_dataclass(frozen=True, slots=True)
 class ParsedTrace:
-    """Conversations in order of first appearance, each one's turns by index, with counts and notes."""
+    """Conversations in the order of their first rows, with their turns sorted by index, and counts and notes."""
 
     conversations: tuple[RecordedConversation, ...]
     counts: dict[str, int]
@@ -52,7 +52,7 @@ class ParsedTrace:
 
 
 def parse_trace(text: str, name: str) -> ParsedTrace:
-    """Read JSON Lines; `name` is the file's in errors. Raises DatasetError naming the file, the line and the field."""
+    """Read JSON Lines; `name` is the file's name. Raises DatasetError that names the file, the line and the field."""
     rows: dict[str, dict[int, TraceRow]] = {}
     ignored = IgnoredFields()
     for line, row_text in numbered_lines(text):
@@ -61,8 +61,8 @@ def parse_trace(text: str, name: str) -> ParsedTrace:
         same = rows.setdefault(row.conversation_id, {})
         if (earlier := same.get(row.turn_index)) is not None:
             raise DatasetError(
-                f"{name}: line {line}: field turn_index: conversation {row.conversation_id!r} has turn {row.turn_index}"
-                f" in line {earlier.line} already: remove one of them"
+                f"{name}: line {line}: field turn_index: conversation {row.conversation_id!r} already has turn "
+                f"{row.turn_index} in line {earlier.line}: remove one of them"
             )
         same[row.turn_index] = row
         ignored.add(document.keys() - _KNOWN)
@@ -91,13 +91,13 @@ def _turns(rows: list[TraceRow], name: str) -> Iterator[RecordedTurn]:
             kept = row.exact.kept_tokens
             if kept > len(context):
                 raise DatasetError(
-                    f"{where}: field prompt_kept_tokens is {kept}, but the turn before has {len(context)} token ids in"
-                    " prompt and response: write the trace again"
+                    f"{where}: field prompt_kept_tokens is {kept}, but the previous turn has {len(context)} token ids "
+                    "in prompt and response: write the trace again"
                 )
             if kept and row.exact.tokenizer != before:
                 raise DatasetError(
-                    f"{where}: field tokenizer is {row.exact.tokenizer!r}, but the turn before has {before!r} and"
-                    " prompt_kept_tokens builds on it: write the trace again"
+                    f"{where}: field tokenizer is {row.exact.tokenizer!r}, but the previous turn has {before!r} and"
+                    " prompt_kept_tokens uses its token ids: write the trace again"
                 )
             prompt_ids = np.concatenate([context[:kept], row.exact.new_ids])
             context, before = np.concatenate([prompt_ids, row.exact.response_ids]), row.exact.tokenizer

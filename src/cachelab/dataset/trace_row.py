@@ -6,28 +6,28 @@ from typing import Any
 import numpy as np
 
 from cachelab.conversation import TokenIds
-from cachelab.dataset.json_text import is_unicode, kind, shown
+from cachelab.dataset.json_text import described, is_unicode, kind
 from cachelab.errors import DatasetError
 from cachelab.message import Isolation
 
 FIELDS = ("prompt", "response", "conversation_id", "turn_index", "timestamp")
-"""What every row has."""
+"""The fields of every row."""
 
 EXACT_FIELDS = ("tokenizer", "prompt_kept_tokens", "prompt_new_token_ids", "response_token_ids")
-"""What a row with exact token ids has in addition: all or none."""
+"""The fields of a row with exact token ids; a row has all of them or none."""
 
 ISOLATION_FIELD = "isolation"
-"""Optional: an object with `cache_salt`, `lora` and `model`, which are part of the identity of the row's blocks."""
+"""An optional object with `cache_salt`, `lora` and `model`, which are part of the identity of the row's blocks."""
 
 MAX_SECONDS = 1e13
-"""Largest time: 300,000 years, which nanoseconds and milliseconds hold as floats without an overflow."""
+"""Largest time: 300,000 years. Nanoseconds and milliseconds of it do not overflow as floats."""
 
 _INT32_MAX = int(np.iinfo(np.int32).max)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExactIds:
-    """Token ids of a row, the prompt's as the difference to the turn before.
+    """Token ids of a row. Those of the prompt are stored as the difference to the previous turn.
 
     Shapes: new_ids (prompt_tokens - kept_tokens,), response_ids (response_tokens,).
     """
@@ -40,7 +40,7 @@ class ExactIds:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TraceRow:
-    """A row and the line (counted from 1) that it stands in."""
+    """A row and its line number, from 1."""
 
     line: int
     prompt: str
@@ -53,7 +53,7 @@ class TraceRow:
 
     @classmethod
     def of(cls, document: object, where: str, line: int) -> "TraceRow":
-        """The row that a line's JSON value is. Raises DatasetError naming `where` and the field."""
+        """The row that a JSON value describes. Raises DatasetError that names `where` and the field."""
         if not isinstance(document, dict):
             raise DatasetError(f"{where} is {kind(document)}, not an object with {', '.join(FIELDS)}")
         conversation_id = _text(document, "conversation_id", where)
@@ -107,14 +107,14 @@ def _text(document: dict[str, Any], field: str, where: str) -> str:
     if not isinstance(value, str):
         raise DatasetError(f"{where}: field {field} is {kind(value)}, not text: correct the row")
     if not is_unicode(value):
-        raise DatasetError(f"{where}: field {field} holds half of a surrogate pair: correct the text")
+        raise DatasetError(f"{where}: field {field} holds half of a surrogate pair: write valid Unicode")
     return value
 
 
 def _count(document: dict[str, Any], field: str, where: str) -> int:
     value = _field(document, field, where)
     if type(value) is not int or value < 0:
-        raise DatasetError(f"{where}: field {field} is {shown(value)}, not a whole number from 0: correct the row")
+        raise DatasetError(f"{where}: field {field} is {described(value)}, not a whole number from 0: correct the row")
     return value
 
 
@@ -122,10 +122,10 @@ def _seconds(document: dict[str, Any], field: str, where: str) -> float:
     value = _field(document, field, where)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DatasetError(f"{where}: field {field} is {kind(value)}, not a number of seconds: correct the row")
-    if not -MAX_SECONDS <= value <= MAX_SECONDS:  # NaN is not either
+    if not -MAX_SECONDS <= value <= MAX_SECONDS:  # also refuses NaN
         raise DatasetError(
-            f"{where}: field timestamp is {shown(value)}, not a finite number of seconds of at most {MAX_SECONDS:.0e}: "
-            "correct the row"
+            f"{where}: field timestamp is {described(value)}, not a finite number of seconds of at most "
+            f"{MAX_SECONDS:.0e}: correct the row"
         )
     return float(value)
 
@@ -137,7 +137,7 @@ def _ids(document: dict[str, Any], field: str, where: str) -> TokenIds:
     for index, value in enumerate(values):
         if type(value) is not int or not 0 <= value <= _INT32_MAX:
             raise DatasetError(
-                f"{where}: field {field}[{index}] is {shown(value)}, not a token id from 0 to {_INT32_MAX}: "
+                f"{where}: field {field}[{index}] is {described(value)}, not a token id from 0 to {_INT32_MAX}: "
                 "correct the row"
             )
     return np.asarray(values, dtype=np.int32)

@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 from cachelab.engine.kv_layout import KvLayout
 from cachelab.prefix_cache.accesses import CountingRules
-from cachelab.prefix_cache.block_ids import RequestBlocks
+from cachelab.prefix_cache.request_blocks import RequestBlocks
 from cachelab.request import Request, RequestRecord, Schedule
 
 

@@ -1,3 +1,3 @@
-"""The old place of KvModel, which the config.yaml of earlier runs names."""
+"""The old path of KvModel. A config.yaml of an earlier run may name it."""
 
 from cachelab.model.kv_model import KvModel as KvModel

@@ -18,7 +18,7 @@ from cachelab.error_format import reason
 from cachelab.errors import ConfigError
 from cachelab.model.kv_model import KvModel
 from cachelab.prefix_cache.accesses import BlockAccesses, CountingRules, Int64s, lru_hit_blocks
-from cachelab.prefix_cache.block_ids import number_blocks, trace_block_size
+from cachelab.prefix_cache.request_blocks import number_blocks, trace_block_size
 from cachelab.request import Request, RequestRecord, Schedule
 from cachelab.strict_config import STRICT, Count
 
@@ -26,7 +26,7 @@ NOTES: Mapping[CountingRules, str] = {
     "vllm": SIMULATED_NOTES["recorded"],
     "trace": "history=recorded: replies leave no blocks in the cache, as in other tools for block traces.",
 }
-"""What a reader of the numbers must know about each set of rules."""
+"""What readers of the numbers must know about each set of rules."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -39,7 +39,7 @@ class ReplayEngine(EngineSizes):
     `rules`: `vllm` counts blocks as vLLM does. `trace` counts them as other tools for block traces do (docs/replay.md):
     the block size is then the trace's, and no request is rejected for its length. `auto` is `trace` for a block trace,
     else `vllm`. `kv_model` sets how many blocks fit in one GiB. `sim_at`: numbers of blocks with which SimEngine also
-    runs the schedule, by vLLM's rules. `max_model_len` None rejects only what the cache cannot hold.
+    runs the schedule, by vLLM's rules. With `max_model_len` None only requests that the cache cannot hold are rejected.
     The sizes are described in EngineSizes.
     """
 

@@ -52,10 +52,9 @@ class SimEngine(EngineSizes):
     `decode`: `token` emits a reply token by token. `jump` emits it in two steps, which is exact only with
     `max_num_seqs=1`, no host tier (a small host tier refuses many blocks at once that it accepts one by one) and
     full-attention layers only. `auto` jumps where that is exact. `max_output_tokens` cuts every reply.
-    `host_cache_gib` turns on vLLM's
-    KV offloading, whose transfers take no simulated time. `args` are further fields of vLLM's EngineArgs, such as
-    `scheduling_policy`. `max_model_len` None rejects only what the cache cannot hold. The sizes are described in
-    EngineSizes.
+    `host_cache_gib` turns on vLLM's KV offloading, whose transfers take no simulated time. `kv_model` sets how many
+    blocks fit in one GiB. `args` are further fields of vLLM's EngineArgs, such as `scheduling_policy`. With
+    `max_model_len` None only requests that the cache cannot hold are rejected. The sizes are described in EngineSizes.
     """
 
     num_blocks: VllmBlocks | None = None

@@ -1,4 +1,4 @@
-"""The five sizes of an engine: their bounds, what they must be to one another, and their names in vLLM."""
+"""The five sizes of an engine: their bounds, the rules between them, and their names in vLLM."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -12,7 +12,7 @@ from cachelab.request import Schedule
 from cachelab.strict_config import STRICT, Count
 
 MAX_VLLM_BLOCKS = 1 << 24
-"""The most blocks of an engine that runs vLLM. vLLM keeps a Python object per block: 3 GB for this many."""
+"""The most blocks of an engine that runs vLLM. vLLM keeps a Python object per block: 3 GB for this number."""
 
 BlockSize = Annotated[int, Field(gt=0, le=1 << 20)]
 ModelLength = Annotated[int, Field(gt=0, le=1 << 30)]
@@ -53,7 +53,7 @@ class EngineSizes:
         return {vllm_name: getattr(self, name) for name, vllm_name in VLLM_NAMES.items()}
 
     def check_sizes(self) -> None:
-        """Check that one request of the greatest length fits. Raises ConfigError that says which sizes are possible."""
+        """Check that one request of the largest length fits. Raises ConfigError that names possible sizes."""
         needed = -(-(self.max_model_len or 1) // self.block_size) + 1
         if self.num_blocks is not None and self.num_blocks < needed:
             raise ConfigError(
@@ -69,7 +69,7 @@ class EngineSizes:
 
 
 def model_length(schedule: Schedule, num_blocks: int, block_size: int) -> int:
-    """The `max_model_len` of the longest request (tokens of prompt and reply), at most what the cache holds."""
+    """The length (tokens of prompt and reply) of the longest request, but at most the size of the cache."""
     return min(longest_request(schedule), (num_blocks - 1) * block_size)
 
 

@@ -1,4 +1,4 @@
-"""Any workload as a block trace that others may see: no text and no token leaves, only which blocks are the same."""
+"""Exports a workload as an anonymised block trace: which blocks are equal, but no text and no tokens."""
 
 import hashlib
 import logging
@@ -13,7 +13,8 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.errors import ConfigError
 from cachelab.export.trace_writer import write_trace
-from cachelab.prefix_cache.block_ids import ROOT, number_blocks
+from cachelab.prefix_cache.block_ids import ROOT
+from cachelab.prefix_cache.request_blocks import number_blocks
 from cachelab.request import Schedule
 from cachelab.strict_config import STRICT, Count, FilePath
 
@@ -22,13 +23,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, config=STRICT)
 class BlockTraceExport:
-    """Writes Mooncake's schema, gzip JSON Lines, which `dataset=block_trace` reads.
+    """Writes Mooncake's schema as gzip JSON Lines, which `dataset=block_trace` reads.
 
-    Rows: `timestamp` (ms from the first), `input_length`, `output_length`, `hash_ids` (a block each, the last one
-    may be partial), `block_size`, `chat_id`, `parent_chat_id` (-1: none) and `output_hash_ids`: the blocks after the
-    prompt's last full one that the reply completes, without which the reuse of replies by later turns is lost. Ids
-    are 63 bits of a keyed hash of the chain of blocks. Without a `salt` a random one is taken and forgotten, so that
-    nobody can look for a known text; exports with one salt have the same ids for the same blocks.
+    Fields of a row: `timestamp` (ms from the first request), `input_length`, `output_length`, `hash_ids` (one id per
+    block; the last block may be partial), `block_size`, `chat_id`, `parent_chat_id` (-1: none) and `output_hash_ids`
+    (the blocks after the prompt's last full block that the reply completes; without them the reuse of replies by later
+    turns is lost). An id is 63 bits of a keyed hash of a block and its ancestors. Without a `salt` a random one is used
+    and not stored, so that nobody can search for a known text. Exports with the same salt have the same ids for the
+    same blocks.
     """
 
     path: FilePath
@@ -50,7 +52,7 @@ class BlockTraceExport:
         log.info("export: %d requests as a block trace in %s", len(schedule), path)
 
     def rows(self, schedule: Schedule, salt: bytes) -> Iterator[dict[str, Any]]:
-        """One row a request."""
+        """One row per request."""
         requests = list(schedule)
         blocks = number_blocks(requests, [len(request.reply_ids) for request in requests], self.block_size, "vllm")
         digests = blocks.block_ids.digests(range(blocks.block_ids.num_ids))

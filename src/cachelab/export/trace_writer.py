@@ -1,4 +1,4 @@
-"""Write requests as trace files and block traces, which `dataset=trace` and `dataset=block_trace` read back."""
+"""Writes requests as trace files and block traces, which `dataset=trace` and `dataset=block_trace` read."""
 
 import gzip
 import json
@@ -34,7 +34,7 @@ def trace_rows(requests: Sequence[Request], tokenizer: str) -> Iterator[dict[str
 
 
 def block_trace_rows(requests: Sequence[Request]) -> Iterator[dict[str, Any]]:
-    """One row per request of a block trace, in order, with the ids as cachelab numbered them."""
+    """One row per request of a block trace, in order. The ids are the numbers that cachelab gave the blocks."""
     numbers = {request.id: number for number, request in enumerate(requests)}
     for request in requests:
         prompt, reply = request.prompt_ids, request.reply_ids
@@ -57,7 +57,7 @@ def block_trace_rows(requests: Sequence[Request]) -> Iterator[dict[str, Any]]:
 
 def write_trace(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Write gzip JSON Lines atomically; equal rows make equal bytes. Raises StorageError if the disk is full."""
-    # No file name and no time in the header, or equal traces would differ.
+    # The gzip header has no file name and no time, so that equal traces are equal files.
     with (
         atomic_file(path, "name a file on another disk") as part,
         part.open("wb") as raw,

@@ -1,4 +1,4 @@
-"""Filters: they choose the conversations to keep."""
+"""Filters select the conversations to keep."""
 
 import lazy_loader
 

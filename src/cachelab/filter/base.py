@@ -1,4 +1,4 @@
-"""What every filter gives."""
+"""The protocol of filters, and their result."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +16,6 @@ class Filtered:
 
 
 class Filter(Protocol):
-    """Chooses conversations; a pure function of its input."""
+    """Selects conversations. A pure function of its input."""
 
     def apply(self, conversations: Sequence[TokenizedConversation]) -> Filtered: ...

@@ -1,4 +1,4 @@
-"""Keeps conversations by how many turns they have, how long their prompts are, and how many there are already."""
+"""Keeps conversations by their number of turns, the lengths of their prompts, and limits on the total."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,13 +19,13 @@ Limit = Count | None
 
 @dataclass(frozen=True, config=STRICT)
 class Thresholds:
-    """Drops a conversation that breaks a limit (keep: whole), or cuts it before the turn that does (keep: prefix).
+    """Drops a conversation that breaks a limit (keep: whole), or cuts it before the turn that breaks it (keep: prefix).
 
-    Every conversation is kept, or dropped for one reason: `min_turns`, else the limit that its earliest turn at fault
-    breaks, else a limit on the total. One that a cut leaves with fewer than `min_turns` is dropped for what cut it. The
-    totals (`max_conversations`, `max_requests`) are filled in the dataset's order and close for good at the first
-    conversation that does not fit: a later, shorter one is not let in, so that a larger limit keeps all that a smaller
-    one kept. None is no limit. Raises ConfigError if min_turns is greater than max_turns.
+    A conversation is dropped for exactly one reason: `min_turns`, otherwise the limit that its earliest bad turn
+    breaks, otherwise a limit on the total. If a cut leaves fewer than `min_turns`, the reason is the limit that caused
+    the cut. The totals (`max_conversations`, `max_requests`) are filled in the dataset's order. From the first
+    conversation that does not fit, all are dropped, also shorter ones: a larger limit then keeps everything that a
+    smaller one keeps. None means no limit. Raises ConfigError if min_turns is greater than max_turns.
     """
 
     min_turns: Limit = None
@@ -39,11 +39,14 @@ class Thresholds:
         if self.min_turns is not None and self.max_turns is not None and self.min_turns > self.max_turns:
             raise ConfigError(
                 f"filter.min_turns {self.min_turns} is greater than filter.max_turns {self.max_turns}: "
-                "no conversation can have both, so raise the one or lower the other"
+                "no conversation can satisfy both, so raise max_turns or lower min_turns"
             )
 
     def apply(self, conversations: Sequence[TokenizedConversation]) -> Filtered:
-        """What is kept, in the given order, and counts; `tokens_kept_share` is of the prompt tokens of all turns."""
+        """The kept conversations, in the given order, and counts.
+
+        `tokens_kept_share` is the kept share of the prompt tokens of all turns.
+        """
         kept: list[TokenizedConversation] = []
         dropped: dict[Reason, int] = dict.fromkeys(REASONS, 0)
         requests_kept = conversations_cut = turns_cut = 0
@@ -75,7 +78,7 @@ class Thresholds:
         return Filtered(kept, numbers)
 
     def _fitting(self, conversation: TokenizedConversation) -> tuple[int, Reason | None]:
-        """How many turns the conversation's own limits leave (0: dropped), and the limit that cuts or drops it."""
+        """How many turns the limits on one conversation leave (0: dropped), and the limit that cuts or drops it."""
         all_turns = turns = len(conversation.turns)
         if turns < self._fewest:
             return 0, "min_turns"
@@ -90,7 +93,7 @@ class Thresholds:
         return self._after_cut(turns, all_turns), reason
 
     def _room(self, turns: int, conversations_kept: int, requests_kept: int) -> tuple[int, Reason | None]:
-        """How many of the turns the totals leave (0: dropped), and the total that is now closed."""
+        """How many of the turns the limits on the total leave (0: dropped), and the limit that is now reached."""
         if self.max_conversations is not None and conversations_kept == self.max_conversations:
             return 0, "max_conversations"
         if self.max_requests is not None and requests_kept + turns > self.max_requests:

@@ -1,4 +1,4 @@
-"""What a metric is: its name, unit, definition and computation in one place."""
+"""Metrics: name, unit, definition and computation in one place."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass

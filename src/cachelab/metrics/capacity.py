@@ -19,7 +19,7 @@ WITHIN = 0.01
 
 _SIZES = 60
 _GIB = 1 << 30
-_NO_HITS = "an infinite cache hits nothing"
+_NO_HITS = "an unlimited cache hits nothing"
 DEFINITIONS = ("block", "token", "per_request_mean", "steady")
 
 
@@ -31,7 +31,7 @@ def lru_curve(observation: Observation) -> LruCurve:
 
 @memoize
 def knee_blocks(observation: Observation) -> int | None:
-    """The smallest cache (blocks) within one point of the ideal; None if an infinite cache hits nothing."""
+    """The smallest cache (blocks) within one point of the ideal; None if an unlimited cache hits nothing."""
     ceiling = int(observation.plain_accesses.ideal_hit_blocks().sum())
     return lru_curve(observation).knee(ceiling, WITHIN) if ceiling else None
 
@@ -127,7 +127,7 @@ METRICS = (
     Metric(
         "capacity/enough_blocks",
         "blocks",
-        "Smallest LRU cache that hits as many blocks as an infinite cache, one request at a time.",
+        "Smallest LRU cache that hits as many blocks as an unlimited cache, one request at a time.",
         _largest,
         _NO_HITS,
     ),

@@ -1,4 +1,4 @@
-"""The ideal: what an infinite cache hits when the requests run in the same order, one at a time."""
+"""The ideal: what an unlimited cache hits when the requests run in the same order, one at a time."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from cachelab.metrics.observation import Observation
 
 
 def ideal_hit_blocks(observation: Observation) -> Int64s:
-    """Prompt blocks that each completed request finds in an infinite cache. int64, shape (num_completed,).
+    """Prompt blocks that each completed request finds in an unlimited cache. int64, shape (num_completed,).
 
     vLLM always computes the last prompt token, so at most prompt_tokens - 1 tokens can be hit. The rules of block
     traces have no such limit.
@@ -39,7 +39,7 @@ def ideal_steady(observation: Observation) -> Ratio:
 
 
 def ideal_cached_tokens(observation: Observation) -> Int64s:
-    """Prompt tokens that each completed request would find in an infinite cache. Shape: (num_completed,)."""
+    """Prompt tokens that each completed request would find in an unlimited cache. Shape: (num_completed,)."""
     return observation.accesses.cached_tokens(ideal_hit_blocks(observation))
 
 
@@ -53,35 +53,35 @@ METRICS = (
     Metric(
         "hit_rate/ideal",
         "ratio",
-        "Block hit rate of an infinite cache for the completed requests in the same order, one at a time.",
+        "Block hit rate of an unlimited cache for the completed requests in the same order, one at a time.",
         lambda observation: ideal(observation).value,
         NO_BLOCK,
     ),
     Metric(
         "hit_rate/ideal_tokens",
         "ratio",
-        "hit_rate/first_prefill_tokens of the same infinite cache.",
+        "hit_rate/first_prefill_tokens of the same unlimited cache.",
         lambda observation: ideal_tokens(observation).value,
         NONE_COMPLETED,
     ),
     Metric(
         "hit_rate/ideal_per_request_mean",
         "ratio",
-        "hit_rate/per_request_mean of the same infinite cache.",
+        "hit_rate/per_request_mean of the same unlimited cache.",
         _ideal_per_request,
         NONE_COMPLETED,
     ),
     Metric(
         "hit_rate/ideal_steady",
         "ratio",
-        "hit_rate/steady of the same infinite cache.",
+        "hit_rate/steady of the same unlimited cache.",
         lambda observation: ideal_steady(observation).value,
         NONE_COMPLETED,
     ),
     Metric(
         "hit_rate/of_ideal",
         "ratio",
-        "hit_rate/first_prefill / hit_rate/ideal: hit blocks / blocks that an infinite cache hits.",
+        "hit_rate/first_prefill / hit_rate/ideal: hit blocks / blocks that an unlimited cache hits.",
         lambda observation: of_ideal(observation).value,
         "hit_rate/ideal is 0 or absent",
     ),

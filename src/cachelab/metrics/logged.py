@@ -1,4 +1,4 @@
-"""What the log says about the cache that the requests met when they were recorded."""
+"""Cache hits that the log states: those of the server that recorded it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,9 +42,9 @@ class LoggedTokens:
 
 
 def logged_rates(observation: Observation) -> tuple[Ratio, Ratio, Ratio] | None:
-    """In tokens, over the same requests: what the log says, what this run hit, what an infinite cache would hit.
+    """Three hit rates in tokens over the same requests: logged, of this run, and with an unlimited cache.
 
-    None where no completed request logs both numbers.
+    None if no completed request logs both numbers.
     """
     logged = LoggedTokens.of(observation)
     if not len(logged.places):

@@ -1,4 +1,4 @@
-"""Losses: why each prompt token was or was not found in the cache."""
+"""Losses: the prompt tokens by the reason why they were or were not found in the cache."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -9,8 +9,8 @@ from cachelab.metrics.base import Metric, Ratio
 from cachelab.metrics.hits import Int64s
 from cachelab.metrics.observation import Observation, memoize
 from cachelab.prefix_cache.accesses import BlockAccesses, lru_hit_blocks
-from cachelab.prefix_cache.block_ids import seen_tokens
 from cachelab.prefix_cache.hit_rate_curve import opt_hit_blocks
+from cachelab.prefix_cache.request_blocks import seen_tokens
 
 
 @dataclass(frozen=True, slots=True, eq=False)

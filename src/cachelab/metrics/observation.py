@@ -12,7 +12,8 @@ from cachelab.engine.base import EngineCounters, EngineRun
 from cachelab.errors import EngineError
 from cachelab.metrics.hits import Hits, Int64s
 from cachelab.prefix_cache.accesses import BlockAccesses
-from cachelab.prefix_cache.block_ids import BlockIds, RequestBlocks, number_blocks
+from cachelab.prefix_cache.block_ids import BlockIds
+from cachelab.prefix_cache.request_blocks import RequestBlocks, number_blocks
 from cachelab.request import Request, RequestRecord
 
 Value = TypeVar("Value")
@@ -20,7 +21,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """One run, as seen from outside the engine.
+    """The requests of one run, their records and the engine's counters.
 
     `requests`: the requests as they ran, by id. `interned`: their blocks, if the engine has numbered them. Raises
     EngineError if a request has no record, or if a record contradicts itself.
@@ -125,7 +126,7 @@ class Observation:
 
 
 def memoize(compute: Callable[[Observation], Value]) -> Callable[[Observation], Value]:
-    """The function with a memo: its value is computed once per observation and freed with it."""
+    """The function with a cache: its value is computed once per observation and freed with it."""
     kept: WeakKeyDictionary[Observation, Value] = WeakKeyDictionary()
 
     @wraps(compute)

@@ -1,3 +1,3 @@
-"""The old place of these metrics, which the config.yaml of earlier runs names."""
+"""The old path of these metrics. A config.yaml of an earlier run may name it."""
 
 from cachelab.metrics.reference_results import METRICS as METRICS

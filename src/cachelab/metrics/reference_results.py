@@ -24,8 +24,8 @@ class ReferenceResult:
     """A published number and the function that computes it again.
 
     `published` is None for a number that was not published; it is shown for comparison with the one before it.
-    `tolerance` is in the number's own unit. `source` tells whether a run is of the published data
-    (None: of Mooncake's trace, or by vLLM's rules).
+    `tolerance` is in the number's own unit. `source` returns whether a run is of the published data (None: whether it
+    is of Mooncake's trace, or counted by vLLM's rules).
     """
 
     name: str
@@ -161,7 +161,7 @@ REFERENCE_RESULTS: tuple[ReferenceResult, ...] = (
     ReferenceResult(
         "ceiling",
         "ratio",
-        "Last half, infinite cache",
+        "Last half, unlimited cache",
         0.398,
         _TENTH,
         _of_trace(lambda run: ideal_steady(run).value),

@@ -21,10 +21,10 @@ def is_claude_code(observation: Observation) -> bool:
 
 
 def repeated_shares(observation: Observation) -> Float64s:
-    """Of each session with two requests or more, the share of listed blocks that its request before had already.
+    """For each session with at least two requests, the share of listed blocks that its previous request also had.
 
-    A session's first request is left out, and so are sub-agents (conversations whose id has a slash). A block counts if
-    all blocks before it are the same too. Shape: (sessions,).
+    The first request of a session and sub-agents (conversations whose id has a slash) are left out. A block counts only
+    if all blocks before it are equal too. float64, shape (num_sessions,).
     """
     paths = observation.accesses
     turns: dict[str, list[tuple[int, int]]] = {}
@@ -41,7 +41,7 @@ def repeated_shares(observation: Observation) -> Float64s:
 
 
 def _same(a: npt.NDArray[np.int32], b: npt.NDArray[np.int32]) -> int:
-    """Leading blocks that two prompts share; a number stands for a block and all before it."""
+    """The number of leading blocks that two prompts share. A number identifies a block and all blocks before it."""
     n = min(len(a), len(b))
     return int(np.count_nonzero(a[:n] == b[:n]))
 

@@ -1,4 +1,4 @@
-"""Orders: they arrange requests into a schedule."""
+"""Orders arrange requests into a schedule."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Requests grouped by conversation, which several orders start from."""
+"""Groups requests by conversation."""
 
 from collections.abc import Sequence
 

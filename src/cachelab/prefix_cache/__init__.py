@@ -1,4 +1,4 @@
-"""The exact prefix cache without vLLM, on flat arrays in compiled loops."""
+"""The exact prefix cache without vLLM: compiled loops over flat arrays."""
 
 import lazy_loader
 

@@ -90,14 +90,14 @@ class BlockAccesses:
         return np.minimum(hit_blocks * self.block_size, self.prompt_tokens)
 
     def known_blocks(self) -> Int64s:
-        """Leading blocks of each request that an earlier request left in an infinite cache. Shape: (num_requests,)."""
+        """Leading blocks of each request that an earlier request left in an unlimited cache. Shape: (num_requests,)."""
         from cachelab.prefix_cache.kernels.reuse_distance import known_blocks
 
         known: Int64s = known_blocks(self.blocks, self.offsets, self.num_ids)
         return known
 
     def ideal_hit_blocks(self) -> Int64s:
-        """Blocks that each request hits in an infinite cache. Shape: (num_requests,)."""
+        """Blocks that each request hits in an unlimited cache. Shape: (num_requests,)."""
         return np.minimum(self.known_blocks(), self.lookups)
 
 

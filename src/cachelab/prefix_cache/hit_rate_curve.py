@@ -46,41 +46,23 @@ def rates(accesses: BlockAccesses, hit_blocks: Int64s) -> Rates:
 class LruCurve:
     """The hits of an LRU cache, exact at every size.
 
-    A piece is (first size, table of reuse runs) and holds from its first size up to the next piece's. Without pieces
+    `runs`: int64, shape (num_runs, 4): the reuse runs (see kernels/reuse_distance.py), which hold for every size. None:
     each requested size is simulated.
     """
 
     accesses: BlockAccesses
-    pieces: tuple[tuple[int, Int64s], ...]
+    runs: Int64s | None
 
     @classmethod
     def of(cls, accesses: BlockAccesses) -> "LruCurve":
-        """One pass for all sizes, or no pieces if requests compute blocks that the cache already holds.
+        """One pass for all sizes. The curve has no runs if requests compute blocks that the cache already holds.
 
-        Which of two copies of a block is used later depends on the size. It is then faster to simulate the sizes.
+        The cache then holds two copies of a block, and which of them is used later depends on the size.
         """
         from cachelab.prefix_cache.kernels.reuse_distance import reuse_runs
 
-        rows, copies = reuse_runs(accesses.blocks, accesses.offsets, accesses.lookups, accesses.tails, accesses.num_ids)
-        return cls(accesses, () if copies else ((_smallest(accesses), rows),))
-
-    @classmethod
-    def in_pieces(cls, accesses: BlockAccesses) -> "LruCurve":
-        """All sizes in pieces, also with copies of blocks. It takes two passes per size at which the copy changes."""
-        from cachelab.prefix_cache.kernels.reuse_distance import reuse_runs_between
-
-        pieces: list[tuple[int, Int64s]] = []
-        waiting = [(_smallest(accesses), len(accesses.blocks) + 2)]
-        while waiting:
-            low, high = waiting.pop()
-            rows, split = reuse_runs_between(
-                accesses.blocks, accesses.offsets, accesses.lookups, accesses.tails, accesses.num_ids, low, high
-            )
-            if split:
-                waiting += [(split, high), (low, split)]
-            else:
-                pieces.append((low, rows))
-        return cls(accesses, tuple(pieces))
+        runs, copies = reuse_runs(accesses.blocks, accesses.offsets, accesses.lookups, accesses.tails, accesses.num_ids)
+        return cls(accesses, None if copies else runs)
 
     @property
     def smallest(self) -> int:
@@ -89,30 +71,32 @@ class LruCurve:
 
     @property
     def largest(self) -> int:
-        """The smallest size (blocks) that hits as much as an infinite cache."""
-        if self.pieces:
-            rows = self.pieces[-1][1]
-            return max(int((rows[:, DISTANCE] + rows[:, LENGTH] - 1).max(initial=1)), self.smallest)
+        """The smallest size (blocks) that hits as much as an unlimited cache."""
+        if self.runs is not None:
+            return max(int((self.runs[:, DISTANCE] + self.runs[:, LENGTH] - 1).max(initial=1)), self.smallest)
         return self.knee(int(self.accesses.ideal_hit_blocks().sum()), 0.0)
 
     def hit_blocks(self, sizes: npt.ArrayLike) -> Int64s:
         """Hit blocks of all requests together at each size (blocks). int64, shape (num_sizes,)."""
-        hits: Int64s = self._sums(sizes, None, None) if self.pieces else self._simulated(sizes).sum(axis=1)
+        if self.runs is None:
+            simulated: Int64s = self._simulated(sizes).sum(axis=1)
+            return simulated
+        hits: Int64s = _sums(self.accesses, self.runs, sizes, None, None)
         return hits
 
     def rates(self, sizes: npt.ArrayLike) -> Rates:
         """The hit rates at each size (blocks)."""
-        if not self.pieces:
+        if self.runs is None:
             return rates(self.accesses, self._simulated(sizes))
-        accesses, n = self.accesses, self.accesses.num_requests
+        accesses, runs, n = self.accesses, self.runs, self.accesses.num_requests
         share = accesses.block_size / accesses.prompt_tokens
         later = np.arange(n) >= n // 2
         # a prompt's last block can be partial: this many of its places hold no token
         spare = np.maximum(accesses.prompt_blocks * accesses.block_size - accesses.prompt_tokens, 0)
-        blocks = self._sums(sizes, None, None)
-        tokens = self._sums(sizes, np.full(n, accesses.block_size), spare)
-        steady = self._sums(sizes, later * accesses.block_size, later * spare)
-        mean = self._sums(sizes, share, spare / accesses.prompt_tokens)
+        blocks = _sums(accesses, runs, sizes, None, None)
+        tokens = _sums(accesses, runs, sizes, np.full(n, accesses.block_size), spare)
+        steady = _sums(accesses, runs, sizes, later * accesses.block_size, later * spare)
+        mean = _sums(accesses, runs, sizes, share, spare / accesses.prompt_tokens)
         with np.errstate(invalid="ignore"):
             return Rates(
                 block=blocks / accesses.prompt_blocks.sum(),
@@ -134,33 +118,6 @@ class LruCurve:
         found = [lru_hit_blocks(self.accesses, size) for size in np.asarray(sizes, np.int64).tolist()]
         return np.stack(found) if found else np.zeros((0, self.accesses.num_requests), np.int64)
 
-    def _sums(self, sizes: npt.ArrayLike, weight: Any, spare: Any) -> Any:
-        """The summed weights of the hit blocks at each size, minus the unused places of prompts' last blocks.
-
-        `weight` per block and `spare` per request, both of shape (num_requests,). Result: shape (num_sizes,).
-        """
-        sizes = np.asarray(sizes, np.int64)
-        firsts = np.asarray([first for first, _ in self.pieces])
-        piece = np.maximum(np.searchsorted(firsts, sizes, side="right") - 1, 0)
-        sums: Any = np.zeros(len(sizes), np.int64 if weight is None or weight.dtype.kind in "iu" else np.float64)
-        for index in np.unique(piece).tolist():
-            here = piece == index
-            sums[here] = self._sum_runs(self.pieces[index][1], sizes[here], weight, spare)
-        return sums
-
-    def _sum_runs(self, rows: Int64s, sizes: Int64s, weight: Any, spare: Any) -> Any:
-        start, end = rows[:, DISTANCE], rows[:, DISTANCE] + rows[:, LENGTH]
-        weights = np.ones(len(rows), np.int64) if weight is None else weight[rows[:, REQUEST]]
-        # a reuse run adds min(size - start + 1, length) blocks: one ramp upwards from its start, one back from its end
-        sums = _ramps(start, weights, sizes) - _ramps(end, weights, sizes)
-        if spare is not None and spare.any():
-            last = np.flatnonzero(np.diff(rows[:, REQUEST], append=-1))
-            hit = np.add.reduceat(rows[:, LENGTH], np.concatenate([[0], last[:-1] + 1])) if len(last) else last
-            request = rows[last, REQUEST]
-            whole = hit == self.accesses.prompt_blocks[request]
-            sums = sums - _steps(end[last][whole] - 1, spare[request[whole]], sizes)
-        return sums
-
 
 def opt_hit_blocks(accesses: BlockAccesses, sizes: npt.ArrayLike) -> Int64s:
     """Hit blocks of each request under Belady's optimum at each size (blocks). Shape: (num_sizes, num_requests)."""
@@ -173,6 +130,25 @@ def opt_hit_blocks(accesses: BlockAccesses, sizes: npt.ArrayLike) -> Int64s:
     for index, size in enumerate(sizes.tolist()):
         np.add.at(hits[index], rows[:, REQUEST], optimal_hits(rows, accesses.num_requests, size))
     return hits
+
+
+def _sums(accesses: BlockAccesses, runs: Int64s, sizes: npt.ArrayLike, weight: Any, spare: Any) -> Any:
+    """The summed weights of the hit blocks at each size, minus the unused places of prompts' last blocks.
+
+    `weight` per block and `spare` per request, both of shape (num_requests,). Result: shape (num_sizes,).
+    """
+    sizes = np.asarray(sizes, np.int64)
+    start, end = runs[:, DISTANCE], runs[:, DISTANCE] + runs[:, LENGTH]
+    weights = np.ones(len(runs), np.int64) if weight is None else weight[runs[:, REQUEST]]
+    # A run adds min(size - start + 1, length) blocks: one ramp upwards from its start, one back from its end.
+    sums = _ramps(start, weights, sizes) - _ramps(end, weights, sizes)
+    if spare is not None and spare.any():
+        last = np.flatnonzero(np.diff(runs[:, REQUEST], append=-1))
+        hit = np.add.reduceat(runs[:, LENGTH], np.concatenate([[0], last[:-1] + 1])) if len(last) else last
+        request = runs[last, REQUEST]
+        whole = hit == accesses.prompt_blocks[request]
+        sums = sums - _steps(end[last][whole] - 1, spare[request[whole]], sizes)
+    return sums
 
 
 def _ramps(starts: Int64s, weights: Any, sizes: Int64s) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from cachelab.explanation.numbers import Number
 from cachelab.metrics.base import AnyMetric
 from cachelab.pipeline import Result
 from cachelab.report.section import grouped
@@ -12,19 +13,24 @@ _OF_VLLM = ("hit_rate/vllm_gpu", "hit_rate/vllm_gpu_all_prefills")
 _OF_BLOCKS = ("hit_rate/first_prefill", "hit_rate/ideal", "hit_rate/opt")
 
 
-def absence_line(name: str, result: Result, metrics: Sequence[AnyMetric]) -> str:
-    """One line: the metric, why it is absent and, if no request completed, the most frequent reason for rejection."""
-    line = f"{name} is absent: {why_absent(name, result, metrics)}"
+def absence_line(name: str, result: Result, metrics: Sequence[AnyMetric | Number]) -> str:
+    """One line: the metric and why it is absent."""
+    return f"{name} is absent: {absence_reason(name, result, metrics)}"
+
+
+def absence_reason(name: str, result: Result, metrics: Sequence[AnyMetric | Number]) -> str:
+    """Why the metric is absent and, if no request completed, the most frequent reason for rejection."""
+    why = why_absent(name, result, metrics)
     rejected = grouped(
         record.reason or "no reason given" for record in result.run.records if record.outcome == "rejected"
     )
     if result.observation.completed or not rejected:
-        return line
+        return why
     reason, number = rejected[0]
-    return f"{line} ({number:,} rejected: {reason})"
+    return f"{why} ({number:,} rejected: {reason})"
 
 
-def why_absent(name: str, result: Result, metrics: Sequence[AnyMetric] = ()) -> str:
+def why_absent(name: str, result: Result, metrics: Sequence[AnyMetric | Number] = ()) -> str:
     """The reason for this run if it is known; otherwise when the metric is absent in general, if `metrics` has it."""
     observation, counters = result.observation, result.run.counters
     if name in _OF_VLLM and not counters.of_vllm:
@@ -38,7 +44,7 @@ def why_absent(name: str, result: Result, metrics: Sequence[AnyMetric] = ()) -> 
     if not observation.full_blocks.sum() and name.startswith((*_OF_BLOCKS, *_OF_HOST_TIER)):
         return "no prompt has a full block"
     if name == "hit_rate/of_ideal" or name.startswith("capacity/"):
-        return "an infinite cache hits nothing"
+        return "an unlimited cache hits nothing"
     if name.startswith("reuse_gap/"):
         return "no block was hit twice"
     absent_when = next((metric.absent_when for metric in metrics if metric.name == name), "")

@@ -11,6 +11,10 @@ import numpy as np
 
 from cachelab.atomic import atomic_folder
 from cachelab.config import Artifact
+from cachelab.explanation.fixed_rows import fixed_rows
+from cachelab.explanation.result import Explanation
+from cachelab.explanation.tables import cause_table
+from cachelab.explanation.tables import request_table as explained_table
 from cachelab.export.trace_writer import block_trace_rows, trace_rows, write_trace
 from cachelab.metrics.base import AnyMetric
 from cachelab.metrics.blocks import block_table
@@ -19,7 +23,8 @@ from cachelab.metrics.losses import losses_table
 from cachelab.metrics.requests import request_table
 from cachelab.metrics.turn import turn_table
 from cachelab.pipeline import Result
-from cachelab.prefix_cache.block_ids import is_block_trace
+from cachelab.prefix_cache.request_blocks import is_block_trace
+from cachelab.report.explanation import write_report
 from cachelab.report.figures import FIGURES, draw
 from cachelab.report.layout_section import layout_data
 from cachelab.report.summary import summary
@@ -27,7 +32,11 @@ from cachelab.tracking.description import RunDescription
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four: full width
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-_WORDS = ("request_id", "conversation_id", "outcome", "reason", "block")
+_WORDS = (
+    *("request_id", "conversation_id", "outcome", "reason", "block"),
+    *("class", "role", "place", "before", "after", "advice", "group", "earlier"),
+)
+_RATES = ("hit_rate_before", "hit_rate_alone", "hit_rate_cumulative")
 
 
 def write_artifacts(
@@ -36,19 +45,35 @@ def write_artifacts(
     metrics: Sequence[AnyMetric],
     tokenizer_name: str,
     kept: Sequence[Artifact] = get_args(Artifact),
+    *,
+    explanation: Explanation | None = None,
 ) -> Path:
     """Write `<output_dir>/artifacts` atomically and return it. An existing folder of that name is replaced.
 
     config.yaml, metrics.json, summary.md and, if vLLM ran, engine/kv_groups.json are always written. `kept` selects
     from: trace.jsonl.gz (also trace_as_run.jsonl.gz if prompts or replies changed; block_trace.jsonl.gz for a block
-    trace), requests.parquet, blocks.parquet, per_turn.csv and losses_per_turn.csv, capacity.csv, figures/*.png. Raises
-    OSError if a file cannot be written.
+    trace), requests.parquet, blocks.parquet, per_turn.csv and losses_per_turn.csv, capacity.csv, figures/*.png. With an
+    `explanation` also explanation.md, explanation.html, breaks.csv, breaks.parquet, breaks_per_request.parquet and, if
+    texts are shown, fixed.jsonl.gz. Raises OSError if a file cannot be written.
     """
     folder = description.output_dir / "artifacts"
     way_out = "write elsewhere with hydra.run.dir=FOLDER, or keep fewer files with artifacts=[requests]"
     with atomic_folder(folder, way_out) as part:
-        _write(part, result, description, metrics, tokenizer_name, kept)
+        _write(part, result, description, metrics, tokenizer_name, kept, explanation)
+        if explanation is not None:
+            write_explanation(part, explanation)
+            write_report(part, explanation, description.run_name)
     return folder
+
+
+def write_explanation(folder: Path, explanation: Explanation) -> None:
+    """Write the tables of an explanation and, if texts are shown, the workload with all causes undone."""
+    causes = cause_table(explanation)
+    write_csv(folder / "breaks.csv", causes)
+    write_parquet(folder / "breaks.parquet", causes)
+    write_parquet(folder / "breaks_per_request.parquet", explained_table(explanation))
+    if explanation.fixed is not None and explanation.shows_text:
+        write_trace(folder / "fixed.jsonl.gz", fixed_rows(explanation.fixed))
 
 
 def _write(
@@ -58,6 +83,7 @@ def _write(
     metrics: Sequence[AnyMetric],
     tokenizer_name: str,
     kept: Sequence[Artifact],
+    explanation: Explanation | None,
 ) -> None:
     (folder / "config.yaml").write_text(description.config_yaml, encoding="utf-8")
     requests = result.workload.requests
@@ -82,7 +108,7 @@ def _write(
     numbers = {"values": dict(result.numbers.values), "series": {k: dict(v) for k, v in result.numbers.series.items()}}
     (folder / "metrics.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
     shown = _write_figures(folder / "figures", result) if "figures" in kept else {}
-    (folder / "summary.md").write_text(summary(result, description, metrics, shown), encoding="utf-8")
+    (folder / "summary.md").write_text(summary(result, description, metrics, shown, explanation), encoding="utf-8")
 
 
 def _write_figures(folder: Path, result: Result) -> dict[str, str | None]:
@@ -143,4 +169,4 @@ def _harmless(cell: Any) -> Any:
 def _type_name(column: str) -> str:
     if column in _WORDS:
         return "string"
-    return "float64" if column.endswith(("_s", "_rate")) or column == "gib" else "int64"
+    return "float64" if column.endswith(("_s", "_rate")) or column in ("gib", *_RATES) else "int64"

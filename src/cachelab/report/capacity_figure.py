@@ -10,7 +10,7 @@ from cachelab.metrics.hit_rate import first_prefill
 from cachelab.metrics.ideal import ideal
 from cachelab.metrics.observation import Observation
 from cachelab.pipeline import Result
-from cachelab.report.axes import plain_ticks
+from cachelab.report.axes import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, blank_figure, legend_outside, plain_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,29 +18,21 @@ if TYPE_CHECKING:
 
 Table = Mapping[str, Sequence[Any]]
 
-BLUE, ORANGE, GREEN, RED, GREY, SKY, PURPLE = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#7F7F7F",
-    "#56B4E9",
-    "#CC79A7",
-)
+_WIDTH = 8.4
 _LABELS = dict(zip(DEFINITIONS, ("of blocks", "of tokens", "mean of requests", "of tokens, last 50 %"), strict=True))
 
 
 def capacity_figure(result: Result) -> "Figure | None":
-    """The hit rates of LRU, Belady's optimum and an infinite cache by cache size, with the measured points."""
+    """The hit rates of LRU, Belady's optimum and an unlimited cache by cache size, with the measured points."""
     observation = result.observation
     table = capacity_table(observation)
     ceiling = ideal(observation).value
     if len(table["blocks"]) < 2 or not ceiling:
         return None
-    figure = _figure(6.2)
+    figure = blank_figure(6.2, _WIDTH)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     blocks = np.asarray(table["blocks"])
-    upper.axhline(100 * ceiling, color=GREY, linestyle="--", label=f"infinite cache {100 * ceiling:.1f} %")
+    upper.axhline(100 * ceiling, color=GREY, linestyle="--", label=f"unlimited cache {100 * ceiling:.1f} %")
     upper.plot(blocks, 100 * np.asarray(table["opt_block_rate"]), color=ORANGE, label="Belady's optimum")
     upper.plot(blocks, 100 * np.asarray(table["lru_block_rate"]), color=BLUE, label="LRU")
     for label, marker, points in _measured(result):
@@ -55,14 +47,14 @@ def capacity_figure(result: Result) -> "Figure | None":
     lower.set_ylabel("LRU hit rate (%)\nin four definitions")
     _axes_of_size(upper, lower, observation)
     for axes in (upper, lower):
-        axes.set_ylim(bottom=0)
-        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
+        axes.set_ylim(0, 1.08 * axes.dataLim.y1)  # a flat curve would otherwise lie on the frame
+        legend_outside(axes, 8)
     return figure
 
 
 def overlaid(tables: Mapping[str, Table]) -> "Figure":
     """The LRU curves of several runs in one figure, by the runs' names."""
-    figure = _figure(4.2)
+    figure = blank_figure(4.2, _WIDTH)
     axes = figure.subplots()
     for index, (name, table) in enumerate(tables.items()):
         rates = 100 * np.asarray(table["lru_block_rate"], dtype=np.float64)
@@ -73,7 +65,7 @@ def overlaid(tables: Mapping[str, Table]) -> "Figure":
     axes.set_xlabel("cache size (tokens), log scale")
     axes.set_ylabel("block hit rate, LRU (%)")
     axes.set_title("Hit rate by cache size", fontsize=11)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
+    legend_outside(axes, 8)
     _plain(axes)
     return figure
 
@@ -123,12 +115,3 @@ def _size(observation: Observation, name: str, blocks: int) -> str:
 def _plain(axes: "Axes") -> None:
     plain_ticks(axes, "x")
     axes.grid(alpha=0.25)
-
-
-def _figure(height: float) -> "Figure":
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8.4, height), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure

@@ -67,6 +67,13 @@ def print_reused(description: RunDescription, run_id: str, console: Console | No
     _line(console or Console(highlight=False), f"{number}{description.run_name}: finished before (run {run_id})")
 
 
+def print_unmet(lines: Sequence[object], console: Console | None = None) -> None:
+    """Print one line on stderr for each bound of `require` that is not met."""
+    console = console or Console(stderr=True, highlight=False)
+    for line in lines:
+        _line(console, f"cachelab: {line}")
+
+
 def print_tables(sections: Sequence[Section], whole: str, console: Console | None = None) -> None:
     """Print tables to the console (by default stdout); `whole` names what holds the columns that do not fit."""
     console = console or Console(highlight=False)

@@ -25,12 +25,12 @@ _BARS_UP_TO = 40  # hits per block; with more, the bars would be too thin to see
 _LONG_TAIL = 10  # longest prompt / median; beyond it, bins of equal width would put nearly all prompts into one
 
 FIGURES: Mapping[str, str] = {
-    "hit_rate_by_turn": "Block hit rate by turn, measured and with an infinite cache, and the number of requests",
+    "hit_rate_by_turn": "Block hit rate by turn, measured and with an unlimited cache, and the number of requests",
     "reuse_gaps": "Gaps between two hits of a block, in seconds and in requests",
     "hits_per_block": "Number of blocks by number of hits",
     "prompt_lengths": "Prompt lengths by outcome, and the cached share of their tokens",
     "ttft_by_cached_tokens": "Time to first token by cached prompt tokens: the seconds that hits save",
-    "capacity": "Hit rate by cache size: LRU, Belady's optimum, an infinite cache, the measured points",
+    "capacity": "Hit rate by cache size: LRU, Belady's optimum, an unlimited cache, the measured points",
     "losses": "Prompt tokens by reason: reused, never seen, lost; in total and by turn",
 }
 """The name of each figure, and what it shows."""
@@ -64,7 +64,7 @@ def hit_rate_by_turn(table: Table) -> "Figure | None":
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     rate, ideal = (100 * sums[name][known] / sums["full_blocks"][known] for name in ("hit_blocks", "ideal_hit_blocks"))
     upper.bar(turns[known], rate, color=BLUE, label="measured")
-    upper.plot(turns[known], ideal, "_", color=ORANGE, markersize=14, markeredgewidth=3, label="infinite cache")
+    upper.plot(turns[known], ideal, "_", color=ORANGE, markersize=14, markeredgewidth=3, label="unlimited cache")
     upper.set_ylim(0, 105)
     upper.set_ylabel("block hit rate (%)")
     upper.set_title(f"First-prefill hit rate by turn, {requests.sum():,} completed requests")

@@ -6,6 +6,7 @@ import numpy as np
 
 from cachelab.metrics.losses import TERMS, losses_table, lost
 from cachelab.metrics.observation import Observation
+from cachelab.report.axes import blank_figure, legend_outside, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,12 +31,7 @@ def losses_figure(observation: Observation) -> "Figure | None":
     """The shares of all prompt tokens as a waterfall from 100 %, and the same shares of each turn."""
     if not observation.completed:
         return None
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    figure = Figure(figsize=(8.4, 6.4), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank_figure(6.4, 8.4)
     upper, lower = figure.subplots(2, 1)
     shares = [100 * (lost(observation, term).value or 0.0) for term in TERMS]
     left = 100.0
@@ -47,7 +43,7 @@ def losses_figure(observation: Observation) -> "Figure | None":
         )
     upper.set_yticks(range(len(TERMS)), [LABELS[term] for term in TERMS], fontsize=8)
     upper.invert_yaxis()
-    upper.set_xlim(0, 112)
+    upper.set_xlim(0, 118)
     upper.set_xlabel("share of all prompt tokens (%)")
     upper.set_title(f"{int(observation.prompt_tokens.sum()):,} prompt tokens by reason", fontsize=11)
     table = losses_table(observation)
@@ -62,6 +58,6 @@ def losses_figure(observation: Observation) -> "Figure | None":
     lower.set_xlabel(
         "turn index (0 = first)" + (f", the first {_MOST_TURNS}" if len(table["turn_index"]) > _MOST_TURNS else "")
     )
-    lower.xaxis.set_major_locator(MaxNLocator(integer=True))
-    lower.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
+    whole_ticks(lower, "x")
+    legend_outside(lower, 8)
     return figure

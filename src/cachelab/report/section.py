@@ -40,6 +40,13 @@ def seconds(value: float | None) -> str:
     return f"{value:,.4f}" if value == 0 or abs(value) >= 0.0001 else f"{value:.1e}"
 
 
+def money(value: float | None) -> str:
+    """An amount with two decimals; one below 1 with four significant digits."""
+    if value is None:
+        return ABSENT
+    return f"{value:,.2f}" if value == 0 or abs(value) >= 1 else f"{value:.4g}"
+
+
 def plain(value: float | None) -> str:
     """A number of any unit: a whole number as a count, others with four significant digits."""
     if value is None:

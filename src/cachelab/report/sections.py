@@ -15,9 +15,10 @@ from cachelab.pipeline import Result
 from cachelab.report.absence import why_absent
 from cachelab.report.layout_section import layout_section
 from cachelab.report.losses_figure import LABELS
-from cachelab.report.section import Section, count, decimal, grouped, percent, plain, seconds
+from cachelab.report.section import Section, count, decimal, grouped, money, percent, plain, seconds
 from cachelab.report.settings import settings, stages
 from cachelab.report.validation_sections import agreement, published
+from cachelab.requirement import bounds_of
 from cachelab.tracking.description import RunDescription
 
 _UNITS = {
@@ -31,15 +32,18 @@ _GAP_STATISTICS = ("mean", "min", "p50", "p95", "max")
 def headline(result: Result) -> str:
     """The run's hit rate in one line."""
     ratio = RATIOS["hit_rate/first_prefill"](result.observation)
-    why = f"{_of(ratio)} full prompt blocks" if ratio.value is not None else "no completed request has a full block"
-    return f"first-prefill block hit rate {percent(ratio.value)} ({why})"
+    # The rules of block traces count the partial last block of a prompt too.
+    kind = "listed" if result.observation.counters.rules == "trace" else "full"
+    if ratio.value is None:
+        return f"first-prefill block hit rate - (no completed request has a {kind} block)"
+    return f"first-prefill block hit rate {percent(ratio.value)} ({_of(ratio)} {kind} prompt blocks)"
 
 
 def context(result: Result) -> str:
-    """The context of the headline: how many requests completed, and the hit rate of an infinite cache."""
+    """The context of the headline: how many requests completed, and the hit rate of an unlimited cache."""
     ended = f"{count(len(result.observation.completed))} of {count(len(result.observation.records))} requests completed"
     ceiling = result.numbers.values.get("hit_rate/ideal")
-    return ended if ceiling is None else f"{ended}; an infinite cache would hit {percent(ceiling)}"
+    return ended if ceiling is None else f"{ended}; an unlimited cache would hit {percent(ceiling)}"
 
 
 def logged_line(result: Result) -> str | None:
@@ -58,6 +62,7 @@ def sections(result: Result, description: RunDescription, *, max_turns: int) -> 
     values = result.numbers.values
     found = [
         settings(description),
+        requirements(values, description),
         published(result),
         hit_rates(result),
         capacity(result),
@@ -69,10 +74,21 @@ def sections(result: Result, description: RunDescription, *, max_turns: int) -> 
         layout_section(result.run.counters.layout),
         engine_counters(result),
         timing(result),
+        prices(values, description),
         agreement(result.observation),
         stages(values),
     ]
     return [section for section in found if section.rows]
+
+
+def requirements(values: Mapping[str, float], description: RunDescription) -> Section:
+    """The bounds of `require`, each with the run's value."""
+    rows = []
+    for name, bound in bounds_of(description.config.get("require") or {}).items():
+        value = values.get(name)
+        met = value is not None and bound.distance(value) <= 0
+        rows.append((name, plain(value), str(bound), "yes" if met else "no"))
+    return Section("Requirements", ("metric", "value", "required", "met"), rows, left=frozenset({0, 3}))
 
 
 def outcomes(result: Result) -> Section:
@@ -218,6 +234,25 @@ def timing(result: Result) -> Section:
         rate = values.get(f"throughput/{kind}_tokens_per_s")
         rows.append((f"{kind} tokens/s", plain(None if rate is None else round(rate)), "", ""))
     return Section(f"Latency and throughput{_clock(result)}", ("", *statistics), rows)
+
+
+def prices(values: Mapping[str, float], description: RunDescription) -> Section:
+    """What the prompts cost, if a price is given."""
+    currency = (description.config.get("price") or {}).get("currency", "")
+    labels = {
+        "prompts": "as run",
+        "prompts_uncached": "without a prefix cache",
+        "prompts_ideal": "with an unlimited cache",
+        "per_1000_requests": "as run, per 1,000 requests",
+    }
+    rows = [
+        (label, f"{currency} {money(value)}")
+        for name, label in labels.items()
+        if (value := values.get(f"price/{name}")) is not None
+    ]
+    if (saved := values.get("price/saved_share")) is not None:
+        rows.append(("saved by the cache", percent(saved)))
+    return Section("Price of the prompts (estimated)", ("prompts", "price"), rows)
 
 
 def _blocks(counters: EngineCounters) -> str:

@@ -12,7 +12,7 @@ _STAGES = ("dataset", "tokenizer", "filter", "trace", "order", "engine")
 def settings(description: RunDescription) -> Section:
     """One row per stage: the chosen option and the arguments that were used. Unset arguments are omitted."""
     rows = []
-    for stage in _STAGES:
+    for stage in (*_STAGES, *(["price"] if description.used.get("price") else [])):
         group = description.used.get(stage)
         if group is None:
             rows.append((stage, ABSENT, "not used"))

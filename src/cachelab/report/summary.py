@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from cachelab.explanation import Explanation
 from cachelab.metrics.base import AnyMetric
 from cachelab.pipeline import Result
 from cachelab.report.section import ABSENT, Section, plain
@@ -12,13 +13,18 @@ _MAX_TURNS = 100
 
 
 def summary(
-    result: Result, description: RunDescription, metrics: Sequence[AnyMetric], figures: Mapping[str, str | None]
+    result: Result,
+    description: RunDescription,
+    metrics: Sequence[AnyMetric],
+    figures: Mapping[str, str | None],
+    explanation: Explanation | None = None,
 ) -> str:
     """The text of summary.md. `figures`: what each figure shows, None for a figure without data."""
     parts = [
         f"# {_escaped(description.run_name)}",
         f"**{headline(result)}**",
         context(result),
+        *([] if explanation is None else [f"{_escaped(explanation.verdict)} (explanation.md has the causes)"]),
         *filter(None, [logged_line(result)]),
         *result.run.notes,
         *map(_escaped, result.workload.dataset.notes),

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 from hydra.experimental.callback import Callback
 
 from cachelab.disk import no_room, writing
-from cachelab.error_format import format_error, leave
-from cachelab.errors import CachelabError, TrackingError
+from cachelab.error_format import REQUIREMENT_UNMET, format_error, leave
+from cachelab.errors import TrackingError
 from cachelab.interrupt import deferred
 from cachelab.override import quoted
 from cachelab.sweep.description import describe_sweep, sweep_name, swept_keys
+from cachelab.sweep.ending import ending_of, report_of
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from cachelab.config import SweepConfig
     from cachelab.sweep.sweep_job import SweepJob
-    from cachelab.sweep.sweep_report import SweepReport
     from cachelab.tracking.mlflow.tracking import MlflowTracking
 
 log = logging.getLogger(__name__)
@@ -49,10 +49,14 @@ class SweepCallback(Callback):
         _or_exit(lambda: self._begin(config))
 
     def on_multirun_end(self, config: "DictConfig", **kwargs: Any) -> None:
-        """Compare the jobs and end the sweep's run. Raises SystemExit with one line if a step failed."""
+        """Compare the jobs and end the sweep's run.
+
+        Raises SystemExit: with one line if a step failed, with REQUIREMENT_UNMET if a job does not meet `require`.
+        """
         error = sys.exception()  # the error that ends the sweep, if any
+        unmet: Sequence[str] = ()
         try:
-            self._end(config, error)
+            unmet = self._end(config, error)
         except BaseException as further:
             if not isinstance(further, TrackingError):  # another request would wait for that store again
                 self._give_up(error or further)
@@ -61,6 +65,8 @@ class SweepCallback(Callback):
             if error is None:
                 raise SystemExit(f"cachelab: {format_error(further)}") from further
             print(f"cachelab: {format_error(further)}", file=sys.stderr)  # Hydra raises the error that ended the sweep
+        if unmet and error is None:
+            raise SystemExit(REQUIREMENT_UNMET)
 
     def on_run_end(self, config: "DictConfig", **kwargs: Any) -> None:
         """Remove the folder of a job that Hydra could not start on a full disk: no file in it is complete."""
@@ -71,7 +77,8 @@ class SweepCallback(Callback):
     def _begin(self, config: "DictConfig") -> None:
         from omegaconf import OmegaConf, read_write
 
-        from cachelab.build import build_part, build_settings
+        from cachelab.build import EXPLAINED, build_metrics, build_part, build_settings
+        from cachelab.metrics.names import check_names
         from cachelab.tracking.mlflow.tracking import MlflowTracking
         from cachelab.trust import refuse_what_a_file_decides
 
@@ -79,6 +86,10 @@ class SweepCallback(Callback):
         plain: Any = OmegaConf.to_container(OmegaConf.masked_copy(config, of_jobs))
         refuse_what_a_file_decides(plain, config.hydra)
         settings = build_settings(plain)
+        unknown = ("experiment", "metrics", "require", "plugins")  # each job checks what these decide
+        if settings.require and not any(key.startswith(unknown) for key in swept_keys(config)):
+            names = [name for name in settings.require if name not in EXPLAINED]
+            check_names("require", names, build_metrics(plain["metrics"], settings.plugins))
         group: Any = OmegaConf.to_container(config.tracking, resolve=True)
         tracking = build_part("tracking", group, list(config.plugins))
         passed = {SWEPT_VARIABLE: ",".join(swept_keys(config))}
@@ -121,15 +132,18 @@ class SweepCallback(Callback):
             passed["MLFLOW_TRACKING_URI"] = uri
         return passed
 
-    def _end(self, config: "DictConfig", error: BaseException | None) -> None:
+    def _end(self, config: "DictConfig", error: BaseException | None) -> Sequence[str]:
+        """Report the sweep; one line per bound of `require` that a job does not meet."""
+        from cachelab.report.console import print_unmet
         from cachelab.sweep.console import print_sweep
+        from cachelab.sweep.study import read_study
         from cachelab.sweep.sweep_report import write_sweep
 
         sweep_dir = Path(str(config.hydra.sweep.dir))
         if not sweep_dir.is_dir():  # no job started
             if self._tracking is not None and self._parent is not None and error is not None:
-                self._store(_ending(self._parent, None, error), None)
-            return
+                self._store(ending_of(self._parent, None, error), None)
+            return ()
         with tempfile.TemporaryDirectory() as scratch:
             lost: TrackingError | None = None
             stored: Sequence[SweepJob] = ()
@@ -137,9 +151,20 @@ class SweepCallback(Callback):
                 stored = self._stored()
             except TrackingError as away:
                 lost = away
-            report, tables = _report(config, stored, self._fetch(Path(scratch)), sweep_dir)
+            sweeper = config.hydra.sweeper
+            report, tables = report_of(
+                sweep_name(config),
+                stored,
+                sweep_dir,
+                self._fetch(Path(scratch)),
+                baseline=config.comparison.baseline,
+                objectives=list(config.objective),
+                require=config.require,
+                study=read_study(sweeper.get("storage"), sweeper.get("study_name")),
+                searching="n_trials" in sweeper,
+            )
             folder = write_sweep(report, sweep_dir / "sweep", tables)
-            ending = _ending(self._parent, report, error)
+            ending = ending_of(self._parent, report, error)
             with writing(folder, "write elsewhere with hydra.sweep.dir=FOLDER"):
                 for name in ("multirun.yaml", "optimization_results.yaml", "capacity_overlay.png"):
                     if (sweep_dir / name).is_file():
@@ -150,6 +175,7 @@ class SweepCallback(Callback):
             except TrackingError as away:
                 where, lost = {}, away
         print_sweep(report, {**where, "files": str(folder)})
+        print_unmet(report.unmet)
         untracked = sum(job.untracked is not None for job in report.jobs)
         if error is None and self._tracking is not None and (untracked or lost):
             from cachelab.tracking.offline import sync_command
@@ -158,6 +184,7 @@ class SweepCallback(Callback):
             command = sync_command(sweep_dir, list(config.hydra.overrides.task))
             why = f" ({format_error(lost)})" if lost else ""
             raise TrackingError(f"{what} could not be tracked{why}; nothing is lost: {command}")
+        return report.unmet
 
     def _stored(self) -> "Sequence[SweepJob]":
         if self._tracking is None or self._parent is None:
@@ -192,7 +219,7 @@ class SweepCallback(Callback):
             return
         try:
             with deferred():
-                self._store(_ending(self._parent, None, error), None)
+                self._store(ending_of(self._parent, None, error), None)
         except TrackingError as away:
             log.warning("the status of the sweep's run could not be set: %s", away)
 
@@ -202,60 +229,11 @@ class SweepCallback(Callback):
             return {}
         with self._tracking.open() as store:
             from cachelab.sweep.parent_run import end
-            from cachelab.tracking.mlflow.run import where_to_look
+            from cachelab.tracking.mlflow.address import where_to_look
 
             end(store, folder=folder, **ending)
             self._ended = True
             return where_to_look(store.uri, store.experiment_id, self._parent)
-
-
-def _ending(parent: str | None, report: "SweepReport | None", error: BaseException | None) -> dict[str, Any]:
-    """The arguments with which `end` is called, as JSON-compatible data: they may wait in a file."""
-    from cachelab.sweep.sweep_report import note_text
-
-    return {
-        "parent_run_id": parent,
-        "status": _status(report, error),
-        "note": "" if report is None else note_text(report),
-        "numbers": {} if report is None else report.numbers,
-        "tags": {} if error is None else {"cachelab.error": format_error(error)},
-    }
-
-
-def _report(
-    config: "DictConfig", stored: "Sequence[SweepJob]", fetch: "Callable[[SweepJob], Path | None]", sweep_dir: Path
-) -> "tuple[SweepReport, Mapping[str, Mapping[str, Sequence[Any]]]]":
-    from cachelab.sweep.local_jobs import local_jobs, read_requests
-    from cachelab.sweep.study import read_study
-    from cachelab.sweep.sweep_job import labels, merged
-    from cachelab.sweep.sweep_report import compared, report_sweep
-
-    jobs = merged(stored, local_jobs(sweep_dir))
-    study = read_study(config.hydra.sweeper.get("storage"), config.hydra.sweeper.get("study_name"))
-    notes: list[str] = []
-    arms: list[SweepJob] = []
-    baseline = None
-    try:
-        arms, baseline = compared(jobs, config.comparison.baseline, searching="n_trials" in config.hydra.sweeper)
-    except CachelabError as error:  # the jobs are done: report them without a comparison
-        notes.append(format_error(error))
-    label_of = dict(zip((job.number for job in jobs), labels(jobs), strict=True))
-    paths = {label_of[job.number]: fetch(job) for job in arms}
-    tables = {label: read_requests(path) for label, path in paths.items() if path is not None}
-    missing = [label for label, path in paths.items() if path is None]
-    if missing:
-        notes.append(f"not compared: {', '.join(missing)} wrote no requests.parquet (add requests to artifacts=[...])")
-    name = sweep_name(config)
-    return report_sweep(name, jobs, arms, baseline, tables, list(config.objective), study, notes), tables
-
-
-def _status(report: "SweepReport | None", error: BaseException | None) -> str:
-    """The status of the sweep's run. A grid with a failed job is FAILED, so that it can be resumed; a search is not."""
-    if isinstance(error, KeyboardInterrupt):
-        return "KILLED"
-    if error is not None or report is None or (report.study is None and not all(job.finished for job in report.jobs)):
-        return "FAILED"
-    return "FINISHED"
 
 
 def _or_exit(what: Callable[[], None]) -> None:

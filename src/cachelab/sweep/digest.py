@@ -14,12 +14,12 @@ def sweep_digest(
     config: Mapping[str, Any], overrides: list[str], sweeper: Mapping[str, Any], versions: Mapping[str, str | None]
 ) -> str:
     """SHA-256 (hex) of what defines a sweep: the config that its jobs share, their overrides, how they are chosen."""
-    named = ("tracking.", "sweep.", "comparison.", "hydra.", "cache_dir=")
+    named = ("tracking.", "sweep.", "comparison.", "hydra.", "cache_dir=", "require=", "require.")
     return digest(
         {
             "config": decisive(config) | {"objective": config.get("objective")},
             "constraints": config.get("objective_constraints"),
-            "overrides": [override for override in overrides if not override.startswith(named)],
+            "overrides": [override for override in overrides if not override.lstrip("+").startswith(named)],
             "sweeper": {key: value for key, value in sweeper.items() if key in ("_target_", "params", "sampler")},
             "direction": sweeper.get("direction"),
             "versions": dict(versions),

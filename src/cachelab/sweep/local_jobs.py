@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cachelab.requirement import required
 from cachelab.sweep.sweep_job import SweepJob
 from cachelab.tracking.job_record import INFEASIBLE, records
 
@@ -35,6 +36,7 @@ def local_jobs(sweep_dir: Path) -> list[SweepJob]:
             folder=folder / "artifacts",
             untracked=record.untracked,
             reused=record.reused,
+            require=required(record.parameters),
         )
         for folder, record in records(sweep_dir)
     ]

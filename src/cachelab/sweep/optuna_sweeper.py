@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cachelab.error_format import format_error
 from cachelab.errors import CachelabError, ConfigError
+from cachelab.interrupt import transaction
 from cachelab.sweep.search_settings import check_search
 
 if TYPE_CHECKING:
@@ -87,19 +88,16 @@ class OptunaSweeper(Sweeper):
             raise ConfigError(
                 "hydra.sweeper.params: there is nothing to search: add a range such as filter.min_turns=range(1,5)"
             )
-        study = open_study(
-            self.storage,
-            self.study_name,
-            self.directions,
-            list(self._master.objective),
-            digest_of_search(self._master),
-        )
+        digest = digest_of_search(self._master)
+        with transaction(self.storage):
+            study = open_study(self.storage, self.study_name, self.directions, list(self._master.objective), digest)
         width = self.n_jobs or workers(self._master)
         fixed_overrides = [*(f"{key}={value}" for key, value in fixed.items()), *plain]
-        while batch := self._next(study, space, width):
+        while batch := self._suggested(study, space, width):
             overrides = [[*(f"{key}={value}" for key, value in t.params.items()), *fixed_overrides] for t in batch]
             returns = self._launcher.launch(overrides, initial_job_idx=batch[0].number)
-            failed = [ret for trial, ret in zip(batch, returns, strict=True) if not self._tell(study, trial, ret)]
+            with transaction(self.storage):
+                failed = [ret for trial, ret in zip(batch, returns, strict=True) if not self._tell(study, trial, ret)]
             if len(failed) / len(batch) > self.max_failure_rate:
                 _ = [ret.return_value for ret in failed]  # raises the job's error
         self._save(study, folder / "optimization_results.yaml")
@@ -108,6 +106,10 @@ class OptunaSweeper(Sweeper):
                 f"hydra.sweeper: all {len(study.trials)} trials of {study.study_name} failed, see the table: "
                 "fix the cause, and search with another hydra.sweeper.study_name"
             )
+
+    def _suggested(self, study: "optuna.Study", space: Mapping[str, Any], width: int) -> "list[optuna.Trial]":
+        with transaction(self.storage):
+            return self._next(study, space, width)
 
     def _next(self, study: "optuna.Study", space: Mapping[str, Any], width: int) -> "list[optuna.Trial]":
         """The next trials, with consecutive numbers: the unfinished trials of a killed process, else new ones."""

@@ -11,6 +11,7 @@ from mlflow.entities import Run
 
 from cachelab.errors import TrackingError
 from cachelab.interrupt import deferred
+from cachelab.requirement import required
 from cachelab.sweep.description import SweepDescription
 from cachelab.sweep.sweep_job import SweepJob
 from cachelab.tracking.job_record import INFEASIBLE
@@ -140,6 +141,7 @@ def _job(run: Run, number: int | None = None) -> SweepJob | None:
         run_id=run.info.run_id,
         values={key: value for key, value in run.data.metrics.items() if not key.startswith("turn/")},
         seconds=None if ended is None else (ended - run.info.start_time) / 1000,
+        require=required(run.data.params),
     )
 
 

@@ -124,7 +124,7 @@ def _without(words: Sequence[str], common: Sequence[str]) -> str:
 
 
 def _differing(a: LoggedRun, b: LoggedRun) -> dict[str, tuple[str | None, str | None]]:
-    """The parameters that differ. One that only one run has counts if both runs say exactly what they used."""
+    """The parameters that differ. A parameter of only one run counts if both runs recorded exactly what they used."""
     both_exact = a.exact and b.exact
     return {
         name: (a.parameters.get(name), b.parameters.get(name))

@@ -140,7 +140,7 @@ def _curves(jobs: Sequence[SweepJob], key: str, others: Sequence[str]) -> "Figur
             x, [100 * job.values[HEADLINE] for job in group], "o-", markersize=4, color=colour, label=name or "measured"
         )
         if len(groups) == 1 and all(IDEAL in job.values for job in group):
-            axes.plot(x, [100 * job.values[IDEAL] for job in group], "--", color=ORANGE, label="infinite cache")
+            axes.plot(x, [100 * job.values[IDEAL] for job in group], "--", color=ORANGE, label="unlimited cache")
     values = [float(job.settings[key]) for job in jobs]
     if min(values) > 0 and max(values) >= 16 * min(values):
         axes.set_xscale("log")
@@ -189,7 +189,7 @@ def _bars(jobs: Sequence[SweepJob]) -> "Figure":
             color=ORANGE,
             markersize=16,
             markeredgewidth=3,
-            label="infinite cache",
+            label="unlimited cache",
         )
         legend_outside(axes)
     axes.set_yticks(range(len(jobs)), names)

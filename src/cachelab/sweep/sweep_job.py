@@ -11,7 +11,7 @@ class SweepJob:
     """A job that has started. `folder` holds its files (None: not on this machine), `run_id` is its run in the store.
 
     `untracked` is the reason why the store does not hold the job. `reused`: the numbers are those of an earlier run of
-    the same job in another sweep.
+    the same job in another sweep. `require` are the bounds that the run had to meet.
     """
 
     number: int
@@ -24,6 +24,7 @@ class SweepJob:
     folder: Path | None = None
     untracked: str | None = None
     reused: bool = False
+    require: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def finished(self) -> bool:

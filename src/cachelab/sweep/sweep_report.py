@@ -11,6 +11,7 @@ from cachelab.report.section import Section
 from cachelab.report.summary import table as markdown
 from cachelab.sweep.comparison import HEADLINE, Comparison, arm_of, compare
 from cachelab.sweep.comparison_sections import comparison_sections, differences
+from cachelab.sweep.requirement_lines import unmet_lines
 from cachelab.sweep.study_report import StudyReport
 from cachelab.sweep.sweep_figures import SWEEP_FIGURES, draw_sweep
 from cachelab.sweep.sweep_job import SweepJob, labels, named
@@ -25,7 +26,10 @@ _MAX_VERDICTS = 3  # more are shown in a table only
 
 @dataclass(frozen=True)
 class SweepReport:
-    """A finished sweep; `comparisons` compare each job with the baseline."""
+    """A finished sweep; `comparisons` compare each job with the baseline.
+
+    `unmet` has one line per bound of `require` that a job does not meet; `required`: whether there are bounds.
+    """
 
     name: str
     jobs: Sequence[SweepJob]
@@ -33,6 +37,8 @@ class SweepReport:
     sections: Sequence[Section]
     study: StudyReport | None = None
     notes: Sequence[str] = ()
+    unmet: Sequence[str] = ()
+    required: bool = False
 
     @property
     def headlines(self) -> list[str]:
@@ -87,8 +93,12 @@ def report_sweep(
     objectives: Sequence[str],
     study: StudyReport | None = None,
     notes: Sequence[str] = (),
+    require: Mapping[str, str] | None = None,
 ) -> SweepReport:
-    """Compare the jobs `arms` with the baseline. `tables` maps labels to the columns of requests.parquet. Pure."""
+    """Compare the jobs `arms` with the baseline, and check the bounds of `require`. Pure.
+
+    `tables` maps labels to the columns of requests.parquet.
+    """
     label_of = dict(zip((job.number for job in jobs), labels(jobs), strict=True))
     comparisons: list[Comparison] = []
     if baseline is not None and label_of[baseline.number] in tables:
@@ -99,7 +109,9 @@ def report_sweep(
                 comparisons.append(compare(arm_of(label, tables[label]), other))
     compared_sections = comparison_sections(arms, [label_of[job.number] for job in arms], comparisons) if arms else []
     sections = [jobs_section(jobs, objectives), *(study.sections if study else []), *compared_sections]
-    return SweepReport(name, jobs, comparisons, sections, study, notes)
+    unmet = unmet_lines(jobs, require or {}, None if study is None else study.best)
+    required = any(job.require for job in jobs) or bool(require)
+    return SweepReport(name, jobs, comparisons, sections, study, notes, unmet, required)
 
 
 def write_sweep(report: SweepReport, folder: Path, tables: Mapping[str, Mapping[str, Sequence[Any]]]) -> Path:
@@ -129,7 +141,7 @@ def _write(folder: Path, report: SweepReport, tables: Mapping[str, Mapping[str, 
 def comparison_text(report: SweepReport, figures: Sequence[str] = ()) -> str:
     """The text of comparison.md: verdicts, tables and the list of figures."""
     what = {**SWEEP_FIGURES, **(report.study.FIGURES if report.study else {})}
-    parts = [f"# {report.name}", *(f"**{line}**" for line in report.headlines[:MAX_ARMS])]
+    parts = [f"# {report.name}", *(f"**{line}**" for line in report.headlines[:MAX_ARMS]), *_unmet(report)]
     parts += [markdown(section) for section in report.sections]
     if len(report.comparisons) > 1:
         parts += [markdown(differences(comparison)) for comparison in report.comparisons if comparison.differences]
@@ -143,5 +155,11 @@ def note_text(report: SweepReport) -> str:
     first = ("Jobs", "Best trials", "Hit rates")
     tables = [section for section in report.sections if section.title in first or " against " in section.title]
     tables.sort(key=lambda section: section.title in first)
-    parts = [*(f"**{line}**" for line in report.headlines[:MAX_ARMS]), *(markdown(section) for section in tables)]
+    headlines = [f"**{line}**" for line in report.headlines[:MAX_ARMS]]
+    parts = [*headlines, *_unmet(report), *(markdown(section) for section in tables)]
     return "\n\n".join(parts) + "\n"
+
+
+def _unmet(report: SweepReport) -> list[str]:
+    """The bounds that are not met, as one Markdown list."""
+    return ["\n".join(f"- {line}" for line in report.unmet)] if report.unmet else []

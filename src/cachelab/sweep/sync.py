@@ -11,6 +11,7 @@ from cachelab.errors import TrackingError
 from cachelab.metrics.base import Numbers
 from cachelab.tracking.description import RunDescription, SweepMember
 from cachelab.tracking.job_record import JobRecord, records
+from cachelab.tracking.process import Process
 
 if TYPE_CHECKING:
     from cachelab.tracking.mlflow.tracking import MlflowTracking
@@ -53,11 +54,14 @@ def _log(tracking: "MlflowTracking", folder: Path, record: JobRecord) -> str:
     )
     with tracking.open() as store:
         from cachelab.tracking.mlflow.run import MlflowRun
+        from cachelab.tracking.mlflow.store import PROCESS
 
         run_id, begun = record.run_id, True
         if run_id is None:
             made, begun = store.start(tracking.run_name or record.run_name, description)
             run_id = made.info.run_id
+        else:  # it is not one that a dead process has left
+            store.client.set_tag(run_id, PROCESS, str(Process.this()))
     run = MlflowRun(store.client, store.uri, store.experiment_id, run_id, folder, begun=begun)
     run.log_config(description, {key: str(value) for key, value in tracking.tags.items()})
     if record.dataset is not None:

@@ -1,4 +1,4 @@
-"""Tokenised once: token ids kept on disk by the `datasets` library, and in memory for the jobs of one process."""
+"""Tokenises each dataset once: token ids are kept on disk by the `datasets` library, and in memory per process."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from cachelab.errors import CachelabError, TokenizerError
 from cachelab.tokenizer.base import Tokenizer
 
 ENCODING_VERSION = 3
-"""To be raised with every change of what a TokenizedTurn holds, in this package or in conversation.py."""
+"""Raise it with every change of what a TokenizedTurn holds, in this package or in conversation.py."""
 
 _ARRAYS = ("new_ids", "reply_ids", "alone_ids", "new_spans", "alone_spans")
 ENCODERS = ("mistral-common", "tiktoken", "tokenizers", "transformers")
@@ -33,11 +33,11 @@ _memo: OrderedDict[str, Tokenized] = OrderedDict()
 
 @dataclass(frozen=True)
 class CachedTokenizer:
-    """A tokenizer that reads a dataset it has met before, in this process or another, instead of tokenising it.
+    """A tokenizer with a cache: a dataset that any process has tokenised before is read from disk.
 
-    `cache_dir` defaults to the folder `cachelab` in the cache of `datasets` (HF_DATASETS_CACHE). Token ids come back as
+    `cache_dir` defaults to the folder `cachelab` in the cache of `datasets` (HF_DATASETS_CACHE). Token ids are
     read-only arrays over the mapped file; the texts are the dataset's own. Several processes may share a folder: one
-    tokenises while the others wait, and what a killed one leaves is not read.
+    tokenises while the others wait. Incomplete files of a killed process are not read.
     """
 
     tokenizer: Tokenizer
@@ -58,7 +58,7 @@ class CachedTokenizer:
         return _memo[fingerprint]
 
     def fingerprint(self, dataset: LoadedDataset) -> str:
-        """Digest of everything that the token ids depend on."""
+        """Digest of everything on which the token ids depend."""
         key = [dataset.digest, self.tokenizer.name, ENCODING_VERSION, [_version(package) for package in ENCODERS]]
         return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
 
@@ -94,7 +94,7 @@ class CachedTokenizer:
 
 
 def _rows(tokenizer: Tokenizer, conversations: Texts) -> Iterator[Row]:
-    """One row a turn, in the dataset's order."""
+    """One row per turn, in the order of the dataset."""
     for conversation in conversations:
         try:
             tokenized = conversation.tokenized(tokenizer)
@@ -112,7 +112,7 @@ def _rows(tokenizer: Tokenizer, conversations: Texts) -> Iterator[Row]:
 
 
 def _arrays(table: Any) -> Iterator[Row]:
-    """The rows again, their ids as views of the table's buffers."""
+    """The rows of a table; their ids are views of its buffers."""
     for batch in table.to_batches():
         lists = [batch.column(name) for name in _ARRAYS]
         values = [column.values.to_numpy(zero_copy_only=True) for column in lists]
@@ -125,7 +125,7 @@ def _arrays(table: Any) -> Iterator[Row]:
 
 
 def _joined(conversations: Texts, rows: Iterator[Row]) -> Tokenized:
-    """The rows under the texts they were made of."""
+    """The rows joined with the texts from which they were made."""
     joined: list[TokenizedConversation] = []
     for conversation in conversations:
         turns = tuple(TokenizedTurn(**next(rows), **of_turn(turn)) for turn in conversation.turns)

@@ -1,7 +1,7 @@
-"""Whether a chat template takes a message's content as one text or as a list of parts.
+"""Finds whether a chat template takes a message's content as one text or as a list of parts.
 
-Source: vLLM 0.32, `vllm/renderers/hf.py`, `_detect_content_format`. vLLM's server has the same rule: a list of
-parts where the template has a loop over a message's content.
+Source: vLLM 0.32, `vllm/renderers/hf.py`, `_detect_content_format`. The rule of vLLM's server is: a list of parts
+if the template has a loop over a message's content.
 """
 
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ def _assigned(root: "nodes.Template", name: str) -> set[str]:
 
 
 def _content_parameters(root: "nodes.Template", macro: "nodes.Macro", items: set[str]) -> Iterator[str]:
-    """The parameters of a macro that get a message's content in some call."""
+    """The parameters of a macro that receive a message's content in some call."""
     from jinja2 import nodes
 
     names = [argument.name for argument in macro.args]

@@ -25,10 +25,10 @@ from cachelab.tokenizer.rendered_chat import Prompt, encode_rendered
 from cachelab.tokenizer.served_chat import ServedMessage, for_template, served_message
 
 TEMPLATE_DATE = datetime(2024, 7, 26)
-"""What a template that asks for the date is told: a prompt must not depend on the day on which it was made."""
+"""The date that templates get. It is fixed, so that prompts do not depend on the day of the run."""
 
 RESERVED = ("messages", "tools", "chat_template", "tokenize", "add_generation_prompt", "continue_final_message")
-"""What a template is given by cachelab itself."""
+"""Variables of a template that cachelab sets itself."""
 
 
 def _given(model: object) -> object:
@@ -60,7 +60,7 @@ class HuggingFace:
 
     @cached_property
     def name(self) -> str:
-        """The model's name and a digest of all that token ids depend on; loads the tokenizer."""
+        """The model's name and a digest of everything on which token ids depend; loads the tokenizer."""
         vocabulary = _vocabulary_digest(self.model, self.trust_remote_code)
         parts = [vocabulary, self._template(None), str(TEMPLATE_DATE)]
         if (with_tools := self._template([{}])) != parts[1]:
@@ -77,6 +77,10 @@ class HuggingFace:
         """Token ids of plain text; no special token is added."""
         ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        text: str = self._tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return text
 
     def encode_chat(self, conversation: Conversation) -> list[TokenizedTurn]:
         """One TokenizedTurn per turn: the tokens of what the template makes of each turn's whole history.
@@ -116,7 +120,7 @@ class HuggingFace:
                 tokenize=False,
                 **{"strftime_now": TEMPLATE_DATE.strftime, **self.template_kwargs},
             )
-        except Exception as error:  # a template can raise anything; it is the chat or the template that is wrong
+        except Exception as error:  # a template can raise any exception
             roles = "with" if messages and messages[0]["role"] == "system" else "without"
             raise TokenizerError(
                 f"tokenizer.model {self.model}: its chat template refuses a chat {roles} a system message "
@@ -144,7 +148,7 @@ class HuggingFace:
             ) from error
 
     def _template(self, tools: Sequence[Any] | None) -> str:
-        """The template for a request; a model may have another one for requests with tools."""
+        """The template for a request; a model may have a separate one for requests with tools."""
         if self._own_template is not None:
             return self._own_template
         try:

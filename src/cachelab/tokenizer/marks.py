@@ -1,8 +1,8 @@
-"""Which message each character of a rendered prompt comes from.
+"""Finds the message from which each character of a rendered prompt comes.
 
-The prompt is rendered once more with marks around the messages' texts: characters of Unicode's private use area. If it
-is the same prompt without the marks, they give the exact place of each text. A template that looks into the texts may
-render another prompt for marked texts; then the texts are searched in the prompt, in their order.
+The prompt is rendered a second time with marks (characters of Unicode's private use area) around the messages' texts.
+If removing the marks gives the same prompt, they show the exact place of each text. A template that examines the texts
+may render a different prompt for marked texts. Then the texts are searched in the prompt, in their order.
 """
 
 import json
@@ -25,7 +25,7 @@ CONTENT, REASONING, CALLS = 0, 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A text of a message in a prompt: characters from start up to but without end."""
+    """A text of a message in a prompt: characters from `start` up to, not including, `end`."""
 
     start: int
     end: int
@@ -34,7 +34,7 @@ class Placed:
 
 
 def marked(message: dict[str, Any], index: int) -> dict[str, Any]:
-    """The message as vLLM serves it, with marks around its texts."""
+    """The served message with marks around its texts."""
     made = dict(message)
     content = message.get("content")
     if isinstance(content, str):
@@ -53,7 +53,7 @@ def marked(message: dict[str, Any], index: int) -> dict[str, Any]:
 
 
 def read_marks(text: str) -> tuple[str, list[Placed]]:
-    """A rendered text without its marks, and where the marked texts stand in it, in rising order."""
+    """A rendered text without its marks, and the places of the marked texts in it, in rising order."""
     plain: list[str] = []
     placed: list[Placed] = []
     length = at = 0
@@ -72,9 +72,9 @@ def read_marks(text: str) -> tuple[str, list[Placed]]:
 
 
 def search(text: str, messages: Sequence[dict[str, Any]]) -> list[Placed]:
-    """Where the messages' texts stand in a prompt, each one looked for after the one before; in rising order.
+    """The places of the messages' texts in a prompt, in rising order. Each search starts after the last text found.
 
-    A text that the template does not show may be found in the place of a later, equal one.
+    If the template does not show a text, a later equal text may be found instead.
     """
     placed: list[Placed] = []
     at = 0
@@ -88,14 +88,14 @@ def search(text: str, messages: Sequence[dict[str, Any]]) -> list[Placed]:
 
 
 def fields(message: dict[str, Any]) -> set[int]:
-    """The fields of a message that have a text to be found."""
+    """The fields of a message that hold text."""
     return {field for field, text in _texts(message) if text}
 
 
 def spans(
     text: str, placed: Sequence[Placed], messages: Sequence[dict[str, Any]], tools: Sequence[Any], encoded: Encoded
 ) -> Spans:
-    """The spans of a prompt in tokens. A token that two sources share belongs to the message, the earlier of two."""
+    """The spans of a prompt in tokens. A token of several sources belongs to a message, to the earlier one of two."""
     hulls = _hulls(text, placed, messages)
     place = _tools_place(text, tools)
     bounds: list[tuple[int, int]] = []  # characters
@@ -133,7 +133,7 @@ def _between(start: int, end: int, tools: tuple[int, int]) -> Iterator[tuple[int
 
 
 def _hulls(text: str, placed: Sequence[Placed], messages: Sequence[dict[str, Any]]) -> list[tuple[int, int, int]]:
-    """(start, end, message) of neighbours of one message, with what the template puts between them."""
+    """(start, end, message) of adjacent texts of one message, with what the template puts between them."""
     hulls: list[tuple[int, int, int]] = []
     for one in placed:
         end = one.end
@@ -147,7 +147,7 @@ def _hulls(text: str, placed: Sequence[Placed], messages: Sequence[dict[str, Any
 
 
 def _rest_of_arguments(text: str, at: int, call: dict[str, Any]) -> int:
-    """How many characters at `at` are what follows the last text in a call's arguments, such as a number."""
+    """How many characters at `at` belong to the values after the last text of a call's arguments, such as a number."""
     arguments = call["function"]["arguments"]
     leaves = list(_leaves(arguments))
     whole = json.dumps(arguments, ensure_ascii=False)
@@ -159,7 +159,7 @@ def _rest_of_arguments(text: str, at: int, call: dict[str, Any]) -> int:
 
 
 def _tools_place(text: str, tools: Sequence[Any]) -> tuple[int, int]:
-    """Where the tool definitions stand: from the first one found to the end of the last one."""
+    """The place of the tool definitions: from the first one found to the end of the last one."""
     places: list[tuple[int, int]] = []
     at = 0
     for tool in tools:
@@ -186,7 +186,7 @@ def _texts(message: dict[str, Any]) -> Iterator[tuple[int, str]]:
 
 
 def _mark(text: str, index: int, field: int) -> str:
-    """Marks go inside the white space around a text: a template may strip it."""
+    """The text with marks inside its surrounding white space, which a template may strip."""
     inner = text.strip()
     if not inner:
         return text
@@ -205,7 +205,7 @@ def _mark_all(value: Any, index: int, field: int, keys: bool = True) -> Any:
 
 
 def _leaves(value: Any) -> Iterator[str]:
-    """The texts of a JSON value, keys among them, in the order in which they are written."""
+    """The texts of a JSON value, keys included, in the order in which they are written."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):

@@ -12,9 +12,9 @@ from cachelab.tokens import TokenIds
 
 @dataclass(frozen=True, slots=True)
 class MediaTokens:
-    """Makes `tokens` ids of each part, from first_id up to but without end_id, from the digest of its content.
+    """Makes `tokens` ids for each part, from first_id up to, not including, end_id, from the digest of its content.
 
-    Equal parts get equal ids. vLLM tells images apart by a hash in the block's identity; here the ids do.
+    Equal parts get equal ids. vLLM instead adds a hash of the image to the identity of the block.
     """
 
     tokens: int | None
@@ -22,7 +22,7 @@ class MediaTokens:
     end_id: int
 
     def ids(self, part: Part) -> TokenIds:
-        """Shape: (tokens,). Raises TokenizerError if the number is not given."""
+        """Shape: (tokens,). Raises TokenizerError if `tokens` is None."""
         if self.tokens is None:
             raise TokenizerError(
                 f"it holds an image or audio part ({part.kind}): set tokenizer.image_tokens to the number of tokens "

@@ -29,6 +29,7 @@ from cachelab.strict_config import STRICT
 from cachelab.tokenizer.media import MediaTokens
 from cachelab.tokenizer.mistral_instruct import (
     assistant_ids,
+    decoded,
     instruct,
     media_parts,
     text_ids,
@@ -64,13 +65,16 @@ class Mistral:
 
     @property
     def name(self) -> str:
-        """The vocabulary file's digest and what differs from mistral-common; does not load the vocabulary."""
+        """The digest of the vocabulary file and the differences from mistral-common; does not load the vocabulary."""
         images = "" if self.image_tokens is None else f":image-tokens-{self.image_tokens}"
         return f"mistral-common:v3-tekken:system-first:no-billing-header:{vocabulary_digest()[:12]}{images}"
 
     def encode_text(self, text: str) -> list[int]:
         """Token ids of plain text; no special token is added."""
         return text_ids(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return decoded(ids)
 
     def encode_chat(self, conversation: Conversation) -> list[TokenizedTurn]:
         """One TokenizedTurn per turn; each message is encoded once.
@@ -97,7 +101,7 @@ class Mistral:
 
 @plain_dataclass(eq=False)
 class _Encoder:
-    """Encodes the messages of one conversation, each one once."""
+    """Encodes the messages of one conversation, each message once."""
 
     image_tokens: int | None
     known: dict[Hashable, tuple[list[int], Rows]] = field(default_factory=dict)
@@ -117,7 +121,7 @@ class _Encoder:
         return _ids(ids), _rising(rows)
 
     def message(self, message: Message) -> list[int]:
-        """The ids of a message of the assistant or a tool."""
+        """The ids of a message of the assistant or of a tool."""
         return self._block((message,), (0,))[0]
 
     def _block(self, messages: Sequence[Message], block: tuple[int, ...]) -> tuple[list[int], Rows]:
@@ -133,7 +137,7 @@ class _Encoder:
         return self.known[key]
 
     def _user(self, messages: Sequence[Message], block: tuple[int, ...]) -> tuple[list[int], Rows]:
-        """Texts up to the next image are one text, a blank line between them."""
+        """The ids of an [INST] block. Texts up to the next image are joined, with a blank line between them."""
         ids: list[int] = [instruct().BEGIN_INST]
         rows: Rows = [(0, TEMPLATE)]
         texts: list[tuple[int, str]] = []
@@ -169,7 +173,7 @@ class _Encoder:
 
 
 def _blocks(messages: Sequence[Message]) -> Iterator[tuple[int, ...]]:
-    """The places of the messages that make one block of the prompt.
+    """The indices of the messages of each block of the prompt.
 
     System messages and the user messages after them are one [INST] block, as are user messages in a row. Each message
     of the assistant or of a tool is a block of its own.
@@ -189,7 +193,7 @@ def _blocks(messages: Sequence[Message]) -> Iterator[tuple[int, ...]]:
 
 
 def _starts(ids: Sequence[int], texts: Sequence[tuple[int, str]], first: int) -> Rows:
-    """Where the tokens of each text start in the tokens of all, a blank line between the texts."""
+    """The first token of each text in the tokens of all texts, which are joined with a blank line."""
     if len({source for source, _ in texts}) <= 1:
         return [(first, source) for source, _ in texts[:1]]
     tokenizer = instruct().tokenizer
@@ -203,7 +207,7 @@ def _starts(ids: Sequence[int], texts: Sequence[tuple[int, str]], first: int) ->
 
 
 def _rising(rows: Rows) -> Spans:
-    """The rows as spans; of rows at one token the last one counts, and a row like the one before it is left out."""
+    """The rows as spans. Of several rows at one token the last one counts; repeated sources are merged."""
     kept: Rows = []
     for start, source in rows:
         if kept and kept[-1][0] == start:

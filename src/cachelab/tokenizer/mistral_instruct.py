@@ -1,7 +1,8 @@
-"""Texts, replies, tool results and tool definitions in the token ids of mistral-common's v3 Tekken tokenizer."""
+"""Token ids of texts, replies, tool results and tool definitions, from mistral-common's v3 Tekken tokenizer."""
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -46,8 +47,16 @@ def text_ids(text: str) -> list[int]:
     return ids
 
 
+def decoded(ids: Sequence[int]) -> str:
+    """The text of token ids, special tokens included; U+FFFD where they are a part of a character."""
+    from mistral_common.tokens.tokenizers.base import SpecialTokenPolicy
+
+    text: str = instruct().tokenizer.decode(list(map(int, ids)), special_token_policy=SpecialTokenPolicy.KEEP)
+    return text
+
+
 def assistant_ids(message: Message) -> list[int]:
-    """The ids of a reply; text and calls are encoded as two messages, the first one without its end.
+    """The ids of a reply; text and calls are encoded as two messages, the first one without its end token.
 
     Raises TokenizerError for an image or audio part.
     """
@@ -103,4 +112,4 @@ def _tool_call(call: ToolCall) -> Any:
 
 
 def _call_id(given: str | None) -> str:
-    return given[-CALL_ID_LENGTH:] if given else "null"  # mistral-common's own word for a missing one
+    return given[-CALL_ID_LENGTH:] if given else "null"  # mistral-common writes this for a missing id

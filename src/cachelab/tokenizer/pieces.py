@@ -1,7 +1,7 @@
-"""Encodes texts that grow: each is cut at special tokens, and each distinct piece is encoded once.
+"""Encodes growing texts: a text is cut at its special tokens, and each distinct piece is encoded once.
 
-A fast tokenizer first takes the special tokens out of a text and encodes each part between them alone. So the tokens of
-a text are those of its pieces.
+A fast tokenizer first splits a text at its special tokens and encodes each part separately. The tokens of a text are
+therefore those of its pieces.
 """
 
 import re
@@ -37,7 +37,7 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class CutText:
-    """A text and the places where its pieces start, 0 left out."""
+    """A text and the places where its pieces start, without 0."""
 
     text: str
     cuts: list[int]
@@ -49,7 +49,7 @@ class CutText:
 
 @dataclass(eq=False)
 class PieceEncoder:
-    """Encodes with a tokenizer of transformers; keeps the pieces met so far, up to MAX_KEPT_CHARACTERS."""
+    """Encodes with a tokenizer of transformers; keeps encoded pieces, up to MAX_KEPT_CHARACTERS."""
 
     tokenizer: Any
     known: dict[str, Encoded] = field(default_factory=dict)
@@ -57,14 +57,14 @@ class PieceEncoder:
     kept_characters: int = 0
 
     def media_text(self, digest: str, ids: TokenIds) -> str:
-        """A text that is encoded as these ids wherever it stands; `digest` names them and is 64 hex digits."""
+        """A placeholder text that is always encoded as these ids; `digest` (64 hex digits) identifies them."""
         text = f"{_MEDIA_START}{digest}{_MEDIA_END}"
         places = np.zeros(len(ids), np.int32)
         self.media[text] = Encoded(ids, places, places + np.int32(len(text)))
         return text
 
     def cut(self, text: str, like: CutText | None = None) -> CutText:
-        """Where to cut; what the text shares with `like` from its start is not searched again."""
+        """The text with its cuts; the prefix that it shares with `like` is not searched again."""
         pattern, cuttable, longest = self._special
         cuts: list[int] = []
         if like is not None and like.cuts:
@@ -124,15 +124,15 @@ class PieceEncoder:
         )
 
     def _estimated(self, piece: str, tokens: int) -> Int32s:
-        """Characters of tokens where the tokenizer does not say: in proportion. They place spans, never tokens."""
+        """Estimated characters of tokens, in proportion, if the tokenizer gives none. They place spans, not tokens."""
         bounds = (np.arange(tokens + 1) * len(piece) // max(tokens, 1)).astype(np.int32)
         return np.stack([bounds[:-1], bounds[1:]], axis=1)
 
     @cached_property
     def _special(self) -> tuple[re.Pattern[str], frozenset[str], int]:
-        """What finds special tokens as the tokenizer does, those at which a text may be cut, the longest one's length.
+        """The pattern of special tokens, the tokens at which a text may be cut, and the length of the longest one.
 
-        A token that takes white space before it, or that wants to stand alone, is no place for a cut.
+        A text is not cut at tokens that strip white space before them. If a token is single-word, no text is cut.
         """
         added = getattr(self.tokenizer, "added_tokens_decoder", {}).values() if self.tokenizer.is_fast else ()
         found = [token for token in added if not token.normalized and token.content]

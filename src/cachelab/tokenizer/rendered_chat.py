@@ -1,4 +1,4 @@
-"""Token ids and spans of a conversation that a template renders as text, each text encoded once."""
+"""Computes token ids and spans of a conversation that a template renders as text; each text is encoded once."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from cachelab.tokenizer.served_chat import ServedMessage, served_tools
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """Messages and what a template makes of them, worked out when asked for. `render` takes (messages, generation)."""
+    """Messages and their rendered text, computed on first use. `render` takes (messages, generation)."""
 
     served: list[ServedMessage]
     tools: Sequence[Any] | None
@@ -41,16 +41,16 @@ class Prompt:
 
     @cached_property
     def placed(self) -> list[marks.Placed]:
-        """Where the messages' texts stand: by marks, or searched where marks change what the template does."""
+        """The places of the messages' texts: by marks, or by search if marks change what the template renders."""
         try:
             with_marks = [marks.marked(message, index) for index, message in enumerate(self.served)]
             text, placed = marks.read_marks(self.render(with_marks, self.generation))
-        except TokenizerError:  # the template refuses marked texts, which are not the chat's
+        except TokenizerError:  # the template refuses the marked texts, not the chat
             return marks.search(self.text, self.served)
         return placed if text == self.text else marks.search(self.text, self.served)
 
     def placed_by(self, whole: "Prompt") -> list[marks.Placed]:
-        """The same from a longer chat that begins with these messages, if that shows the same text for all of them."""
+        """The same, taken from a longer chat with these messages first, if it shows the same text for all of them."""
         n = len(self.served)
         if whole.served[:n] == self.served:
             shared = common_length(self.text, whole.text)
@@ -69,7 +69,7 @@ MakePrompt = Callable[[Sequence[Message], Sequence[Any] | None, bool], Prompt]
 
 @dataclass
 class _Rendered:
-    """One turn as texts."""
+    """The rendered texts of one turn."""
 
     prompt: Prompt
     closed: Prompt | None

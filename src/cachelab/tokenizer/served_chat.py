@@ -4,7 +4,6 @@ Source: vLLM 0.32, `vllm/renderers/chat_utils.py` (`parse_chat_messages`, `_post
 `vllm/renderers/hf.py` (`safe_apply_chat_template`) and `ChatCompletionToolsParam`. A test compares the two.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,11 +16,11 @@ BILLING_HEADER = "x-anthropic-billing-header"
 
 ServedMessage = dict[str, Any]
 PartText = Callable[[Part], str]
-"""What stands in a prompt for an image or audio part."""
+"""Gives the text that stands in a prompt for an image or audio part."""
 
 
 def served_message(message: Message, form: ContentFormat, media: PartText) -> ServedMessage:
-    """One message for a template that takes content in this form."""
+    """The message for a template that takes content in this form."""
     texts = _texts(message, media)
     served: ServedMessage = {"role": message.role}
     if form == "string":
@@ -45,9 +44,9 @@ def served_message(message: Message, form: ContentFormat, media: PartText) -> Se
 
 
 def for_template(messages: Sequence[ServedMessage], template: str) -> list[ServedMessage]:
-    """The messages, developer messages made system messages where the template does not know that role.
+    """The messages; developer messages become system messages if the template does not know that role.
 
-    All system messages are then one message at the start, as in vLLM.
+    All system messages are then joined into one at the start, as in vLLM.
     """
     if not has_developer(messages) or knows_developer(template):
         return list(messages)
@@ -76,10 +75,10 @@ def knows_developer(template: str) -> bool:
 
 
 def served_tools(tools: ToolDefinitions) -> list[dict[str, Any]] | None:
-    """Tool definitions with the fields and the order that vLLM's server gives them; None where there are none.
+    """Tool definitions with the fields and the order that vLLM's server gives them; None if there are none.
 
-    Definitions in the form of Anthropic's API or of OpenAI's old `functions` are taken too. Raises TokenizerError for
-    one without a name.
+    Definitions in the form of Anthropic's API or of OpenAI's older `functions` are accepted too. Raises TokenizerError
+    for a definition without a name.
     """
     return [_served_tool(tool, place) for place, tool in enumerate(tools)] or None
 
@@ -101,12 +100,8 @@ def _served_tool(tool: Mapping[str, Any], place: int) -> dict[str, Any]:
 
 
 def _served_call(call: ToolCall) -> dict[str, Any]:
-    """Arguments as an object; text that is none becomes an empty one, as in vLLM."""
-    try:
-        arguments = json.loads(call.arguments) if call.arguments else {}
-    except json.JSONDecodeError:
-        arguments = {}
-    function = {"name": call.name, "arguments": arguments if isinstance(arguments, dict) else {}}
+    """Arguments as an object; those that are not a JSON object become an empty one, as in vLLM."""
+    function = {"name": call.name, "arguments": call.arguments_object() or {}}
     given = {"id": call.id} if call.id is not None else {}
     return {**given, "type": "function", "function": function}
 

@@ -1,4 +1,4 @@
-"""Traces: they turn conversations into requests."""
+"""Traces turn conversations into requests."""
 
 import lazy_loader
 

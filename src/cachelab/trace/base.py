@@ -1,4 +1,4 @@
-"""What every trace gives."""
+"""The protocol of traces, and their result."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ class TraceRequests:
 
 
 class Trace(Protocol):
-    """Makes requests of conversations; a pure function of its input."""
+    """Turns conversations into requests. A pure function of its input."""
 
     def build(self, conversations: Sequence[TokenizedConversation]) -> TraceRequests: ...
 
 
 def of_tokenized(turn: TokenizedTurn, number: int) -> dict[str, Any]:
-    """The fields of a Request that do not depend on its history; `number` is its time where the source has none."""
+    """The fields of a Request that do not depend on its history. `number` is its time if the source has none."""
     return {
         "reply_ids": turn.reply_ids,
         "reply": _reply(turn.turn),

@@ -13,9 +13,9 @@ from cachelab.trace.base import TraceRequests, of_tokenized
 
 @dataclass(frozen=True, config=STRICT)
 class MultiTurn:
-    """One request per turn, whose prompt is the conversation so far and the turn's new messages.
+    """One request per turn. Its prompt is the conversation so far and the new messages of the turn.
 
-    Recorded prompts are taken as they are. Times are the source's; without them the requests are one second apart.
+    Recorded prompts are used unchanged. Times are those of the source; without them the requests are one second apart.
     """
 
     def build(self, conversations: Sequence[TokenizedConversation]) -> TraceRequests:
@@ -44,24 +44,24 @@ class MultiTurn:
             "prompt_tokens": sum(len(request.prompt_ids) for request in requests),
             "reply_tokens": sum(len(request.reply_ids) for request in requests),
         }
-        # A block trace does not say which tokens a reply has, so it cannot tell whether the next prompt holds them.
+        # A block trace does not have the tokens of replies, so it is unknown whether the next prompt contains them.
         if not any(isinstance(request.prompt_ids, BlockTokens) for request in requests):
             numbers["prefix_breaks"] = sum(conversation.prefix_breaks for conversation in conversations)
         return TraceRequests(requests, numbers)
 
 
 def _before(conversation: TokenizedConversation, index: int) -> str | None:
-    """The id of the request whose reply this turn's prompt holds."""
+    """The id of the request whose reply is part of this turn's prompt; None if there is none."""
     if index == 0:
         return None
     before, turn = conversation.turns[index - 1], conversation.turns[index]
-    if isinstance(turn.turn, RecordedTurn) and not _goes_on(before, turn.turn):
+    if isinstance(turn.turn, RecordedTurn) and not _extends(before, turn.turn):
         return None
     return f"{conversation.id}/{index - 1}"
 
 
-def _goes_on(before: TokenizedTurn, turn: RecordedTurn) -> bool:
-    """Whether a recorded prompt holds the prompt and the reply before it; one without history does not."""
+def _extends(before: TokenizedTurn, turn: RecordedTurn) -> bool:
+    """Whether a recorded prompt contains the previous prompt and reply. A prompt without history does not."""
     earlier = before.turn
     if not isinstance(earlier, RecordedTurn) or not turn.prompt.startswith(earlier.prompt):
         return False

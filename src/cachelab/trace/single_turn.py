@@ -13,10 +13,10 @@ from cachelab.trace.base import TraceRequests, of_tokenized
 
 @dataclass(frozen=True, config=STRICT)
 class SingleTurn:
-    """One request per turn, whose prompt is the last user message alone, after the leading system messages.
+    """One request per turn. Its prompt is the leading system messages and the last user message.
 
-    Conversations, turns, ids, replies and times are those of MultiTurn, so that the two compare request by request.
-    Raises ConfigError if a turn has no such prompt: that of a trace file is finished, another may have no user message.
+    Conversations, turns, ids, replies and times are those of MultiTurn, so that both can be compared request by
+    request. Raises ConfigError if a turn has no such prompt: its prompt is finished, or it has no user message.
     """
 
     def build(self, conversations: Sequence[TokenizedConversation]) -> TraceRequests:
@@ -54,5 +54,5 @@ def _why_not(turn: TokenizedTurn, index: int) -> str:
     elif turn.turn is None:
         reason = "comes from a block trace, whose prompts are finished"
     else:
-        return f"turn {index} has no prompt of a user message alone that the chat template takes: take trace=multi_turn"
-    return f"{reason}: take trace=multi_turn, or a dataset of messages (dataset=sample, dataset=sharegpt)"
+        return f"turn {index} has no prompt of one user message that the chat template accepts: set trace=multi_turn"
+    return f"{reason}: set trace=multi_turn, or use a dataset of messages (dataset=sample, dataset=sharegpt)"

@@ -1,9 +1,11 @@
 import json
 import logging
 import logging.handlers
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -14,6 +16,7 @@ from cachelab.errors import EngineError
 from cachelab.metrics.base import Numbers
 from cachelab.tracking.description import RunDescription
 from cachelab.tracking.mlflow.run import MlflowRun
+from cachelab.tracking.mlflow.store import PROCESS, MlflowStore
 from cachelab.tracking.mlflow.tracking import MlflowTracking
 
 DATASET = LoadedDataset("sample", "sample.json", "0123456789abcdef" * 4, [], {"turns": 328, "dropped_empty": 0})
@@ -212,3 +215,25 @@ def test_nothing_on_the_console(
         tracked.log_result(NUMBERS, folder)
 
     assert capfd.readouterr() == ("", "")
+
+
+def test_run_that_was_ended_meanwhile_is_not_marked_as_dead(
+    own_tracking: MlflowTracking, own_store: MlflowStore, description: RunDescription, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = str(own_tracking.start(description).run_id)
+    own_store.client.set_tag(run_id, PROCESS, f"{socket.gethostname()} 999999999 1.0")
+    search_runs = own_store.client.search_runs
+
+    def found_and_then_ended(*arguments: Any, **named: Any) -> Any:
+        found = search_runs(*arguments, **named)
+        own_store.client.set_terminated(run_id, "FINISHED")  # `sync` of another process
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(own_store.client, "search_runs", found_and_then_ended)
+        own_store.end_dead_runs()
+    assert own_store.client.get_run(run_id).info.status == "FINISHED"
+
+    own_store.client.update_run(run_id, status="RUNNING")
+    own_store.end_dead_runs()
+    assert own_store.client.get_run(run_id).info.status == "FAILED"

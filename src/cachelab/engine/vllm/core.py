@@ -153,7 +153,7 @@ def step(core: "EngineCore") -> "tuple[Sequence[EngineCoreOutputs], bool]":
 
 
 def warm_up(core: "EngineCore") -> None:
-    """Run one request that fills no block, so that the first measured request does not include the start-up time."""
+    """Run one request that fills no block, so that the first measured request does not include start-up time."""
     submit(core, "warm-up", list(range(8)), [0, 0], 2)
     while core.scheduler.has_requests():
         step(core)

@@ -20,7 +20,7 @@ from cachelab.engine.vllm.layer_specs import LayerSpecs
 from cachelab.errors import EngineError
 
 PLENTY_OF_BYTES = 1 << 60
-"""A memory so large that only `num_gpu_blocks_override` limits the number of blocks."""
+"""The memory that the executor reports. It is so large that only `num_gpu_blocks_override` limits the blocks."""
 
 ANY_LAYOUT = ("LBNHC",)
 """What vLLM prefers where no attention backend asks for another order of the bytes (`attention/backends/utils.py`)."""

@@ -16,7 +16,7 @@ def blocks_in_flight(blocks, offsets, prompt_blocks, hits, ideal, scheduled, pre
         offsets: int64, shape (num_requests + 1,). Request i has blocks[offsets[i]:offsets[i + 1]].
         prompt_blocks: int64, shape (num_requests,). How many of them belong to the prompt.
         hits: int64, shape (num_requests,). The blocks that the request hit.
-        ideal: int64, shape (num_requests,). The blocks that it hits in an infinite cache.
+        ideal: int64, shape (num_requests,). The blocks that it hits in an unlimited cache.
         scheduled: int64, shape (num_requests,). When it was first scheduled, in nanoseconds.
         prefilled: int64, shape (num_requests,). When it had its first token, in nanoseconds.
         finished: int64, shape (num_requests,). When it finished, in nanoseconds.

@@ -1,4 +1,4 @@
-"""Gives blocks of token sequences integer ids by comparing tokens, never digests. The result is exact."""
+"""Gives blocks of token sequences integer ids. Tokens are compared, not digests, so the result is exact."""
 
 from typing import Any
 
@@ -167,7 +167,7 @@ def _rehashed(table, tokens, where, parents, width):
 
 @njit(cache=True)
 def name_their_parents(ids, offsets, num_ids):
-    """Whether each id has the same predecessor everywhere. Equal ids then mean equal ancestors already.
+    """Whether each id has the same predecessor everywhere. Equal ids then also mean equal ancestors.
 
     Args:
         ids: int32, shape (num_blocks,). Sequence i has ids[offsets[i]:offsets[i + 1]].

@@ -17,9 +17,11 @@ from cachelab.dataset.base import LoadedDataset
 from cachelab.disk import no_room, size, written_bytes
 from cachelab.error_format import cut
 from cachelab.errors import TrackingError
+from cachelab.interrupt import transaction
 from cachelab.metrics.base import Numbers
-from cachelab.secret import masked, without_secrets
+from cachelab.secret import without_secrets
 from cachelab.tracking.description import RunDescription
+from cachelab.tracking.mlflow.address import where_to_look
 from cachelab.tracking.mlflow.errors import TransientStoreError, asking
 from cachelab.tracking.mlflow.errors import reason as reason_of
 
@@ -227,21 +229,12 @@ class MlflowRun:
         until = time.monotonic() + (_PATIENCE_S if patience_s is None else patience_s)
         while True:
             try:
-                with asking(self._uri, f"MLflow run {self._id}: {what}"):
+                with transaction(self._uri), asking(self._uri, f"MLflow run {self._id}: {what}"):
                     return call()
             except TransientStoreError:
                 if time.monotonic() >= until:
                     raise
                 time.sleep(_PAUSE_S)
-
-
-def where_to_look(uri: str, experiment_id: str, run_id: str) -> dict[str, str]:
-    """See TrackedRun."""
-    uri = masked(uri, is_address=True)
-    if uri.startswith("http"):
-        return {"MLflow": f"{uri.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"}
-    page = f"http://127.0.0.1:5000/#/experiments/{experiment_id}/runs/{run_id}"
-    return {"MLflow": f"mlflow ui --backend-store-uri {uri}", "then": page, "run id": run_id}
 
 
 def _key(name: str) -> str:

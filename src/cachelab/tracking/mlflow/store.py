@@ -93,9 +93,15 @@ class MlflowStore:
         running = f"attributes.status = 'RUNNING' and tags.`{PROCESS}` LIKE '{here} %'"
         for run in self.client.search_runs(experiments, running, max_results=_PAGE):
             process = Process.of(run.data.tags.get(PROCESS))
-            if process is not None and process.alive is False:
+            if process is not None and process.alive is False and self._still_left(run):
                 self.client.set_tag(run.info.run_id, ERROR, f"process died ({process})")
                 self.client.set_terminated(run.info.run_id, "FAILED")
+
+    def _still_left(self, found: Run) -> bool:
+        """Whether nothing has happened to a run since it was found: another process may be logging it (`sync`)."""
+        run = self.client.get_run(found.info.run_id)
+        same = run.data.tags.get(PROCESS) == found.data.tags.get(PROCESS)
+        return bool(same and run.info.status == found.info.status)
 
     def _resume(self, run: Run, tags: Mapping[str, str]) -> Run:
         run_id = run.info.run_id

@@ -2,33 +2,34 @@
 
 import logging
 import os
-import re
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import quote
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cachelab.errors import TrackingError
+from cachelab.interrupt import transaction
 from cachelab.secret import MASK, masked, revealed
-from cachelab.sqlite_address import database_file, in_memory, is_sqlite
+from cachelab.sqlite_address import database_file
 from cachelab.strict_config import STRICT, Text
 from cachelab.tracking.base import FinishedRun
 from cachelab.tracking.description import RunDescription
+from cachelab.tracking.mlflow.address import (
+    DEFAULT_URI,
+    artifact_folder,
+    check_writable,
+    refuse_foreign,
+    refuse_unusable,
+    way_out_of,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from cachelab.tracking.mlflow.run import MlflowRun
     from cachelab.tracking.mlflow.store import MlflowStore
-
-DEFAULT_URI = "sqlite:///mlflow.db"
-_LOCK_S = 20.0  # how long to wait for another process that writes
-_TABLES = {"experiments", "runs"}  # every version of MLflow's database has them
 
 TagKey = Annotated[str, Field(pattern=r"^[\w.\- /:]+$", max_length=250)]
 """The keys that MLflow allows for a tag."""
@@ -92,8 +93,8 @@ class MlflowTracking:
         """
         key, uri = self._address()
         where = f"{key}={masked(uri, is_address=True)}"
-        _refuse_what_cannot_keep(where, uri)
-        _try_sqlite(where, uri)
+        refuse_unusable(where, uri)
+        check_writable(where, uri)
         _silence()
         from mlflow import MlflowClient
 
@@ -101,11 +102,12 @@ class MlflowTracking:
         from cachelab.tracking.mlflow.errors import asking
         from cachelab.tracking.mlflow.store import MlflowStore
 
-        with asking(uri, where, _way_out(uri)):
+        with asking(uri, where, way_out_of(uri)):
             if (path := database_file(uri)) is not None:
                 make_database(path)
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-            yield MlflowStore(client, uri, self._experiment_id(client, uri))
+            with transaction(uri):
+                yield MlflowStore(client, uri, self._experiment_id(client, uri))
 
     @contextmanager
     def reading(self) -> Iterator["MlflowClient"]:
@@ -115,11 +117,11 @@ class MlflowTracking:
         """
         key, uri = self._address()
         where = f"{key}={masked(uri, is_address=True)}"
-        _refuse_what_cannot_keep(where, uri)
+        refuse_unusable(where, uri)
         if (path := database_file(uri)) is not None and not path.is_file():
             raise TrackingError(f"{where}: there is no database {path}: name the store that holds the run")
         if path is not None:
-            _refuse_foreign(where, path, "name the store that holds the run")
+            refuse_foreign(where, path, "name the store that holds the run")
         _silence()
         from mlflow import MlflowClient
 
@@ -157,7 +159,7 @@ class MlflowTracking:
             try:
                 return client.create_experiment(
                     self.experiment,
-                    artifact_location=_artifacts(uri, self.experiment),
+                    artifact_location=artifact_folder(uri, self.experiment),
                     tags={"mlflow.experimentKind": "custom_model_development"},  # its page shows the runs first
                 )
             except MlflowException as error:
@@ -172,69 +174,6 @@ class MlflowTracking:
                 "restore it (mlflow experiments restore) or choose another name"
             )
         return str(found.experiment_id)
-
-
-def _refuse_what_cannot_keep(where: str, uri: str) -> None:
-    """Raise TrackingError for a database in memory, and for a folder of files.
-
-    MLflow refuses folders unless MLFLOW_ALLOW_FILE_STORE is set.
-    """
-    if is_sqlite(uri) and (in_memory(uri) or "uri=true" in uri.lower()):
-        why = (
-            "this database is in memory and is lost with the process"
-            if in_memory(uri)
-            else "cachelab does not support SQLite's own URIs"
-        )
-        raise TrackingError(f"{where}: {why}: write sqlite:///FILE")
-    allowed = os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("1", "true")
-    if not allowed and ("://" not in uri or uri.startswith("file:")):
-        if re.search(r"\.(db|sqlite3?)$", uri):
-            raise TrackingError(f"{where}: this is not an address: write sqlite:///{re.sub('^[a-z]+:/*', '', uri)}")
-        raise TrackingError(f"{where}: MLflow no longer writes its file store: use {DEFAULT_URI} or another database")
-
-
-def _try_sqlite(where: str, uri: str) -> None:
-    """Check that an SQLite file can be written. MLflow itself would retry for minutes. Raises TrackingError."""
-    path = database_file(uri)
-    if path is None:
-        return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(path, timeout=_LOCK_S, isolation_level=None)) as database:
-            database.execute("BEGIN IMMEDIATE")  # waits for another writer; succeeds on a read-only file
-            (version,) = database.execute("PRAGMA user_version").fetchone()
-            database.execute(f"PRAGMA user_version = {version}")
-            database.execute("ROLLBACK")
-    except (OSError, sqlite3.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise TrackingError(f"{where}: {reason} ({path}): {_way_out(uri)}") from error
-    _refuse_foreign(where, path, _way_out(uri))
-
-
-def _refuse_foreign(where: str, path: Path, way_out: str) -> None:
-    """Raises TrackingError for another program's database: MLflow would add its own tables, or stop halfway."""
-    try:
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", timeout=_LOCK_S, uri=True)) as database:
-            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    except sqlite3.Error as error:
-        raise TrackingError(f"{where}: {error} ({path}): {way_out}") from error
-    if tables and not tables >= _TABLES:
-        some = ", ".join(sorted(tables)[:5])
-        raise TrackingError(f"{where}: this database is not MLflow's (its tables: {some}): {way_out}")
-
-
-def _way_out(uri: str) -> str:
-    if uri.startswith("http"):
-        return "start the MLflow server, correct the address, or run with tracking=none"
-    if uri.startswith("sqlite"):
-        return "choose a database file that can be written (tracking.uri=sqlite:///FILE), or run with tracking=none"
-    return f"correct the address (for example {DEFAULT_URI}), or run with tracking=none"
-
-
-def _artifacts(uri: str, experiment: str) -> str | None:
-    """The folder of the artifacts: next to an SQLite file; None lets the server decide."""
-    path = database_file(uri)
-    return None if path is None else str(path.parent / "mlartifacts" / re.sub(r"[^\w.-]+", "_", experiment))
 
 
 def _silence() -> None:

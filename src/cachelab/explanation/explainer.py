@@ -1,0 +1,118 @@
+"""Explains a run: its breaks, their causes, and what undoing each cause gives in the same engine."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from cachelab.conversation import TokenizedConversation
+from cachelab.engine.step_cost import StepCost
+from cachelab.errors import ConfigError
+from cachelab.explanation.analysis import Analysis, Analyst
+from cachelab.explanation.break_class import BreakClass
+from cachelab.explanation.causes import find_causes
+from cachelab.explanation.result import Cause, ExplainedRequest, Explanation, Group
+from cachelab.explanation.undo import KEPT_BY_TEMPLATE, Key, undone_conversations
+from cachelab.pipeline import Parts, Result, arranged, observe
+from cachelab.prefix_cache.request_blocks import is_block_trace
+from cachelab.strict_config import STRICT, Text
+from cachelab.trace.multi_turn import MultiTurn
+
+
+@dataclass(frozen=True, config=STRICT)
+class Explainer:
+    """Finds the causes of breaks. `by` is a field of the log by which the requests are grouped, or `model`.
+
+    `show_text`: whether changed texts are kept. `max_causes`: how many causes are undone at most; each one runs the
+    workload twice.
+    """
+
+    by: Text | None = None
+    show_text: bool = True
+    max_causes: Annotated[int, Field(ge=0, le=100)] = 20
+
+    def explain(self, parts: Parts, result: Result) -> Explanation:
+        """The explanation of a run.
+
+        Raises ConfigError if the workload has no text, if its prompts are not multi-turn, if the engine changed them,
+        or if no request has the field `by`.
+        """
+        self._check(parts, result)
+        analyst = Analyst(parts.tokenizer.decode, self.show_text, self.by)
+        conversations = result.workload.conversations
+        original = analyst.analysis(result.observation, conversations)
+
+        def run(keys: Sequence[Key]) -> tuple[Analysis, Sequence[TokenizedConversation]]:
+            fixed = undone_conversations(original, conversations, frozenset(keys), parts.tokenizer)
+            workload = arranged(parts, result.workload.dataset, fixed, {})
+            _, observation = observe(parts, workload, lambda ended: None)
+            return analyst.analysis(observation, fixed), fixed
+
+        found = find_causes(original, run, self.max_causes)
+        cost: StepCost | None = getattr(parts.engine, "cost", None)
+        return Explanation(
+            hit_rate=original.hit_rate,
+            hit_rate_all_fixed=found.hit_rate_all_fixed,
+            requests=original.explained,
+            causes=found.causes,
+            groups=groups(original.explained) if self.by is not None else (),
+            notes=_notes(found.causes),
+            shows_text=self.show_text,
+            fixed=found.conversations,
+            prefill_token_s=None if cost is None else cost.prefill_token_s,
+            price=parts.price,
+        )
+
+    def _check(self, parts: Parts, result: Result) -> None:
+        requests = result.workload.requests
+        if any(is_block_trace([request]) for request in requests):
+            raise ConfigError("explain: a block trace has no text to compare: choose a dataset of messages or prompts")
+        if not isinstance(parts.trace, MultiTurn):
+            raise ConfigError("explain: prompts without history do not break: set trace=multi_turn")
+        if result.run.requests is not None and any(
+            ran.prompt_ids is not sent.prompt_ids
+            for ran, sent in zip(result.run.requests, result.workload.schedule, strict=True)
+        ):
+            raise ConfigError("explain: the engine changed the prompts: set history=recorded")
+        if self.by is not None and self.by != "model" and not any(self.by in request.fields for request in requests):
+            raise ConfigError(f"explain.by: no request has the field {self.by}: name a field of the log's rows")
+
+
+def groups(explained: Sequence[ExplainedRequest]) -> list[Group]:
+    """The requests by their group, most requests first; those without a value are the group ""."""
+    by_value: dict[str, list[ExplainedRequest]] = {}
+    for request in explained:
+        by_value.setdefault(request.group or "", []).append(request)
+    found = [_group(value, requests) for value, requests in by_value.items()]
+    return sorted(found, key=lambda group: -group.requests)
+
+
+def _group(value: str, requests: Sequence[ExplainedRequest]) -> Group:
+    by_cause: Counter[tuple[BreakClass, str]] = Counter()
+    first_tokens: Counter[int] = Counter()
+    for request in requests:
+        if (one := request.found) is not None:
+            by_cause[one.kind, one.place.label] += one.behind_tokens
+            first_tokens[1 << math.ceil(math.log2(one.token + 1))] += 1
+    return Group(
+        value=value,
+        requests=len(requests),
+        prompt_tokens=sum(request.prompt_tokens for request in requests),
+        reused_tokens=sum(request.reused_tokens for request in requests),
+        behind_tokens=sum(request.behind_tokens for request in requests),
+        new_tokens=sum(request.new_tokens for request in requests),
+        by_cause=by_cause,
+        first_tokens=dict(sorted(first_tokens.items())),
+    )
+
+
+def _notes(causes: Sequence[Cause]) -> tuple[str, ...]:
+    if any((cause.kind, cause.place) == KEPT_BY_TEMPLATE for cause in causes):
+        return (
+            "The chat template drops reasoning that the messages hold. Undone, the earlier prompt and reply stay as "
+            "they were generated; fixed.jsonl.gz does not show this, since its messages are the same.",
+        )
+    return ()

@@ -1,0 +1,57 @@
+"""The metrics that a run has if a price is given."""
+
+from collections.abc import Callable
+
+from cachelab.metrics.base import Metric, Ratio
+from cachelab.metrics.hit_rate import NONE_COMPLETED
+from cachelab.metrics.observation import Observation
+from cachelab.price.base import Price
+from cachelab.price.prompt_tokens import PromptTokens
+
+
+def price_metrics(price: Price) -> tuple[Metric, ...]:
+    """The metrics `price/*`: estimated amounts in the price's currency."""
+
+    def as_run(observation: Observation) -> float:
+        return price.cost(PromptTokens.of(observation))
+
+    def uncached(observation: Observation) -> float:
+        return price.cost(PromptTokens.uncached(observation))
+
+    def ideal(observation: Observation) -> float:
+        return price.cost(PromptTokens.ideal(observation))
+
+    def per_1000(observation: Observation) -> float:
+        return 1000 * as_run(observation) / len(observation.completed)
+
+    def saved(observation: Observation) -> float | None:
+        whole = uncached(observation)
+        return Ratio(whole - as_run(observation), whole).value
+
+    unit = f"{price.currency} (estimated)"
+    amounts = {
+        "price/prompts": (
+            "The price of the prompts of the completed requests, as they were cached.",
+            as_run,
+        ),
+        "price/prompts_uncached": ("The price of the same prompts without a prefix cache.", uncached),
+        "price/prompts_ideal": ("The price of the same prompts with an unlimited cache, one request at a time.", ideal),
+        "price/per_1000_requests": ("price/prompts * 1,000 / completed requests.", per_1000),
+    }
+    found = [
+        Metric(name, unit, definition, _if_completed(amount), NONE_COMPLETED)
+        for name, (definition, amount) in amounts.items()
+    ]
+    share = Metric(
+        "price/saved_share",
+        "ratio",
+        "(price/prompts_uncached - price/prompts) / price/prompts_uncached, below 0 if storing costs more.",
+        _if_completed(saved),
+        f"{NONE_COMPLETED}, or price/prompts_uncached is 0",
+    )
+    return (*found, share)
+
+
+def _if_completed(compute: Callable[[Observation], float | None]) -> Callable[[Observation], float | None]:
+    """The function, with None for a run in which no request completed."""
+    return lambda observation: compute(observation) if observation.completed else None

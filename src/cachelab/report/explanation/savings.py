@@ -1,0 +1,26 @@
+"""What undoing a cause saves: computed tokens, GPU time, money."""
+
+from cachelab.explanation import Cause, Explanation
+from cachelab.report.section import count, money
+
+
+def savings(cause: Cause, explanation: Explanation) -> str:
+    """What undoing the cause alone saves, in one line; "" for a cause that is not undone, or that saves nothing alone.
+
+    The seconds are the engine's cost model times the tokens. Money is the price of the prompts before less after.
+    """
+    if cause.tokens_before is None or cause.tokens_alone is None or not cause.saved_tokens:
+        return ""
+    parts = [f"{count(cause.saved_tokens)} prompt tokens less to compute"]
+    if explanation.prefill_token_s is not None:
+        seconds = cause.saved_tokens * explanation.prefill_token_s
+        parts.append(f"{seconds:,.3g} GPU-seconds of prefill (simulated)" if seconds < 1000 else _long(seconds))
+    if explanation.price is not None:
+        price = explanation.price
+        saved = price.cost(cause.tokens_before) - price.cost(cause.tokens_alone)
+        parts.append(f"{price.currency} {money(saved)} (estimated)")
+    return ", ".join(parts)
+
+
+def _long(seconds: float) -> str:
+    return f"{seconds:,.0f} GPU-seconds of prefill (simulated)"

@@ -1,0 +1,63 @@
+"""An explanation in a terminal of 80 columns."""
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from cachelab.explanation import Explanation
+from cachelab.report.explanation import explanation_text, print_explanation
+
+
+def printed(explanation: Explanation, width: int = 80, **options: object) -> str:
+    console = Console(file=io.StringIO(), width=width, highlight=False, **options)  # type: ignore[arg-type]
+    print_explanation(explanation, console, "explanation.md")
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_console_shows_verdict_causes_and_fixes(explained: Explanation) -> None:
+    lines = printed(explained).splitlines()
+    assert lines[:12] == [
+        "hit rate 38.8 %; 2 causes cost 41.7 points: without them 80.5 %; the largest",
+        "alone: a date or time in the system message (41.2 points)",
+        "",
+        " #  cause and place                         requests      tokens   alone  so far",
+        " 1  date or time, system message                 702   1,853,120  +41.20  +41.20",
+        "    before  …istant. The current time is [10:32:07]. Answer in English.⏎Be brie…",
+        "    after   …istant. The current time is [10:32:09]. Answer in English.⏎Be brie…",
+        "    fix     Move the date or time to the end of the last user message, or round",
+        "            it so that it changes rarely.",
+        " 2  message edited in the history,                 1          60   +0.20  +41.70",
+        "    message 2 (user)",
+        "    before  a <b>[<script>alert(1)</script>]</details> & more",
+    ]
+    assert " 3  different task, agent or branch,               3          20       -       -" in lines
+    assert lines[-2:] == ["All causes undone: hit rate 80.50 %.", "A note <of> the run."]
+    assert max(map(cell_len, lines)) <= 80
+
+
+def test_plain_text_is_what_the_console_prints(explained: Explanation) -> None:
+    assert explanation_text(explained).splitlines() == printed(explained).splitlines()
+
+
+def test_terminal_marks_the_difference(explained: Explanation) -> None:
+    shown = printed(explained, force_terminal=True, color_system="standard")
+    assert "\x1b[7m[10:32:09]\x1b[0m" in shown
+    assert "\x1b[31m" not in shown  # the escape sequence of the prompt's text is not sent
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_lines_fit_the_width(explained: Explanation, width: int) -> None:
+    assert max(map(cell_len, printed(explained, width).splitlines())) <= width
+
+
+def test_more_causes_than_fit_are_counted(explained: Explanation) -> None:
+    many = replace(explained, causes=[explained.causes[0]] * 13)
+    assert "3 more causes, see explanation.md." in printed(many)
+
+
+def test_run_without_causes_is_its_verdict(nothing_broken: Explanation) -> None:
+    assert " ".join(printed(nothing_broken).splitlines()) == nothing_broken.verdict
