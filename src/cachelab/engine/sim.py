@@ -149,9 +149,17 @@ class SimEngine(EngineSizes):
             )
             run = driver.run(schedule)
             check_clock(executor.now_ns)
-            return replace(run, notes=(SIMULATED_NOTES[self.history],))
+            return replace(run, notes=(SIMULATED_NOTES[self.history], *self._assumptions()))
         finally:
             vllm_core.close(core)
+
+    def _assumptions(self) -> tuple[str, ...]:
+        if self.model is None:
+            return ()
+        return (
+            f"The KV-cache layout is that of vLLM's own layers of engine.model, with block sizes of {self.platform}. "
+            "The format of the weights is left out: it does not change the layout.",
+        )
 
     def _build(self, schedule: Schedule) -> "tuple[EngineCore, int]":
         """An engine core, and its `max_model_len`."""

@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ FORMAT_VERSION = "layers-1"
 
 TIMEOUT_S = 1800
 _DROPPED = ("quantization_config", "auto_map")
-"""Keys of a config.json that do not decide the KV cache: the format of the weights, and code that is not run."""
+"""Keys that the model is built without: the format of the weights (`stated_kv_dtype` reads what it says of the KV
+cache), and code that is not run."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class ModelLayers:
         """
         config = model_config(self.model)
         request = {name: value for name, value in vars(self).items() if name != "model"}
+        if self.kv_cache_dtype == "auto":
+            request["kv_cache_dtype"] = stated_kv_dtype(config, self.model)
         plain = json.dumps({key: value for key, value in config.items() if key not in _DROPPED}, sort_keys=True)
         key = json.dumps([FORMAT_VERSION, vllm_version(), request, plain], sort_keys=True)
         folder = Path(cache_dir) if cache_dir else default_cache_dir()
@@ -62,6 +66,29 @@ class ModelLayers:
         except OSError as error:
             log.warning("engine.model_cache_dir: %s: %s: the layers are not kept", folder, error.strerror or error)
         return answer
+
+
+def stated_kv_dtype(config: Mapping[str, Any], model: str) -> str:
+    """The `kv_cache_dtype` that a config's `quantization_config` states: fp8, or auto if it states none.
+
+    Raises EngineError for any other.
+    """
+    weights = config.get("quantization_config") or (config.get("text_config") or {}).get("quantization_config") or {}
+    places = (weights.get("quantization") or {}, weights)
+    stated = [place.get(key) for key in ("kv_cache_scheme", "kv_cache_quant_algo") for place in places]
+    found = next((value for value in stated if value), None)
+    if found is None:
+        return "auto"
+    if isinstance(found, dict):
+        known = found.get("num_bits") == 8 and found.get("type") == "float"
+    else:
+        known = str(found).lower() == "fp8"
+    if not known:
+        raise EngineError(
+            f"engine.model {model}: its quantization_config states a KV cache of {json.dumps(found)}, and only fp8 is "
+            "known: state its layers in engine.layers, or set engine.kv_cache_dtype=fp8"
+        )
+    return "fp8"
 
 
 def _asked(config: str, request: dict[str, Any], model: str) -> dict[str, Any]:
