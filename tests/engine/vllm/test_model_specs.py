@@ -102,6 +102,17 @@ def test_what_vllm_refuses_is_one_line_and_not_kept(tmp_path: Path, monkeypatch:
     assert not (tmp_path / "cache").exists()
 
 
+def test_the_reason_of_a_failed_inspection_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        Path(command[-1]).write_text(json.dumps({"refused": "X failed to be inspected. Please check the logs"}))
+        stderr = "Traceback\n  File\nERROR 1 [registry.py:9] ModuleNotFoundError: No module named 'torchvision'\nend\n"
+        return subprocess.CompletedProcess(command, 0, "", stderr)
+
+    monkeypatch.setattr(subprocess, "run", refuse)
+    with pytest.raises(EngineError, match=r"weights: ModuleNotFoundError: No module named 'torchvision': state its la"):
+        layers(folder(tmp_path)).read(str(tmp_path / "cache"))
+
+
 def test_model_and_layers_together_are_refused() -> None:
     group = {"kind": "full", "layers": 1, "heads": 1, "head_size": 64}
     with pytest.raises(ConfigError, match=r"engine\.layers: engine\.model, .*set one of them"):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import re
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,8 @@ TIMEOUT_S = 1800
 _DROPPED = ("quantization_config", "auto_map")
 """Keys that the model is built without: the format of the weights (`stated_kv_dtype` reads what it says of the KV
 cache), and code that is not run."""
+
+_ERROR_LINE = re.compile(r"\b((?:ModuleNotFound|Import|Value|Runtime|Attribute|Type|Key|OS)Error: .+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,11 @@ def _asked(config: str, request: dict[str, Any], model: str) -> dict[str, Any]:
         else:
             found = json.loads(answer.read_text(encoding="utf-8"))
     if "refused" in found:
+        why = found["refused"].replace(name, model)
+        if "failed to be inspected" in why and (lines := _ERROR_LINE.findall(done.stderr)):
+            why = lines[-1]  # vLLM inspects the model in a process of its own, which writes the reason here
         raise EngineError(
-            f"engine.model {model}: vLLM cannot build it without weights: {found['refused'].replace(name, model)}: "
+            f"engine.model {model}: vLLM cannot build it without weights: {cut(one_line(why), 300)}: "
             "state its layers in engine.layers"
         )
     return found
