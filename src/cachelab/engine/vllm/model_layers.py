@@ -15,8 +15,11 @@ from cachelab.error_format import reason
 if TYPE_CHECKING:
     from vllm.config import VllmConfig
 
-ON_CUDA = {"CPUAttentionBackend": "FLASH_ATTN", "CPUMLABackend": "FLASH_ATTN_MLA"}
-"""The backend that stands for each of the CPU's with platform=cuda: vLLM's first choice on Hopper (SM90)."""
+ON_CUDA = {"CPUAttentionBackend": "FLASH_ATTN", "CPUMLABackend": "FLASHMLA"}
+"""The backend that stands for each of the CPU's with platform=cuda, on Hopper (SM90).
+
+For MLA it is vLLM's second choice: the first, FLASH_ATTN_MLA, cannot be imported without CUDA.
+"""
 
 
 def layers_of(

@@ -22,7 +22,7 @@ from cachelab.model.tiny_model import default_cache_dir
 
 log = logging.getLogger(__name__)
 
-FORMAT_VERSION = "layers-1"
+FORMAT_VERSION = "layers-2"
 """Part of the cached files' names. Increase it when the answer of model_layers.py changes."""
 
 TIMEOUT_S = 1800
