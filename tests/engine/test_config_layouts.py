@@ -6,6 +6,7 @@ All with 40 GiB, bfloat16, requests of 8,192 tokens and steps of at most 8,192 t
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,7 +71,7 @@ def test_qwen3_next(tmp_path: Path) -> None:
 
 def test_deepseek_v3_as_stated_layers() -> None:
     # 61 layers x (512 + 64) numbers x 2 bytes = 70,272; 40 GiB / (64 x 70,272) = 9,549 blocks of 64 tokens
-    layers = [{"kind": "mla", "layers": 61, "head_size": 576}]
+    layers: list[Any] = [{"kind": "mla", "layers": 61, "head_size": 576}]
     engine = SimEngine(layers=layers, block_size=64, max_model_len=8192, max_num_seqs=1, kv_cache_gib=40.0)
     found = engine.run(one_lane([request("a", 0, range(40), [1])]), lambda ended: None).counters.layout
     assert found is not None

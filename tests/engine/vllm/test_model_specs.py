@@ -16,7 +16,7 @@ ANSWER = {"layers": [], "specs": [], "layouts": ["LBNHC"], "mamba_cache_mode": "
 
 
 def layers(model: Path | str, **changed: Any) -> ModelLayers:
-    fields = {"platform": "cuda", "block_size": 16, "max_model_len": 1, "enable_prefix_caching": True}
+    fields: dict[str, Any] = {"platform": "cuda", "block_size": 16, "max_model_len": 1, "enable_prefix_caching": True}
     return ModelLayers(str(model), **(fields | {"kv_cache_dtype": "auto", "tensor_parallel_size": 1} | changed))
 
 
@@ -114,7 +114,7 @@ def test_the_reason_of_a_failed_inspection_is_named(tmp_path: Path, monkeypatch:
 
 
 def test_model_and_layers_together_are_refused() -> None:
-    group = {"kind": "full", "layers": 1, "heads": 1, "head_size": 64}
+    group: Any = {"kind": "full", "layers": 1, "heads": 1, "head_size": 64}
     with pytest.raises(ConfigError, match=r"engine\.layers: engine\.model, .*set one of them"):
         SimEngine(model="m", layers=[group])
     with pytest.raises(ConfigError, match=r"engine\.kv_cache_dtype: it belongs to engine\.model"):
