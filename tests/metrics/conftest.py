@@ -31,6 +31,7 @@ import pytest
 import yaml
 
 from cachelab.engine.base import EngineCounters
+from cachelab.engine.kv_layout import KvGroup, KvLayout
 from cachelab.message import LoggedUsage
 from cachelab.metrics.base import AnyMetric
 from cachelab.metrics.observation import Observation
@@ -87,6 +88,7 @@ GOLDEN_COUNTERS = EngineCounters(
     host_hits_tokens=8,
     num_host_blocks=20,
     kv_bytes_per_token=1 << 20,
+    layout=KvLayout((KvGroup("full", 16, 4, 4 << 20),), 4 << 20, 12, 4, 32, 52, 4),
 )
 
 # The two blocks that had been evicted came from the host tier: A1's third, D1's first.
@@ -159,7 +161,7 @@ def nothing_completed(golden: Observation) -> Observation:
     """E0 alone, on an engine that counted nothing: every ratio, distribution and rate has a zero denominator."""
     counters = replace(golden.counters, queries_tokens=0, hits_tokens=0, preempted_queries_tokens=0)
     counters = replace(counters, preempted_hits_tokens=0, host_queries_tokens=None, host_hits_tokens=None)
-    counters = replace(counters, num_host_blocks=None)
+    counters = replace(counters, num_host_blocks=None, layout=None)
     return Observation({"E0": golden.requests["E0"]}, golden.records[-1:], counters)
 
 

@@ -47,6 +47,7 @@ EXPECTED = {
     "losses/last_token": 4 / 95,
     "losses/in_flight": 0,
     "losses/other": 8 / 95,
+    "losses/layout": 0,
     "losses/eviction": 0,
     "losses/capacity": 0,
     "blocks/total": 21,
@@ -75,6 +76,11 @@ EXPECTED = {
     "engine/num_blocks": 12,
     "engine/kv_usage_max": 0.75,
     "engine/num_host_blocks": 20,
+    "engine/kv_groups": 1,
+    "engine/kv_hit_alignment": 4,
+    "engine/kv_bytes_per_token": 1 << 20,  # a block of 4 MiB for 4 tokens
+    "engine/kv_tokens_that_fit": 52,  # 13 blocks / 8 of one request of 32 tokens
+    "engine/kv_gib": 13 * 4 / 1024,
     "latency/ttft_mean_s": 28 / 9,
     "latency/ttft_p50_s": 3,
     "latency/ttft_p95_s": 5.6,  # at 0.95 * 8 = 7.6: 5.0 + 0.6 * 1.0

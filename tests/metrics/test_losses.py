@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cachelab.engine.base import EngineCounters
+from cachelab.engine.kv_layout import KvGroup, KvLayout
 from cachelab.engine.replay import ReplayEngine
 from cachelab.metrics.losses import METRICS, TERMS, losses_of, losses_table
 from cachelab.metrics.observation import Observation
@@ -38,6 +39,7 @@ def test_losses_of_the_golden_run(golden: Observation) -> None:
         "last_token": [0, 0, 0, 0, 0, 4, 0, 0, 0],
         "in_flight": [0] * 9,
         "other": [0, 0, 4, 0, 0, 0, 0, 0, 4],
+        "layout": [0] * 9,
         "eviction": [0] * 9,
         "capacity": [0] * 9,
     }
@@ -75,6 +77,26 @@ def test_losses_table_sums_by_turn(golden: Observation) -> None:
     assert table["other_tokens"] == [0, 8, 0]
     tokens = [sum(table[f"{term}_tokens"][turn] for term in TERMS) for turn in range(3)]
     assert tokens == [9 + 6 + 3 + 8, 18 + 8 + 12 + 7, 24]
+
+
+def test_losses_to_the_layout(golden: Observation) -> None:
+    # The same run with hits in steps of 8 tokens: twelve pool blocks of 8 tokens, in which full-attention layers alone
+    # have 24 blocks of 4. That is what they hit (all that the ideal hits) and the run did not.
+    windows = KvGroup("window", 2, 8, 64, window=5)
+    layout = KvLayout((KvGroup("full", 1, 8, 64), windows), 64, 12, 8, 32, 52, plain_block_size=4)
+    counters = replace(golden.counters, layout=layout, block_size=8)
+    cached = [record.cached_tokens // 8 * 8 for record in golden.records]
+    records = [replace(record, cached_tokens=hit) for record, hit in zip(golden.records, cached, strict=True)]
+    observation = replace(golden, counters=counters, records=records)
+    assert observation.plain_blocks == 24
+    assert observation.full_blocks.tolist() == [1, 0, 2, 0, 1, 1, 3, 1, 0]
+    assert observation.hit_blocks.tolist() == [0, 0, 1, 0, 0, 0, 2, 1, 0]
+    found = terms(observation)
+    assert found["reused"] == [0, 0, 8, 0, 0, 0, 16, 8, 0]
+    assert found["layout"] == [0, 4, 4, 0, 4, 4, 4, 0, 4]
+    assert found["never_seen"] == [9, 2, 6, 3, 2, 0, 4, 3, 2]
+    assert not any(found["other"])
+    assert_sums(observation)
 
 
 def assert_sums(observation: Observation) -> None:

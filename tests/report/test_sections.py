@@ -16,9 +16,9 @@ from cachelab.report.sections import (
     reuse_gaps,
     sections,
     timing,
-    turns,
 )
 from cachelab.report.settings import settings, stages
+from cachelab.report.turns_section import turns
 from cachelab.tracking.description import RunDescription
 
 

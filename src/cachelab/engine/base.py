@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from cachelab.engine.kv_layout import KvLayout
 from cachelab.prefix_cache.accesses import CountingRules
 from cachelab.prefix_cache.request_blocks import RequestBlocks
 from cachelab.request import Request, RequestRecord, Schedule
@@ -17,8 +18,9 @@ class EngineCounters:
     summed over the run's steps: `queries` and `hits` of the first prefills, `preempted_*` of the prefills after a
     preemption, `host_*` of the KV connector (None without a host tier). `num_host_blocks` is the host tier's capacity
     in blocks of the engine's block size. `kv_usage_max` is a share from 0 to 1. `rules`: how blocks are counted
-    (prefix_cache/accesses.py). `kv_bytes_per_token`: KV-cache bytes per token of the model, None if unknown. `of_vllm`:
-    whether vLLM ran and counted; two engines can be equal without it.
+    (prefix_cache/accesses.py). `kv_bytes_per_token`: KV-cache bytes per token of the model, None if unknown.
+    `layout`: the groups of the model's layers (None: one group of full attention); `block_size` is the unit of its
+    hits. `of_vllm`: whether vLLM ran and counted. Two engines can be equal without these two.
     """
 
     clock: Literal["simulated", "wall"]
@@ -34,7 +36,8 @@ class EngineCounters:
     host_hits_tokens: int | None = None
     num_host_blocks: int | None = None
     rules: CountingRules = "vllm"
-    kv_bytes_per_token: int | None = None
+    kv_bytes_per_token: float | None = None
+    layout: KvLayout | None = field(default=None, compare=False)
     of_vllm: bool = field(default=True, compare=False)
 
 

@@ -70,5 +70,9 @@ class EngineSizes:
 
 def model_length(schedule: Schedule, num_blocks: int, block_size: int) -> int:
     """The length (tokens of prompt and reply) of the longest request, but at most the size of the cache."""
-    longest = max((len(request.prompt_ids) + max(1, len(request.reply_ids)) for request in schedule), default=1)
-    return min(longest, (num_blocks - 1) * block_size)
+    return min(longest_request(schedule), (num_blocks - 1) * block_size)
+
+
+def longest_request(schedule: Schedule) -> int:
+    """The tokens of the longest prompt and its reply together."""
+    return max((len(request.prompt_ids) + max(1, len(request.reply_ids)) for request in schedule), default=1)

@@ -1,4 +1,8 @@
-"""Cache capacity: what the run's requests hit at every cache size, in order of first prefills, one at a time."""
+"""Cache capacity: what the run's requests hit at every cache size, in order of first prefills, one at a time.
+
+All of it is about full-attention layers. Where the model has layers of other kinds, the sizes are those of its
+full-attention layers alone: no layout hits more.
+"""
 
 from typing import Any
 
@@ -22,13 +26,13 @@ DEFINITIONS = ("block", "token", "per_request_mean", "steady")
 @memoize
 def lru_curve(observation: Observation) -> LruCurve:
     """The LRU cache at every size."""
-    return LruCurve.of(observation.accesses)
+    return LruCurve.of(observation.plain_accesses)
 
 
 @memoize
 def knee_blocks(observation: Observation) -> int | None:
     """The smallest cache (blocks) within one point of the ideal; None if an unlimited cache hits nothing."""
-    ceiling = int(observation.accesses.ideal_hit_blocks().sum())
+    ceiling = int(observation.plain_accesses.ideal_hit_blocks().sum())
     return lru_curve(observation).knee(ceiling, WITHIN) if ceiling else None
 
 
@@ -39,15 +43,15 @@ def capacity_table(observation: Observation) -> dict[str, list[Any]]:
     `blocks`, `tokens` and, if the engine knows its model, `gib`. Then the hit rates of the LRU cache (`lru_*`) and of
     Belady's optimum (`opt_*`) in four definitions. There are no rows if no request completed.
     """
-    accesses, counters = observation.accesses, observation.counters
+    accesses, counters = observation.plain_accesses, observation.counters
     sizes: Int64s = np.empty(0, np.int64)
     if accesses.num_requests:
         curve = lru_curve(observation)
         spaced = np.geomspace(curve.smallest, max(2 * curve.largest, curve.smallest + 1), _SIZES).astype(np.int64)
-        own = [size for size in (counters.num_blocks, curve.largest, knee_blocks(observation)) if size is not None]
+        own = [size for size in (observation.plain_blocks, curve.largest, knee_blocks(observation)) if size is not None]
         sizes = np.unique(np.concatenate([spaced, [size for size in own if size >= curve.smallest]]).astype(np.int64))
         sizes = sizes[sizes <= 2 * curve.largest + 1]
-    columns: dict[str, list[Any]] = {"blocks": sizes.tolist(), "tokens": (sizes * counters.block_size).tolist()}
+    columns: dict[str, list[Any]] = {"blocks": sizes.tolist(), "tokens": (sizes * accesses.block_size).tolist()}
     if counters.kv_bytes_per_token is not None:
         columns["gib"] = [gib(observation, size) for size in sizes.tolist()]
     lru = lru_curve(observation).rates(sizes) if len(sizes) else None
@@ -69,18 +73,18 @@ def gib(observation: Observation, blocks: int | None) -> float | None:
     bytes_per_token = observation.counters.kv_bytes_per_token
     if blocks is None or bytes_per_token is None:
         return None
-    return blocks * observation.counters.block_size * bytes_per_token / _GIB
+    return blocks * observation.plain_accesses.block_size * bytes_per_token / _GIB
 
 
 def opt(observation: Observation) -> Ratio:
     """Blocks that Belady's optimum hits with as many blocks as the engine has, of full prompt blocks."""
-    hits = opt_hit_blocks(observation.accesses, [observation.counters.num_blocks])
-    return Ratio(int(hits.sum()), int(observation.full_blocks.sum()))
+    hits = opt_hit_blocks(observation.plain_accesses, [observation.plain_blocks])
+    return Ratio(int(hits.sum()), int(observation.plain_accesses.prompt_blocks.sum()))
 
 
 def _knee_tokens(observation: Observation) -> float | None:
     blocks = knee_blocks(observation)
-    return None if blocks is None else float(blocks * observation.counters.block_size)
+    return None if blocks is None else float(blocks * observation.plain_accesses.block_size)
 
 
 def _whole(value: int | None) -> float | None:

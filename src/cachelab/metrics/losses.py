@@ -8,14 +8,14 @@ import numpy as np
 from cachelab.metrics.base import Metric, Ratio
 from cachelab.metrics.hits import Int64s
 from cachelab.metrics.observation import Observation, memoize
-from cachelab.prefix_cache.accesses import lru_hit_blocks
+from cachelab.prefix_cache.accesses import BlockAccesses, lru_hit_blocks
 from cachelab.prefix_cache.hit_rate_curve import opt_hit_blocks
 from cachelab.prefix_cache.request_blocks import seen_tokens
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Losses:
-    """The prompt tokens of each completed request, divided into eight terms that sum to the prompt's length.
+    """The prompt tokens of each completed request, divided into nine terms that sum to the prompt's length.
 
     Each prompt token belongs to the first term that applies; MEANINGS defines the terms. int64, shape of each:
     (num_completed,).
@@ -27,21 +27,24 @@ class Losses:
     last_token: Int64s
     in_flight: Int64s
     other: Int64s
+    layout: Int64s
     eviction: Int64s
     capacity: Int64s
 
     @classmethod
     def of(cls, observation: Observation) -> "Losses":
         """The terms of a run, computed from its records."""
-        accesses, size = observation.accesses, observation.counters.num_blocks
-        hits, cached = observation.hit_blocks, observation.cached_tokens
+        accesses, size = observation.plain_accesses, observation.plain_blocks
+        cached = observation.cached_tokens
+        plain = accesses is observation.accesses  # else the terms are those of a model of full-attention layers
+        hits = observation.hit_blocks if plain else cached // accesses.block_size
         requests = [observation.requests[record.request_id] for record in observation.completed]
         replies = [record.reply_tokens for record in observation.completed]
         # A cache that did not start empty can hold more than the earlier requests left.
         seen = np.maximum(seen_tokens(requests, replies, accesses.block_size, accesses.rules), cached)
         known = np.maximum(accesses.cached_tokens(np.minimum(accesses.known_blocks(), accesses.prompt_blocks)), cached)
         ideal_blocks = np.maximum(accesses.ideal_hit_blocks(), hits)
-        late_blocks = _in_flight(observation, ideal_blocks)
+        late_blocks = _in_flight(observation, accesses, hits, ideal_blocks)
         # The other blocks had been in the cache. Of these, first those that one request at a time hits in a cache of
         # this size, then those that Belady's optimum hits.
         alone = lru_hit_blocks(accesses, size) if size >= accesses.most_slots or accesses.rules == "trace" else hits
@@ -59,7 +62,8 @@ class Losses:
             block_rounding=seen - known,
             last_token=known - ideal_at,
             in_flight=ideal_at - in_time_at,
-            other=alone_at - cached,
+            other=(alone_at - cached) * plain,
+            layout=(alone_at - cached) * (not plain),
             eviction=best_at - alone_at,
             capacity=in_time_at - best_at,
         )
@@ -72,6 +76,7 @@ MEANINGS = {
     "last_token": "in the last block of a fully cached prompt, which vLLM computes again to get the last token",
     "in_flight": "in blocks that earlier requests were still computing when the request was first scheduled",
     "other": "that one request at a time hits in a cache of this size, but preemptions or concurrent requests missed",
+    "layout": "that full-attention layers alone hit in this memory, one request at a time, but this layout missed",
     "eviction": "in evicted blocks that Belady's optimum keeps in a cache of this size, because it knows the future",
     "capacity": "in evicted blocks that Belady's optimum does not keep in a cache of this size either",
 }
@@ -107,18 +112,17 @@ def lost(observation: Observation, term: str) -> Ratio:
     return Ratio(int(getattr(losses_of(observation), term).sum()), int(observation.prompt_tokens.sum()))
 
 
-def _in_flight(observation: Observation, ideal_blocks: Int64s) -> Int64s:
+def _in_flight(observation: Observation, accesses: BlockAccesses, hits: Int64s, ideal_blocks: Int64s) -> Int64s:
     from cachelab.prefix_cache.kernels.in_flight import blocks_in_flight
 
     def times(name: str) -> Int64s:
         return np.asarray([getattr(record, name) for record in observation.completed], np.int64)
 
-    accesses = observation.accesses
     late: Int64s = blocks_in_flight(
         accesses.blocks,
         accesses.offsets,
         accesses.prompt_blocks,
-        observation.hit_blocks,
+        hits,
         np.minimum(ideal_blocks, np.diff(accesses.offsets)),
         times("first_scheduled_ns"),
         times("first_token_ns"),

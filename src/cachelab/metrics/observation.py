@@ -85,11 +85,12 @@ class Observation:
     @cached_property
     def blocks(self) -> RequestBlocks:
         """The blocks of the completed requests, in the order of first prefills."""
-        if self.interned is not None:
-            return self.interned
+        return self._numbered(self.counters.block_size) if self.interned is None else self.interned
+
+    def _numbered(self, block_size: int) -> RequestBlocks:
         requests = [self.requests[record.request_id] for record in self.completed]
         replies = [record.reply_tokens for record in self.completed]
-        return number_blocks(requests, replies, self.counters.block_size, self.counters.rules)
+        return number_blocks(requests, replies, block_size, self.counters.rules)
 
     @property
     def block_ids(self) -> BlockIds:
@@ -100,6 +101,23 @@ class Observation:
     def accesses(self) -> BlockAccesses:
         """The block accesses of the completed requests, in the order of first prefills."""
         return self.blocks.accesses
+
+    @cached_property
+    def plain_accesses(self) -> BlockAccesses:
+        """The accesses of the completed requests on a model whose layers all hold all tokens, in its own blocks.
+
+        They are `accesses` unless the layers of the run's model are of another kind (`EngineCounters.layout`).
+        """
+        layout = self.counters.layout
+        if layout is None or layout.is_plain:
+            return self.accesses
+        return self._numbered(layout.plain_block_size).accesses
+
+    @property
+    def plain_blocks(self) -> int:
+        """The blocks that such a model has in the run's memory: as many as the layers that hold all tokens."""
+        layout = self.counters.layout
+        return self.counters.num_blocks if layout is None or layout.is_plain else layout.plain_blocks
 
     @cached_property
     def hits(self) -> Hits:

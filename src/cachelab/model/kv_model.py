@@ -11,7 +11,7 @@ from cachelab.strict_config import STRICT, FilePath
 
 Dtype = Literal["float32", "bfloat16", "float16", "fp8"]
 
-_BYTES: dict[Dtype, int] = {"float32": 4, "bfloat16": 2, "float16": 2, "fp8": 1}
+BYTES: dict[Dtype, int] = {"float32": 4, "bfloat16": 2, "float16": 2, "fp8": 1}
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -33,7 +33,7 @@ class KvModel:
         """The number of layers, and the bytes of one token's keys and values in each layer."""
         if self.config is not None:
             return kv_of_config(self.config)
-        return self.num_layers, 2 * self.num_kv_heads * self.head_size * _BYTES[self.dtype]
+        return self.num_layers, 2 * self.num_kv_heads * self.head_size * BYTES[self.dtype]
 
     @property
     def bytes_per_token(self) -> int:

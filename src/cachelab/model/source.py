@@ -1,6 +1,8 @@
 """Finds an engine's model: the tiny model, a folder, or a model on the hub."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 from cachelab.errors import EngineError
 from cachelab.model.hub import cached_folder, is_path, why_refused
@@ -45,6 +47,46 @@ def find_model(model: str, cache_dir: str | None, largest_token_id: int) -> str:
             f"the model needs one), or use engine.model={TINY}"
         )
     return model
+
+
+def model_config(model: str) -> dict[str, Any]:
+    """The config.json of a model: the file, its folder, or that of a hub id in the local Hugging Face cache.
+
+    Raises EngineError that says what is missing.
+    """
+    path = Path(model).expanduser()
+    if path.is_dir():
+        path = path / "config.json"
+    elif not path.is_file() and not is_path(model):
+        path = _cached_config(model)
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise EngineError(
+            f"engine.model {model}: {path}: {error.strerror or error}: give a model's config.json, its folder, or its "
+            "id on the hub"
+        ) from error
+    except ValueError as error:
+        raise EngineError(f"engine.model {model}: {path}: not JSON ({error}): give a model's config.json") from error
+    if not isinstance(config, dict):
+        raise EngineError(f"engine.model {model}: {path}: not an object: give a model's config.json")
+    return config
+
+
+def _cached_config(model: str) -> Path:
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(model, "config.json")
+    except HFValidationError as error:
+        raise EngineError(f"engine.model {model}: not an id on the hub ({error}): give a folder or an id") from error
+    if not isinstance(found, str):
+        raise EngineError(
+            f"engine.model {model}: neither a file or a folder nor in the local Hugging Face cache: run "
+            f"`hf download {model} config.json` (only this file is needed), or give a config.json"
+        )
+    return Path(found)
 
 
 def check_folder(folder: Path) -> None:

@@ -76,7 +76,7 @@ def _measured(result: Result) -> list[tuple[str, str, list[tuple[float, float]]]
     own = first_prefill(result.observation).value
     if own is not None:
         label = f"this run, measured: {100 * own:.1f} %"
-        found.append((label, "*", [(float(result.run.counters.num_blocks), 100 * own)]))
+        found.append((label, "*", [(float(result.observation.plain_blocks), 100 * own)]))
     points = []
     for run in result.run.comparison_runs:
         rate = first_prefill(Observation.of(result.workload.requests, run)).value
@@ -88,7 +88,7 @@ def _measured(result: Result) -> list[tuple[str, str, list[tuple[float, float]]]
 
 
 def _axes_of_size(upper: "Axes", lower: "Axes", observation: Observation) -> None:
-    size = observation.counters.block_size
+    size = observation.plain_accesses.block_size
     lower.set_xscale("log")
     lower.set_xlabel(f"cache size (blocks of {size} tokens), log scale")
     _plain(lower)

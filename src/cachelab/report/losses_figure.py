@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_TURNS = 20
-_COLOURS = ("#009E73", "#BBBBBB", "#F0E442", "#CC79A7", "#56B4E9", "#000000", "#D55E00", "#E69F00")
+_COLOURS = ("#009E73", "#BBBBBB", "#F0E442", "#CC79A7", "#56B4E9", "#000000", "#882255", "#D55E00", "#E69F00")
 LABELS = {
     "reused": "reused",
     "never_seen": "never seen (compulsory)",
@@ -20,6 +20,7 @@ LABELS = {
     "last_token": "last-token rule",
     "in_flight": "still in flight",
     "other": "preemption, concurrency",
+    "layout": "layout (windows, states)",
     "eviction": "eviction (avoidable with foresight)",
     "capacity": "capacity (cache too small)",
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from cachelab.engine.base import EngineCounters
 from cachelab.metrics.base import Ratio
 from cachelab.metrics.capacity import gib
 from cachelab.metrics.hit_rate import RATIOS
@@ -9,12 +10,13 @@ from cachelab.metrics.ideal import ideal, ideal_steady, ideal_tokens, of_ideal
 from cachelab.metrics.logged import logged_rates
 from cachelab.metrics.losses import TERMS, lost
 from cachelab.metrics.observation import Observation
-from cachelab.metrics.turn import turn_table
 from cachelab.pipeline import Result
 from cachelab.report.absence import why_absent
+from cachelab.report.layout_section import layout_section
 from cachelab.report.losses_figure import LABELS
 from cachelab.report.section import Section, count, decimal, grouped, money, percent, plain, seconds
 from cachelab.report.settings import settings, stages
+from cachelab.report.turns_section import turns
 from cachelab.report.validation_sections import agreement, published
 from cachelab.requirement import bounds_of
 from cachelab.tracking.description import RunDescription
@@ -24,7 +26,6 @@ _UNITS = {
     for name in ("first_prefill", "first_prefill_host", "first_prefill_all_tiers", "ideal", "of_ideal")
 }
 _RULES = {"vllm": "vLLM's rules", "trace": "the rules of block traces"}
-Cells = tuple[int, int, int, int]
 _GAP_STATISTICS = ("mean", "min", "p50", "p95", "max")
 
 
@@ -70,6 +71,7 @@ def sections(result: Result, description: RunDescription, *, max_turns: int) -> 
         turns(result.observation, max_turns),
         reuse(values),
         reuse_gaps(result),
+        layout_section(result.run.counters.layout),
         engine_counters(result),
         timing(result),
         prices(values, description),
@@ -141,9 +143,15 @@ def hit_rates(result: Result) -> Section:
 def capacity(result: Result) -> Section:
     """The cache sizes that are large enough."""
     values, counters = result.numbers.values, result.run.counters
+    block_size = result.observation.plain_accesses.block_size
     sizes = (("within 1 point of the ideal (knee)", "capacity/knee"), ("all hits of the ideal", "capacity/enough"))
     rows = [
-        (label, count(blocks), count(blocks * counters.block_size), plain(gib(result.observation, round(blocks))))
+        (
+            label,
+            count(blocks),
+            count(blocks * block_size),
+            plain(gib(result.observation, round(blocks))),
+        )
         for label, name in sizes
         if (blocks := values.get(f"{name}_blocks")) is not None
     ]
@@ -151,7 +159,7 @@ def capacity(result: Result) -> Section:
     note = (
         ""
         if best is None
-        else f"With this run's {count(counters.num_blocks)} blocks, Belady's optimum hits {percent(best)}."
+        else f"With this run's {count(result.observation.plain_blocks)} blocks, Belady's optimum hits {percent(best)}."
     )
     title = f"Cache capacity (LRU, by {_RULES[counters.rules]})"
     return Section(title, ("smallest cache with", "blocks", "tokens", "GiB"), rows, note)
@@ -165,20 +173,6 @@ def losses(observation: Observation) -> Section:
     rows = [(label, percent(ratio.value), count(ratio.numerator)) for label, ratio in ratios]
     rows.append(("sum", "100.00 %", count(ratios[0][1].denominator)))
     return Section("Prompt tokens by reason", ("reason", "share", "tokens"), rows)
-
-
-def turns(observation: Observation, max_turns: int) -> Section:
-    """The hit rate of each turn, in at most `max_turns` rows: those in the middle share one row."""
-    table = turn_table(observation)
-    names = ("turn_index", "requests", "hit_blocks", "prompt_blocks")
-    cells = list(zip(*(table[name] for name in names), strict=True))
-    head, middle, tail = _without_middle(cells, max_turns)
-    rows = [_turn(str(turn), requests, hit, total) for turn, requests, hit, total in head]
-    if middle:
-        totals = [sum(row[column] for row in middle) for column in (1, 2, 3)]
-        rows.append(_turn(f"{middle[0][0]}..{middle[-1][0]}", *totals))
-    rows += [_turn(str(turn), requests, hit, total) for turn, requests, hit, total in tail]
-    return Section("Turns", ("turn", "requests", "hit blocks", "full blocks", "hit rate"), rows)
 
 
 def reuse(values: Mapping[str, float]) -> Section:
@@ -211,7 +205,7 @@ def engine_counters(result: Result) -> Section:
     counters = result.run.counters
     rows = [
         ("scheduler steps", count(counters.steps)),
-        ("usable blocks", f"{count(counters.num_blocks)} x {counters.block_size} tokens"),
+        ("usable blocks", _blocks(counters)),
         ("highest share of blocks in use", percent(counters.kv_usage_max)),
         ("prefix cache: tokens queried", count(counters.queries_tokens)),
         ("prefix cache: tokens hit", count(counters.hits_tokens)),
@@ -260,18 +254,9 @@ def prices(values: Mapping[str, float], description: RunDescription) -> Section:
     return Section("Price of the prompts (estimated)", ("prompts", "price"), rows)
 
 
-def _without_middle(cells: list[Cells], most: int) -> tuple[list[Cells], list[Cells], list[Cells]]:
-    """The first rows, those that share one row, and the last rows, so that `most` rows are shown."""
-    if len(cells) <= most:
-        return cells, [], []
-    last = (most - 1) // 3
-    first = most - 1 - last
-    return cells[:first], cells[first : len(cells) - last], cells[len(cells) - last :]
-
-
-def _turn(label: str, requests: int, hit_blocks: int, prompt_blocks: int) -> tuple[str, ...]:
-    rate = percent(Ratio(hit_blocks, prompt_blocks).value)
-    return label, count(requests), count(hit_blocks), count(prompt_blocks), rate
+def _blocks(counters: EngineCounters) -> str:
+    several = counters.layout is not None and not counters.layout.is_plain
+    return count(counters.num_blocks) + ("" if several else f" x {counters.block_size} tokens")
 
 
 def _of(ratio: Ratio) -> str:

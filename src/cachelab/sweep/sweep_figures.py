@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cachelab.error_format import cut
 from cachelab.report.axes import (
     BLUE,
     GREEN,
@@ -137,7 +138,12 @@ def _curves(jobs: Sequence[SweepJob], key: str, others: Sequence[str]) -> "Figur
         x = [float(job.settings[key]) for job in group]
         colour = COLOURS[index % len(COLOURS)]
         axes.plot(
-            x, [100 * job.values[HEADLINE] for job in group], "o-", markersize=4, color=colour, label=name or "measured"
+            x,
+            [100 * job.values[HEADLINE] for job in group],
+            "o-",
+            markersize=4,
+            color=colour,
+            label=cut(name, 32) or "measured",
         )
         if len(groups) == 1 and all(IDEAL in job.values for job in group):
             axes.plot(x, [100 * job.values[IDEAL] for job in group], "--", color=ORANGE, label="unlimited cache")
@@ -146,6 +152,8 @@ def _curves(jobs: Sequence[SweepJob], key: str, others: Sequence[str]) -> "Figur
         axes.set_xscale("log")
         axes.set_xticks(sorted(set(values)))
         plain_ticks(axes, "x")
+    elif all(value.is_integer() for value in values):
+        whole_ticks(axes, "x")
     _finish(axes, key)
     legend_outside(axes)
     return figure

@@ -45,7 +45,7 @@ def vllm_version() -> str:
     return version
 
 
-def _set_environment() -> None:
+def vllm_environment() -> None:
     """Set the variables that vLLM and torch read when they are imported.
 
     vLLM's log lines go to the application's handlers, usage statistics are off, the engine runs in this process, and
@@ -64,7 +64,7 @@ def build_core(args: Mapping[str, Any], executor_class: "type[Executor] | None" 
     Raises EngineError if vLLM refuses the arguments.
     """
     version = vllm_version()
-    _set_environment()
+    vllm_environment()
     from vllm.engine.arg_utils import EngineArgs
     from vllm.v1.engine.core import EngineCore
     from vllm.v1.executor.abstract import Executor
@@ -79,6 +79,9 @@ def build_core(args: Mapping[str, Any], executor_class: "type[Executor] | None" 
         config = EngineArgs(**args).create_engine_config()
         with _llvmlite_hidden():
             return EngineCore(config, executor_class or Executor.get_class(config), log_stats=True)
+    except EngineError:
+        gc.unfreeze()
+        raise
     except Exception as error:  # vLLM and its libraries also raise bare Exceptions and OSErrors
         gc.unfreeze()
         raise EngineError(f"engine: vLLM {version} refuses these arguments: {reason(error)}") from error
@@ -171,7 +174,7 @@ def after_each_schedule(core: "EngineCore", look: Callable[[], None]) -> None:
 def backend() -> str:
     """The device type that vLLM uses on this machine: cpu, cuda, ..., or "" if it found none. Imports vLLM."""
     vllm_version()
-    _set_environment()
+    vllm_environment()
     from vllm.platforms import current_platform
 
     return str(current_platform.device_type or "")

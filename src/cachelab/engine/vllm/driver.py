@@ -9,8 +9,10 @@ import numpy as np
 
 from cachelab.engine.base import EngineCounters, EngineRun, Progress, why_rejected
 from cachelab.engine.history import History, HistoryLost, RecordedReplies
+from cachelab.engine.kv_layout import KvLayout
 from cachelab.engine.vllm import core as vllm_core
 from cachelab.engine.vllm.clock import Timeline
+from cachelab.engine.vllm.kv_groups import kv_layout
 from cachelab.errors import EngineError
 from cachelab.request import Request, RequestRecord, Schedule, Stage
 from cachelab.tokens import AnyTokens
@@ -40,10 +42,11 @@ class _InFlight:
 
 @dataclass
 class Driver:
-    """One run of one engine core. `run` is called once and changes every field below `history`.
+    """One run of one engine core. `run` is called once and changes every field below `plain_block_size`.
 
     `max_output_tokens` cuts every reply. Tokens that `max_model_len` cuts are counted in the record
-    (`reply_tokens_cut`). `ran`: the requests that ran with another prompt or reply than scheduled.
+    (`reply_tokens_cut`). `plain_block_size`: the block size that was asked for, which the model's layers may not allow
+    (None: the engine's). `ran`: the requests that ran with another prompt or reply than scheduled.
     """
 
     core: "EngineCore"
@@ -53,6 +56,7 @@ class Driver:
     kv_usage_max: Callable[[], float]
     max_output_tokens: int | None = None
     history: History = field(default_factory=RecordedReplies)
+    plain_block_size: int | None = None
     ran: dict[str, Request] = field(default_factory=dict)
     records: dict[str, RequestRecord] = field(default_factory=dict)
     in_flight: dict[str, _InFlight] = field(default_factory=dict)
@@ -62,6 +66,8 @@ class Driver:
 
     def run(self, schedule: Schedule) -> EngineRun:
         """Run stage by stage. Raises EngineError if the engine gets stuck or loses a request."""
+        layout = kv_layout(self.core, self.plain_block_size)
+        log.info("KV cache: %s", layout)
         log.info("engine is up: submitting the first of %d requests", len(schedule))
         for stage in schedule.stages:
             self._run_stage(stage)
@@ -71,7 +77,7 @@ class Driver:
             raise EngineError(f"request {missing} was submitted and never ended")
         index = _prefill_indices([self.records[request_id] for request_id in self.submitted])
         records = [replace(self.records[request.id], prefill_index=index.get(request.id)) for request in schedule]
-        return EngineRun(records, self._counters(), [self.ran.get(request.id, request) for request in schedule])
+        return EngineRun(records, self._counters(layout), [self.ran.get(request.id, request) for request in schedule])
 
     def _run_stage(self, stage: Stage) -> None:
         for lane in stage:
@@ -188,12 +194,12 @@ class Driver:
         ):
             self.totals[name] += value
 
-    def _counters(self) -> EngineCounters:
+    def _counters(self, layout: KvLayout) -> EngineCounters:
         has_host = self.core.scheduler.get_kv_connector() is not None
         totals = self.totals
         return EngineCounters(
             clock=self.timeline.kind,
-            block_size=int(self.core.vllm_config.cache_config.block_size),
+            block_size=layout.hit_alignment,
             num_blocks=vllm_core.usable_blocks(self.core),
             steps=self.steps,
             kv_usage_max=self.kv_usage_max(),
@@ -204,6 +210,8 @@ class Driver:
             host_queries_tokens=totals["host_queries"] if has_host else None,
             host_hits_tokens=totals["host_hits"] if has_host else None,
             num_host_blocks=vllm_core.host_blocks(self.core),
+            kv_bytes_per_token=layout.plain_bytes_per_token,
+            layout=layout,
         )
 
 

@@ -24,6 +24,12 @@ OF_A_MODEL: Mapping[str, str] = {
 }
 """EngineArgs that have their own setting in engines with a model."""
 
+DECIDED: Mapping[str, str] = {
+    "mamba_cache_mode": "vLLM uses align if engine.enable_prefix_caching is true, else none",
+    "mamba_block_size": "the layers decide it (engine.layers, engine.block_size)",
+}
+"""EngineArgs that the simulator derives, and from what."""
+
 DRIVEN = ("skip_tokenizer_init", "async_scheduling", "distributed_executor_backend", "scheduler_cls")
 """EngineArgs that the driver sets and depends on."""
 
@@ -54,5 +60,7 @@ def check_extra_args(args: Mapping[str, Any], settings: Mapping[str, str], unsup
             raise ConfigError(f"engine.args.{name}: set {settings[name]} instead: cachelab's counting depends on it")
         if name in DRIVEN:
             raise ConfigError(f"engine.args.{name}: cachelab's driver sets it and depends on it: leave it out")
+        if unsupported and name in DECIDED:
+            raise ConfigError(f"engine.args.{name}: {DECIDED[name]}: leave it out")
         if name in unsupported:
             raise ConfigError(f"engine.args.{name}: the simulator has no model and no workers: use engine=cpu or cuda")

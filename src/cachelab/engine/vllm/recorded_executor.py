@@ -3,24 +3,27 @@
 This module imports vLLM: import it only where an engine is built.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from vllm.v1.core.sched.output import SchedulerOutput
 from vllm.v1.executor.abstract import Executor
-from vllm.v1.kv_cache_interface import FullAttentionSpec
 from vllm.v1.outputs import EMPTY_MODEL_RUNNER_OUTPUT, ModelRunnerOutput
 
+from cachelab.engine.sizes import MAX_VLLM_BLOCKS
 from cachelab.engine.step_cost import StepCost
 from cachelab.engine.vllm.core import REPLY
 from cachelab.engine.vllm.host_tier import completed_transfers
-from cachelab.model.kv_model import KvModel
+from cachelab.engine.vllm.layer_specs import LayerSpecs
+from cachelab.errors import EngineError
 
 PLENTY_OF_BYTES = 1 << 60
 """The memory that the executor reports. It is so large that only `num_gpu_blocks_override` limits the blocks."""
+
+ANY_LAYOUT = ("LBNHC",)
+"""What vLLM prefers where no attention backend asks for another order of the bytes (`attention/backends/utils.py`)."""
 
 
 @dataclass(slots=True)
@@ -41,12 +44,21 @@ class RecordedExecutor(Executor):
     """
 
     supports_pp = False
-    kv_model = KvModel()
+    layer_specs: LayerSpecs
+    memory_bytes = PLENTY_OF_BYTES
+    layouts: Sequence[str] = ANY_LAYOUT
 
     @classmethod
-    def of(cls, kv_model: KvModel) -> "type[RecordedExecutor]":
-        """A subclass with the KV-cache size of a model. It is a class because vLLM creates the executor itself."""
-        return type(cls.__name__, (cls,), {"kv_model": kv_model})
+    def of(
+        cls, layer_specs: LayerSpecs, memory_bytes: int | None = None, layouts: Sequence[str] = ANY_LAYOUT
+    ) -> "type[RecordedExecutor]":
+        """A subclass with the layers of a model and the memory for their KV cache (None: as much as it takes).
+
+        `layouts`: the orders of the bytes in memory that the model's attention backends support. It is a class because
+        vLLM creates the executor itself.
+        """
+        fields = {"layer_specs": layer_specs, "memory_bytes": memory_bytes or PLENTY_OF_BYTES, "layouts": layouts}
+        return type(cls.__name__, (cls,), fields)
 
     def _init_executor(self) -> None:
         self.cost = StepCost()
@@ -71,27 +83,26 @@ class RecordedExecutor(Executor):
         return ("generate",)
 
     def get_kv_cache_specs(self) -> list[dict[str, Any]]:
-        num_layers, bytes_per_layer = self.kv_model.layers
-        # Only the bytes per token matter here: keys and values are two vectors of bytes.
-        spec = FullAttentionSpec(
-            block_size=self.cache_config.block_size, num_kv_heads=1, head_size=bytes_per_layer // 2, dtype=torch.uint8
-        )
-        return [{f"model.layers.{layer}.self_attn.attn": spec for layer in range(num_layers)}]
+        return [dict(self.layer_specs)]
 
     def get_kv_connector_handshake_metadata(self) -> list[Any]:
         return []
 
     def determine_available_memory(self) -> list[int]:
-        return [PLENTY_OF_BYTES]
+        return [self.memory_bytes]
 
     def get_supported_kv_cache_layouts(self) -> list[list[str]]:
-        return [["NHD"]]
+        return [list(self.layouts)]
 
     def set_kv_cache_layout(self, layout_name: str) -> None:
         return
 
     def initialize_from_config(self, kv_cache_configs: Any) -> None:
-        return
+        if (num_blocks := kv_cache_configs[0].num_blocks) > MAX_VLLM_BLOCKS:
+            raise EngineError(
+                f"engine.kv_cache_gib: the memory holds {num_blocks:,} blocks, and vLLM's scheduler can have "
+                f"{MAX_VLLM_BLOCKS:,}: set less"
+            )
 
     def compile_or_warm_up_model(self) -> None:
         return

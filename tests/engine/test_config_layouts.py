@@ -1,0 +1,80 @@
+"""The KV cache of published models, from the config.json files of tests/model/configs, held to sums worked by hand.
+
+All with 40 GiB, bfloat16, requests of 8,192 tokens and steps of at most 8,192 tokens. A window layer then holds
+8,192 tokens and one block more, because a window can begin inside a block.
+"""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cachelab.engine.kv_layout import GIB, KvLayout
+from cachelab.engine.sim import SimEngine
+from workloads import one_lane, request
+
+CONFIGS = Path(__file__).parents[1] / "model" / "configs"
+
+
+def layout(name: str, cache: Path) -> KvLayout:
+    model = str(CONFIGS / name)
+    engine = SimEngine(model=model, model_cache_dir=str(cache), max_model_len=8192, max_num_seqs=1, kv_cache_gib=40.0)
+    found = engine.run(one_lane([request("a", 0, range(40), [1])]), lambda ended: None).counters.layout
+    assert found is not None
+    return found
+
+
+def groups(found: KvLayout) -> Counter[tuple[str, int, int]]:
+    return Counter((group.kind, group.layers, group.block_size) for group in found.groups)
+
+
+@pytest.mark.slow
+def test_llama_3_8b(tmp_path: Path) -> None:
+    # 32 layers x 8 heads x 128 numbers x keys and values x 2 bytes; 40 GiB / 131,072
+    found = layout("llama-3-8b", tmp_path)
+    assert groups(found) == {("full", 32, 16): 1}
+    assert found.bytes_per_token == 131_072
+    assert found.tokens_that_fit == 327_680
+
+
+@pytest.mark.slow
+def test_gemma_3_1b(tmp_path: Path) -> None:
+    # 22 window layers and 4 full ones: groups of at most 4. A full layer: 1 head x 256 x 2 x 2 = 1,024 bytes per token.
+    # 655,360 blocks of 4 x 16 x 1,024 bytes; a request has 512 full blocks and 513 of each of six groups: 3,590
+    found = layout("gemma-3-1b", tmp_path)
+    assert groups(found) == {("window", 4, 16): 4, ("window", 3, 16): 2, ("full", 4, 16): 1}
+    assert found.bytes_per_token == 4_096
+    assert found.tokens_that_fit == int(655_360 / 3_590 * 8_192) == 1_495_462
+
+
+@pytest.mark.slow
+def test_gpt_oss_20b(tmp_path: Path) -> None:
+    # every second layer has a window; 12 x 8 heads x 64 x 2 x 2 = 24,576 bytes per token of the full ones.
+    # 40 GiB / (16 x 24,576) = 109,226 blocks; a request has 512 + 513
+    found = layout("gpt-oss-20b", tmp_path)
+    assert groups(found) == {("window", 12, 16): 1, ("full", 12, 16): 1}
+    assert found.bytes_per_token == 24_576
+    assert found.tokens_that_fit == int(40 * GIB // (16 * 24_576) / 1_025 * 8_192)
+
+
+@pytest.mark.slow
+def test_qwen3_next(tmp_path: Path) -> None:
+    # A full layer: 2 heads x 256 x 2 x 2 = 2,048 bytes per token. A state: 3 x 8,192 x 2 + 32 x 128 x 128 x 4 bytes =
+    # 2,146,304 = 65.5 x 16 tokens: blocks of 66 x 16 = 1,056. 40 GiB / (12 x 1,056 x 2,048) = 1,654 blocks. A request
+    # has 8 of them in the full layers and 2 states in each of three groups.
+    found = layout("qwen3-next-80b-a3b", tmp_path)
+    assert groups(found) == {("mamba", 12, 1056): 3, ("full", 12, 1056): 1}
+    assert found.bytes_per_token == 12 * 2_048
+    assert found.tokens_that_fit == int(1_654 / 14 * 8_192) == 967_826
+
+
+def test_deepseek_v3_as_stated_layers() -> None:
+    # 61 layers x (512 + 64) numbers x 2 bytes = 70,272; 40 GiB / (64 x 70,272) = 9,549 blocks of 64 tokens
+    layers: list[Any] = [{"kind": "mla", "layers": 61, "head_size": 576}]
+    engine = SimEngine(layers=layers, block_size=64, max_model_len=8192, max_num_seqs=1, kv_cache_gib=40.0)
+    found = engine.run(one_lane([request("a", 0, range(40), [1])]), lambda ended: None).counters.layout
+    assert found is not None
+    assert groups(found) == {("mla", 61, 64): 1}
+    assert found.bytes_per_token == 70_272
+    assert found.tokens_that_fit == 9_549 * 64
