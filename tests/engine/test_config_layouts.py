@@ -12,14 +12,18 @@ import pytest
 
 from cachelab.engine.kv_layout import GIB, KvLayout
 from cachelab.engine.sim import SimEngine
+from cachelab.errors import EngineError
 from workloads import one_lane, request
 
 CONFIGS = Path(__file__).parents[1] / "model" / "configs"
 
 
-def layout(name: str, cache: Path) -> KvLayout:
+def layout(name: str, cache: Path, block_size: int = 16) -> KvLayout:
     model = str(CONFIGS / name)
-    engine = SimEngine(model=model, model_cache_dir=str(cache), max_model_len=8192, max_num_seqs=1, kv_cache_gib=40.0)
+    engine = SimEngine(
+        model=model, model_cache_dir=str(cache), max_model_len=8192, max_num_seqs=1, kv_cache_gib=40.0,
+        block_size=block_size,
+    )  # fmt: skip
     found = engine.run(one_lane([request("a", 0, range(40), [1])]), lambda ended: None).counters.layout
     assert found is not None
     return found
@@ -67,6 +71,17 @@ def test_qwen3_next(tmp_path: Path) -> None:
     assert groups(found) == {("mamba", 12, 1056): 3, ("full", 12, 1056): 1}
     assert found.bytes_per_token == 12 * 2_048
     assert found.tokens_that_fit == int(1_654 / 14 * 8_192) == 967_826
+
+
+@pytest.mark.slow
+def test_deepseek_v3(tmp_path: Path) -> None:
+    # the same numbers as from stated layers, below
+    found = layout("deepseek-v3", tmp_path, block_size=64)
+    assert groups(found) == {("mla", 61, 64): 1}
+    assert found.bytes_per_token == 70_272
+    assert found.tokens_that_fit == 9_549 * 64
+    with pytest.raises(EngineError, match="FLASHMLA on CUDA does not take blocks of 16 tokens, but 64"):
+        layout("deepseek-v3", tmp_path, block_size=16)
 
 
 def test_deepseek_v3_as_stated_layers() -> None:

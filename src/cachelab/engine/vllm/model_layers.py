@@ -54,6 +54,8 @@ def layers_of(
         enable_prefix_caching=enable_prefix_caching,
         kv_cache_dtype=kv_cache_dtype,
     ).create_engine_config()
+    if platform == "cuda":
+        config.cache_config.block_size = block_size  # vLLM's CPU platform sets 16 for MLA (vllm/platforms/cpu.py)
     with set_current_vllm_config(config), tempfile.TemporaryDirectory() as folder:
         init_distributed_environment(1, 0, f"file://{folder}/store", 0, "gloo")
         initialize_model_parallel(1)
@@ -79,6 +81,12 @@ def layers_of(
                 return [backend for backend in backends if not backend.is_ssm()]
 
         SamePlatform.update_block_size_for_backend(config)
+        for backend in backends:
+            if platform == "cuda" and not backend.is_ssm() and not backend.supports_block_size(block_size):
+                sizes = ", ".join(map(str, backend.get_supported_kernel_block_sizes()))
+                raise ValueError(
+                    f"{backend.get_name()} on CUDA does not take blocks of {block_size} tokens, but {sizes}"
+                )
         specs = {
             name: spec
             for name, layer in layers.items()
