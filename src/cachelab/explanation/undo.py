@@ -18,6 +18,7 @@ Key = tuple[BreakClass, str]
 KEPT_BY_TEMPLATE: Key = ("reasoning", "template")
 """The cause that is undone in the tokens: the chat template drops the reasoning that the messages hold."""
 
+_OF_REPLIES = ("reply_missing", "reply_rewritten", "reasoning")
 _MAX_LINE = 200  # characters around a changed text
 
 
@@ -37,11 +38,17 @@ class Undone:
 def undone_exchanges(analysis: Analysis, keys: Set[Key]) -> Sequence[Undone]:
     """The exchanges with the differences of these causes undone, each against its earlier exchange, undone before it.
 
-    So a text that changes has its first value everywhere. In the order of the analysis.
+    So a text that changes has its first value everywhere. Replies that came after the earlier exchange are undone
+    against the latest exchange of the conversation. In the order of the analysis.
     """
     found: list[Undone] = []
+    latest: dict[str, int] = {}
+    of_replies = {key for key in keys if key[0] in _OF_REPLIES}
     for index, (now, one) in enumerate(zip(analysis.exchanges, analysis.compared, strict=True)):
         origin = one.undone_from
+        conversation = analysis.explained[index].conversation_id
+        last = latest.get(conversation)
+        latest[conversation] = index
         if origin is None:
             found.append(Undone(now))
             continue
@@ -51,8 +58,13 @@ def undone_exchanges(analysis: Analysis, keys: Set[Key]) -> Sequence[Undone]:
         elif now.finished:
             found.append(Undone(finished_undone(earlier, before.exchange, now, frozenset(keys))))
         else:
-            ids = [analysis.explained[at].conversation_id for at in (index, origin)]
-            found.append(_undone(now, earlier, before, keys, same_conversation=ids[0] == ids[1]))
+            own = analysis.explained[origin].conversation_id == conversation
+            undone = _undone(now, earlier, before, keys, same_conversation=own)
+            if of_replies and last not in (None, origin):
+                assert last is not None
+                again = _undone(undone.exchange, found[last].exchange, found[last], of_replies, same_conversation=True)
+                undone = replace(undone, exchange=again.exchange)
+            found.append(undone)
     return found
 
 
