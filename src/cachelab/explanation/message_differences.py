@@ -19,7 +19,7 @@ from cachelab.explanation.difference import (
 from cachelab.explanation.exchange import Exchange
 from cachelab.explanation.gap_classes import gap_classes
 from cachelab.explanation.prompt_break import Place
-from cachelab.explanation.text_gap import TextGap, around, same_words, similar
+from cachelab.explanation.text_gap import TextGap, around, same_words, similar, similar_words
 from cachelab.message import Message
 
 SYSTEM = ("system", "developer")
@@ -190,6 +190,8 @@ def _alike(before: Message, now: Message) -> bool:
     old, new = before.text, now.text
     if not old.strip() or not new.strip():
         return not old.strip() and not new.strip()
+    if before.role in SYSTEM and similar_words(old, new):
+        return True  # its parts may change their order and their text at once
     return similar(old, new) or same_words([old], [new])
 
 

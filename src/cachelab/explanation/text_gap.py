@@ -47,15 +47,22 @@ def text_gaps(before: str, now: str) -> Sequence[TextGap]:
 def similar(before: str, now: str) -> bool:
     """Whether the texts share at least half of the longer one, in characters of words that text_gaps aligns."""
     longer = max(len(before), len(now))
-    if 2 * min(len(before), len(now)) < longer:
-        return False
     if not longer or before == now:
         return True
-    shared = (_word_counts(before) & _word_counts(now)).items()
-    if 2 * sum(len(word) * times for word, times in shared) < longer:
+    if not similar_words(before, now):
         return False
     changed = sum(max(gap.end_before - gap.start_before, gap.end_now - gap.start_now) for gap in text_gaps(before, now))
     return 2 * changed <= longer
+
+
+@lru_cache(maxsize=8192)
+def similar_words(before: str, now: str) -> bool:
+    """Whether the texts share at least half of the longer one, in characters of words in any order."""
+    longer = max(len(before), len(now))
+    if 2 * min(len(before), len(now)) < longer:
+        return False
+    shared = (_word_counts(before) & _word_counts(now)).items()
+    return 2 * sum(len(word) * times for word, times in shared) >= longer
 
 
 def end_gap(before: str, now: str) -> TextGap:
