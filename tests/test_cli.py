@@ -103,7 +103,7 @@ def test_cli_help_names_groups_and_settings(new_cachelab: Cachelab) -> None:
     done = new_cachelab("--help")
     assert done.returncode == 0
     assert "order: all_at_once, by_arrival, by_conversation, by_turn, sessions" in done.stdout
-    assert "num_blocks: 10000" in done.stdout
+    assert "num_blocks: null" in done.stdout
 
 
 @pytest.mark.parametrize("argument", ["--version", "--vers"])
