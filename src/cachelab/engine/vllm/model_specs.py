@@ -22,7 +22,7 @@ from cachelab.model.tiny_model import default_cache_dir
 
 log = logging.getLogger(__name__)
 
-FORMAT_VERSION = "layers-2"
+FORMAT_VERSION = "layers-3"
 """Part of the cached files' names. Increase it when the answer of model_layers.py changes."""
 
 TIMEOUT_S = 1800
@@ -60,7 +60,7 @@ class ModelLayers:
         file = folder / f"layers-{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
         if file.is_file():
             return dict(json.loads(file.read_text(encoding="utf-8")))
-        log.info("engine.model %s: vLLM builds its layers without weights; this takes up to a minute, once", self.model)
+        log.info("engine.model %s: vLLM builds the layers without weights. This is done once and takes up to a minute.", self.model)
         answer = _asked(plain, request, self.model)
         try:
             folder.mkdir(parents=True, exist_ok=True)
