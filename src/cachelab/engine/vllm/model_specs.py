@@ -60,7 +60,10 @@ class ModelLayers:
         file = folder / f"layers-{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
         if file.is_file():
             return dict(json.loads(file.read_text(encoding="utf-8")))
-        log.info("engine.model %s: vLLM builds the layers without weights. This is done once and takes up to a minute.", self.model)
+        log.info(
+            "engine.model %s: vLLM builds the layers without weights. This is done once and takes up to a minute.",
+            self.model,
+        )
         answer = _asked(plain, request, self.model)
         try:
             folder.mkdir(parents=True, exist_ok=True)
