@@ -76,6 +76,18 @@ class StudyReport:
         ]
 
     @property
+    def best_values(self) -> dict[str, float]:
+        """`best/<objective>` -> its best value among the best trials; of several objectives, not of one trial."""
+        found = [trial.values for trial in self._best() if trial.values is not None]
+        if not found:
+            return {}
+        choose = [max if self._sign(index) < 0 else min for index in range(len(self.objectives))]
+        return {
+            f"best/{name}": choose[index](values[index] for values in found)
+            for index, name in enumerate(self.objectives)
+        }
+
+    @property
     def sections(self) -> list[Section]:
         return [section for section in (self._best_section(), self._importance_section()) if section.rows]
 

@@ -54,11 +54,15 @@ class SweepReport:
             found["comparison/difference"] = headline.difference
             if headline.low is not None and headline.high is not None:
                 found |= {"comparison/difference_low": headline.low, "comparison/difference_high": headline.high}
-        return found | {
-            "sweep/jobs": float(len(self.jobs)),
-            "sweep/finished": float(sum(job.finished for job in self.jobs)),
-            "sweep/failed": float(sum(job.status == "FAILED" for job in self.jobs)),
-        }
+        return (
+            found
+            | (self.study.best_values if self.study else {})
+            | {
+                "sweep/jobs": float(len(self.jobs)),
+                "sweep/finished": float(sum(job.finished for job in self.jobs)),
+                "sweep/failed": float(sum(job.status == "FAILED" for job in self.jobs)),
+            }
+        )
 
 
 def compared(
