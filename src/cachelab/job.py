@@ -121,7 +121,8 @@ def run_job(
             folder = write_artifacts(
                 result, description, parts.metrics, parts.tokenizer.name, root.artifacts, explanation=explanation
             )
-        tracked.log_tags({LARGEST_LOSS: loss.short for loss in largest_losses(result, 1)})
+        if lost := largest_losses(result, 1):
+            tracked.log_tags({LARGEST_LOSS: lost[0].short})
         with doing("logging the run"):
             tracked.log_result(result.numbers, folder)
         values = result.numbers.values

@@ -83,7 +83,7 @@ _UNITS = {
 
 
 def setting_label(key: str, value: str) -> str:
-    """A setting in few words: the option of a group, a size with its unit, else the last part of the key and the value."""
+    """A setting in few words: a group's option, a size with its unit, or the last part of the key with the value."""
     if key in _UNITS:
         return _UNITS[key].format(value)
     return f"{key.rpartition('.')[2]}={value}" if "." in key else value

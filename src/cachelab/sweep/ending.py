@@ -61,7 +61,7 @@ def ending_of(parent: str | None, report: "SweepReport | None", error: BaseExcep
     if report is not None and report.required:
         tags["cachelab.requirements_met"] = str(not report.unmet).lower()
     if report is not None and report.study is not None:
-        tags |= {"cachelab.best": line for line in report.study.headlines}
+        tags["cachelab.best"] = report.study.headlines[0]
     return {
         "parent_run_id": parent,
         "status": _status(report, error),
