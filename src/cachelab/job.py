@@ -66,8 +66,10 @@ def run_job(
     from cachelab.objective import Outcome, defined, score, violations
     from cachelab.report.absence import absence_line, absence_reason
     from cachelab.report.artifacts import write_artifacts
+    from cachelab.report.largest_losses import largest_losses
     from cachelab.report.progress import doing, progress_bar
     from cachelab.requirement import tags_of, unmet
+    from cachelab.tracking.mlflow.run_list import LARGEST_LOSS
     from cachelab.tracking.offline import FallbackRun
     from cachelab.used_settings import used_settings
 
@@ -119,6 +121,8 @@ def run_job(
             folder = write_artifacts(
                 result, description, parts.metrics, parts.tokenizer.name, root.artifacts, explanation=explanation
             )
+        if lost := largest_losses(result, 1):
+            tracked.log_tags({LARGEST_LOSS: lost[0].short})
         with doing("logging the run"):
             tracked.log_result(result.numbers, folder)
         values = result.numbers.values

@@ -54,16 +54,36 @@ class JobContext:
     def run_name(self) -> str:
         """What distinguishes this run: its experiment (or else its trace), then its overrides.
 
-        A job of a sweep names only the overrides that the sweep varies.
+        A job of a sweep has the values of the settings that the sweep varies ("257 blocks, by_turn").
         """
         groups = ("tracking", "hydra", "sweep", "comparison", "require", "report")
         left_out = ("experiment=", "tracking=", "require=", "cache_dir=", *(f"{group}." for group in groups))
         named = [override for override in self.overrides if not override.lstrip("+").startswith(left_out)]
         if self.sweep is not None and self.sweep.swept:
-            named = [override for override in named if override.lstrip("+").partition("=")[0] in self.sweep.swept]
+            pairs = [override.lstrip("+").partition("=") for override in self.overrides]
+            varied = [setting_label(key, value) for key, _, value in pairs if key in self.sweep.swept]
+            if varied:
+                return ", ".join(varied)
         return " ".join([self.choices.get("experiment") or f"trace={self.choices['trace']}", *named])
 
     @property
     def command(self) -> str:
         """The command that runs this job again."""
         return shlex.join(["python", "-m", "cachelab", *self.overrides])
+
+
+_UNITS = {
+    "engine.num_blocks": "{} blocks",
+    "engine.block_size": "blocks of {}",
+    "engine.max_num_seqs": "{} sequences",
+    "engine.host_cache_gib": "{} GiB on the host",
+    "order.num_users": "{} users",
+    "dataset.num_conversations": "{} conversations",
+}
+
+
+def setting_label(key: str, value: str) -> str:
+    """A setting in few words: a group's option, a size with its unit, or the last part of the key with the value."""
+    if key in _UNITS:
+        return _UNITS[key].format(value)
+    return f"{key.rpartition('.')[2]}={value}" if "." in key else value

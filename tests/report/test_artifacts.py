@@ -9,7 +9,7 @@ import pytest
 
 from cachelab.metrics.base import AnyMetric
 from cachelab.pipeline import Result
-from cachelab.report import artifacts
+from cachelab.report import artifacts, figures
 from cachelab.report.artifacts import write_artifacts
 from cachelab.tracking.description import RunDescription
 
@@ -17,13 +17,6 @@ FILES = {
     "blocks.parquet",
     "capacity.csv",
     "config.yaml",
-    "figures/capacity.png",
-    "figures/hit_rate_by_turn.png",
-    "figures/hits_per_block.png",
-    "figures/losses.png",
-    "figures/prompt_lengths.png",
-    "figures/ttft_by_cached_tokens.png",
-    "figures/reuse_gaps.png",
     "losses_per_turn.csv",
     "metrics.json",
     "per_turn.csv",
@@ -33,6 +26,7 @@ FILES = {
 }
 
 
+FILES |= {f"figures/{name}.{kind}" for name in figures.FIGURES for kind in ("png", "svg")}
 NEED_HITS = ("capacity", "hit_rate_by_turn", "hits_per_block", "losses", "reuse_gaps", "ttft_by_cached_tokens")
 
 
@@ -74,7 +68,7 @@ def test_write_artifacts_empty_columns_keep_their_types(
     folder = write_artifacts(all_rejected, description, metrics, "tokens")
 
     assert schemas() == full
-    assert files(folder) == FILES - {f"figures/{n}.png" for n in NEED_HITS}
+    assert files(folder) == FILES - {f"figures/{n}.{kind}" for n in NEED_HITS for kind in ("png", "svg")}
     assert "- reuse_gaps: omitted" in (folder / "summary.md").read_text()
 
 

@@ -27,6 +27,7 @@ from cachelab.prefix_cache.request_blocks import is_block_trace
 from cachelab.report.explanation import write_report
 from cachelab.report.figures import FIGURES, draw
 from cachelab.report.layout_section import layout_data
+from cachelab.report.style import save
 from cachelab.report.summary import summary
 from cachelab.tracking.description import RunDescription
 
@@ -52,7 +53,8 @@ def write_artifacts(
 
     config.yaml, metrics.json, summary.md and, if vLLM ran, engine/kv_groups.json are always written. `kept` selects
     from: trace.jsonl.gz (also trace_as_run.jsonl.gz if prompts or replies changed; block_trace.jsonl.gz for a block
-    trace), requests.parquet, blocks.parquet, per_turn.csv and losses_per_turn.csv, capacity.csv, figures/*.png. With an
+    trace), requests.parquet, blocks.parquet, per_turn.csv and losses_per_turn.csv, capacity.csv, figures/*.png and
+    *.svg. With an
     `explanation` also explanation.md, explanation.html, breaks.csv, breaks.parquet, breaks_per_request.parquet and, if
     texts are shown, fixed.jsonl.gz. Raises OSError if a file cannot be written.
     """
@@ -118,7 +120,7 @@ def _write_figures(folder: Path, result: Result) -> dict[str, str | None]:
     for name, figure in draw(result).items():
         shown[name] = None if figure is None else FIGURES[name]
         if figure is not None:
-            figure.savefig(folder / f"{name}.png", metadata={"Software": None})
+            save(figure, folder, name)
     return shown
 
 

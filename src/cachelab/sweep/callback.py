@@ -166,7 +166,12 @@ class SweepCallback(Callback):
             folder = write_sweep(report, sweep_dir / "sweep", tables)
             ending = ending_of(self._parent, report, error)
             with writing(folder, "write elsewhere with hydra.sweep.dir=FOLDER"):
-                for name in ("multirun.yaml", "optimization_results.yaml", "capacity_overlay.png"):
+                for name in (
+                    "multirun.yaml",
+                    "optimization_results.yaml",
+                    "capacity_overlay.png",
+                    "capacity_overlay.svg",
+                ):
                     if (sweep_dir / name).is_file():
                         (folder / name).write_bytes((sweep_dir / name).read_bytes())
                 (folder / "end.json").write_text(json.dumps(ending, indent=2) + "\n", encoding="utf-8")

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SweepDescription:
-    """A sweep before it starts. All trials of one study have the same `search_digest` (digest.py)."""
+    """A sweep before it starts. All trials of one study have the same `search_digest` (digest.py).
+
+    `parameters` are the settings that the command line and the search space give: key -> one value, or all of them.
+    """
 
     name: str
     digest: str
@@ -24,6 +27,7 @@ class SweepDescription:
     tags: Mapping[str, str]
     config_yaml: str
     search_digest: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 def describe_sweep(config: "DictConfig") -> SweepDescription:
@@ -49,7 +53,19 @@ def describe_sweep(config: "DictConfig") -> SweepDescription:
         tags=tags,
         config_yaml=masked(OmegaConf.to_yaml(master, resolve=True)),
         search_digest=digest_of_search(config),
+        parameters=sweep_parameters(config),
     )
+
+
+def sweep_parameters(config: "DictConfig") -> dict[str, str]:
+    """The settings of a sweep as text, those that vary first; not where it is stored and how it is compared."""
+    given = dict(override.lstrip("+").split("=", 1) for override in config.hydra.overrides.task if "=" in override)
+    left_out = ("tracking", "sweep", "comparison", "report", "cache_dir", "sync")
+    named = {key: value for key, value in given.items() if not key.startswith(left_out)}
+    space = {str(key): str(value) for key, value in (config.hydra.sweeper.get("params") or {}).items()}
+    varied = {key: {**space, **named}[key] for key in swept_keys(config) if key in {**space, **named}}
+    searched = {"objective": ", ".join(config.objective)} if "n_trials" in config.hydra.sweeper else {}
+    return {key: masked(value) for key, value in {**varied, **named, **searched}.items()}
 
 
 def swept_keys(config: "DictConfig") -> list[str]:

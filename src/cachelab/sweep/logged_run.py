@@ -104,6 +104,7 @@ def _in_store(run_id: str, tracking_uri: str | None) -> LoggedRun:
         from mlflow.exceptions import MlflowException
 
         from cachelab.tracking.mlflow.errors import environment
+        from cachelab.tracking.mlflow.zero_counts import with_zero_counts
 
         try:
             run: Run = client.get_run(run_id)
@@ -124,7 +125,7 @@ def _in_store(run_id: str, tracking_uri: str | None) -> LoggedRun:
         return LoggedRun(
             name=run.info.run_name or run_id,
             ids=frozenset({run_id}),
-            values=run.data.metrics,
+            values=with_zero_counts(run.data.metrics, run.data.tags),
             parameters={**run.data.params, **_facts(run.data.tags)},
             requests=_requests(path, run_id),
         )

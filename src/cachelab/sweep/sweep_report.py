@@ -8,6 +8,7 @@ from typing import Any
 from cachelab.atomic import atomic_folder
 from cachelab.errors import ConfigError
 from cachelab.report.section import Section
+from cachelab.report.style import save
 from cachelab.report.summary import table as markdown
 from cachelab.sweep.comparison import HEADLINE, Comparison, arm_of, compare
 from cachelab.sweep.comparison_sections import comparison_sections, differences
@@ -54,11 +55,15 @@ class SweepReport:
             found["comparison/difference"] = headline.difference
             if headline.low is not None and headline.high is not None:
                 found |= {"comparison/difference_low": headline.low, "comparison/difference_high": headline.high}
-        return found | {
-            "sweep/jobs": float(len(self.jobs)),
-            "sweep/finished": float(sum(job.finished for job in self.jobs)),
-            "sweep/failed": float(sum(job.status == "FAILED" for job in self.jobs)),
-        }
+        return (
+            found
+            | (self.study.best_values if self.study else {})
+            | {
+                "sweep/jobs": float(len(self.jobs)),
+                "sweep/finished": float(sum(job.finished for job in self.jobs)),
+                "sweep/failed": float(sum(job.status == "FAILED" for job in self.jobs)),
+            }
+        )
 
 
 def compared(
@@ -115,7 +120,7 @@ def report_sweep(
 
 
 def write_sweep(report: SweepReport, folder: Path, tables: Mapping[str, Mapping[str, Sequence[Any]]]) -> Path:
-    """Write the tables, comparison.md and figures/*.png into the folder, which is replaced atomically.
+    """Write the tables, comparison.md and figures/*.png and *.svg into the folder, which is replaced atomically.
 
     Raises StorageError if the disk is full.
     """
@@ -133,7 +138,7 @@ def _write(folder: Path, report: SweepReport, tables: Mapping[str, Mapping[str, 
         report.study.write(folder)
     for name, figure in figures.items():
         if figure is not None:
-            figure.savefig(folder / "figures" / f"{name}.png", metadata={"Software": None})
+            save(figure, folder / "figures", name)
     shown = [name for name, figure in figures.items() if figure is not None]
     (folder / "comparison.md").write_text(comparison_text(report, shown), encoding="utf-8")
 
