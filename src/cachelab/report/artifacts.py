@@ -1,11 +1,9 @@
 """Writes the files of a finished run into one folder."""
 
-import csv
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 
@@ -24,20 +22,14 @@ from cachelab.metrics.requests import request_table
 from cachelab.metrics.turn import turn_table
 from cachelab.pipeline import Result
 from cachelab.prefix_cache.request_blocks import is_block_trace
+from cachelab.report.columns import BLOCKS, BREAKS, BREAKS_PER_REQUEST, REQUESTS
 from cachelab.report.explanation import write_report
 from cachelab.report.figures import FIGURES, draw
 from cachelab.report.layout_section import layout_data
 from cachelab.report.style import save
 from cachelab.report.summary import summary
+from cachelab.report.tables import write_csv, write_parquet
 from cachelab.tracking.description import RunDescription
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four: full width
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-_WORDS = (
-    *("request_id", "conversation_id", "outcome", "reason", "block"),
-    *("class", "role", "place", "before", "after", "other_fix", "advice", "group", "earlier"),
-)
-_RATES = ("hit_rate_before", "hit_rate_alone", "hit_rate_cumulative", "hit_rate_other_fix")
 
 
 def write_artifacts(
@@ -72,8 +64,8 @@ def write_explanation(folder: Path, explanation: Explanation) -> None:
     """Write the tables of an explanation and, if texts are shown, the workload with all causes undone."""
     causes = cause_table(explanation)
     write_csv(folder / "breaks.csv", causes)
-    write_parquet(folder / "breaks.parquet", causes)
-    write_parquet(folder / "breaks_per_request.parquet", explained_table(explanation))
+    write_parquet(folder / "breaks.parquet", causes, BREAKS)
+    write_parquet(folder / "breaks_per_request.parquet", explained_table(explanation), BREAKS_PER_REQUEST)
     if explanation.fixed is not None and explanation.shows_text:
         write_trace(folder / "fixed.jsonl.gz", fixed_rows(explanation.fixed))
 
@@ -96,9 +88,9 @@ def _write(
         if differs(result):
             write_trace(folder / "trace_as_run.jsonl.gz", trace_rows(result.run.requests or (), tokenizer_name))
     if "requests" in kept:
-        write_parquet(folder / "requests.parquet", request_table(result.observation))
+        write_parquet(folder / "requests.parquet", request_table(result.observation), REQUESTS)
     if "blocks" in kept:
-        write_parquet(folder / "blocks.parquet", block_table(result.observation))
+        write_parquet(folder / "blocks.parquet", block_table(result.observation), BLOCKS)
     if "per_turn" in kept:
         write_csv(folder / "per_turn.csv", turn_table(result.observation))
         write_csv(folder / "losses_per_turn.csv", losses_table(result.observation))
@@ -135,40 +127,3 @@ def differs(result: Result) -> bool:
         if not np.array_equal(before.prompt_ids, ran.prompt_ids):
             return True
     return False
-
-
-def write_parquet(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Write columns of equal length as Parquet."""
-    import pyarrow.parquet
-
-    pyarrow.parquet.write_table(arrow_table(columns), path, compression="zstd")
-
-
-def arrow_table(columns: Mapping[str, Sequence[Any]]) -> Any:
-    """The columns, of one length, as a pyarrow.Table. A column's name decides its type, also if the column is empty."""
-    import pyarrow
-
-    types = {name: _type_name(name) for name in columns}
-    arrays = {name: pyarrow.array(values, type=pyarrow.type_for_alias(types[name])) for name, values in columns.items()}
-    return pyarrow.table(arrays)
-
-
-def write_csv(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Write columns of equal length as CSV, None as an empty cell. No cell is a formula to a spreadsheet."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(map(_harmless, columns))
-        writer.writerows(map(_harmless, row) for row in zip(*columns.values(), strict=True))
-
-
-def _harmless(cell: Any) -> Any:
-    """The cell, with a ' in front of text that a spreadsheet would run (OWASP, "CSV Injection")."""
-    if isinstance(cell, str) and cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell):
-        return f"'{cell}"
-    return cell
-
-
-def _type_name(column: str) -> str:
-    if column in _WORDS:
-        return "string"
-    return "float64" if column.endswith(("_s", "_rate")) or column in ("gib", *_RATES) else "int64"
