@@ -1,4 +1,4 @@
-"""Writes the tables of docs/artifacts.md from the descriptions of the columns: `python tools/make_artifacts_doc.py [FILE]`.
+"""Writes the tables of docs/artifacts.md from the columns' descriptions: `python tools/make_artifacts_doc.py [FILE]`.
 
 A table is the text from a line `<!-- columns: NAME -->` to the next line `<!-- end -->`, where NAME is a file of
 `cachelab.report.columns.TABLES`. Without FILE, docs/artifacts.md is rewritten in place.

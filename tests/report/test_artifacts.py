@@ -20,6 +20,7 @@ FILES = {
     "losses_per_turn.csv",
     "metrics.json",
     "per_turn.csv",
+    "report.html",
     "requests.parquet",
     "summary.md",
     "trace.jsonl.gz",

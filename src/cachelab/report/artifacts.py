@@ -25,9 +25,12 @@ from cachelab.prefix_cache.request_blocks import is_block_trace
 from cachelab.report.columns import BLOCKS, BREAKS, BREAKS_PER_REQUEST, REQUESTS
 from cachelab.report.explanation import write_report
 from cachelab.report.figures import FIGURES, draw
+from cachelab.report.latex import write_latex
 from cachelab.report.layout_section import layout_data
+from cachelab.report.page.run_page import run_page
+from cachelab.report.sections import sections
 from cachelab.report.style import save
-from cachelab.report.summary import summary
+from cachelab.report.summary import MAX_TURNS, summary
 from cachelab.report.tables import write_csv, write_parquet
 from cachelab.tracking.description import RunDescription
 
@@ -40,20 +43,23 @@ def write_artifacts(
     kept: Sequence[Artifact] = get_args(Artifact),
     *,
     explanation: Explanation | None = None,
+    latex: bool = False,
 ) -> Path:
     """Write `<output_dir>/artifacts` atomically and return it. An existing folder of that name is replaced.
 
-    config.yaml, metrics.json, summary.md and, if vLLM ran, engine/kv_groups.json are always written. `kept` selects
-    from: trace.jsonl.gz (also trace_as_run.jsonl.gz if prompts or replies changed; block_trace.jsonl.gz for a block
-    trace), requests.parquet, blocks.parquet, per_turn.csv and losses_per_turn.csv, capacity.csv, figures/*.png and
-    *.svg. With an
-    `explanation` also explanation.md, explanation.html, breaks.csv, breaks.parquet, breaks_per_request.parquet and, if
-    texts are shown, fixed.jsonl.gz. Raises OSError if a file cannot be written.
+    config.yaml, metrics.json, summary.md, report.html and, if vLLM ran, engine/kv_groups.json are always written.
+    `kept` selects from: trace.jsonl.gz (also trace_as_run.jsonl.gz if prompts or replies changed; for a block trace
+    block_trace.jsonl.gz), requests.parquet, blocks.parquet, per_turn.csv and losses_per_turn.csv, capacity.csv,
+    figures/*.png and *.svg. With an `explanation` also explanation.md, explanation.html, breaks.csv, breaks.parquet,
+    breaks_per_request.parquet and, if texts are shown, fixed.jsonl.gz. With `latex` also tables/*.tex. Raises OSError
+    if a file cannot be written.
     """
     folder = description.output_dir / "artifacts"
     way_out = "write elsewhere with hydra.run.dir=FOLDER, or keep fewer files with artifacts=[requests]"
     with atomic_folder(folder, way_out) as part:
         _write(part, result, description, metrics, tokenizer_name, kept, explanation)
+        if latex:
+            write_latex(part / "tables", sections(result, description, max_turns=MAX_TURNS))
         if explanation is not None:
             write_explanation(part, explanation)
             write_report(part, explanation, description.run_name)
@@ -103,6 +109,9 @@ def _write(
     (folder / "metrics.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
     shown = _write_figures(folder / "figures", result) if "figures" in kept else {}
     (folder / "summary.md").write_text(summary(result, description, metrics, shown, explanation), encoding="utf-8")
+    captions = {name: what for name, what in shown.items() if what is not None}
+    page = run_page(result, description, folder / "figures", captions, explanation)
+    (folder / "report.html").write_text(page, encoding="utf-8")
 
 
 def _write_figures(folder: Path, result: Result) -> dict[str, str | None]:
