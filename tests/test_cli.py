@@ -322,7 +322,7 @@ def test_cli_bad_file_is_one_line_and_a_failed_run(
         (["filter.min_turns=50"], ["filter", "keeps none"]),
         (["order=backwards"], ["order=backwards", "by_turn"]),
         (["engine.blok_size=8"], ["engine.blok_size"]),
-        (["+engine.blok_size=8"], ["engine.blok_size"]),
+        (["+engine.blok_size=8"], ["did you mean engine.block_size?"]),
         (["nonsense=1"], ["nonsense"]),
         (["engine.num_blcks=8"], ["did you mean engine.num_blocks?"]),
         (["enginee=replay"], ["did you mean engine?"]),

@@ -50,6 +50,11 @@ class JobContext:
             searching=in_sweep and "n_trials" in hydra.sweeper,
         )
 
+    @classmethod
+    def name_of(cls, hydra: "DictConfig") -> str:
+        """The name of the job on its own whose `hydra` node this is, before it has a folder."""
+        return cls(list(hydra.overrides.task), dict(hydra.runtime.choices), Path()).run_name
+
     @property
     def run_name(self) -> str:
         """What distinguishes this run: its experiment (or else its trace), then its overrides.

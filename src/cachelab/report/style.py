@@ -38,6 +38,7 @@ def save(figure: "Figure", folder: Path, name: str) -> None:
     from matplotlib import rc_context
 
     figure.savefig(folder / f"{name}.png", metadata={"Software": None})
+    figure.set_layout_engine("none")  # the places found for the first file
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "cachelab"}):  # text stays text
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
 

@@ -68,6 +68,18 @@ class SweepCallback(Callback):
         if unmet and error is None:
             raise SystemExit(REQUIREMENT_UNMET)
 
+    def on_run_start(self, config: "DictConfig", **kwargs: Any) -> None:
+        """Put the run's name into the name of its folder."""
+        from omegaconf import read_write
+
+        from cachelab.job_context import JobContext
+        from cachelab.job_folder import named_folder
+
+        hydra = config.hydra
+        folder = named_folder(str(hydra.run.dir), JobContext.name_of(hydra), list(hydra.overrides.hydra))
+        with read_write(hydra):
+            hydra.run.dir = folder
+
     def on_run_end(self, config: "DictConfig", **kwargs: Any) -> None:
         """Remove the folder of a job that Hydra could not start on a full disk: no file in it is complete."""
         value = kwargs["job_return"]._return_value
@@ -79,6 +91,7 @@ class SweepCallback(Callback):
 
         from cachelab.build import EXPLAINED, build_metrics, build_part, build_settings
         from cachelab.metrics.names import check_names
+        from cachelab.sweep.search_settings import AUTO, next_to
         from cachelab.tracking.mlflow.tracking import MlflowTracking
         from cachelab.trust import refuse_what_a_file_decides
 
@@ -92,6 +105,11 @@ class SweepCallback(Callback):
             check_names("require", names, build_metrics(plain["metrics"], settings.plugins))
         group: Any = OmegaConf.to_container(config.tracking, resolve=True)
         tracking = build_part("tracking", group, list(config.plugins))
+        if (sweeper := config.hydra.sweeper).get("storage") == AUTO:
+            storage = next_to(tracking.absolute_uri() if isinstance(tracking, MlflowTracking) else None)
+            with read_write(config.hydra):
+                sweeper.storage = storage
+                config.hydra.overrides.hydra.append(f"hydra.sweeper.storage={quoted(storage)}")
         passed = {SWEPT_VARIABLE: ",".join(swept_keys(config))}
         if isinstance(tracking, MlflowTracking):
             passed |= self._open(tracking, config, settings.sweep)
