@@ -83,7 +83,7 @@ def test_bash_forgets_what_is_uninstalled() -> None:
 @pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
 def test_fish_completes_python_m_cachelab_and_nothing_else_of_python(repository: Path, tmp_path: Path) -> None:
     lines = ["python -m cachelab order=by_", "python -m cachelab --mult", "python -m json order=by_"]
-    asked = "\n".join(f"complete -C '{line}'; echo --" for line in lines)
+    asked = "\n".join(f"complete -C '{line}'; echo ," for line in lines)
     (tmp_path / "python").symlink_to(sys.executable)
     done = subprocess.run(
         ["fish", "--no-config", "-c", f"{FISH}\n{asked}\n{FISH_UNINSTALL}\ncomplete -C '{lines[0]}'"],
@@ -98,6 +98,6 @@ def test_fish_completes_python_m_cachelab_and_nothing_else_of_python(repository:
         timeout=60,
         check=True,
     )
-    orders, flags, others, after = (part.split() for part in re.split(r"^--$", done.stdout, flags=re.M))
+    orders, flags, others, after = (part.split() for part in re.split(r"^,$", done.stdout, flags=re.M))
     assert (orders, flags) == (["order=by_arrival", "order=by_conversation", "order=by_turn"], ["--multirun"])
     assert (others, after) == ([], [])

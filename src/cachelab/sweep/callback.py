@@ -68,18 +68,6 @@ class SweepCallback(Callback):
         if unmet and error is None:
             raise SystemExit(REQUIREMENT_UNMET)
 
-    def on_run_start(self, config: "DictConfig", **kwargs: Any) -> None:
-        """Put the run's name into the name of its folder."""
-        from omegaconf import read_write
-
-        from cachelab.job_context import JobContext
-        from cachelab.job_folder import named_folder
-
-        hydra = config.hydra
-        folder = named_folder(str(hydra.run.dir), JobContext.name_of(hydra), list(hydra.overrides.hydra))
-        with read_write(hydra):
-            hydra.run.dir = folder
-
     def on_run_end(self, config: "DictConfig", **kwargs: Any) -> None:
         """Remove the folder of a job that Hydra could not start on a full disk: no file in it is complete."""
         value = kwargs["job_return"]._return_value
