@@ -100,7 +100,7 @@ def view_at_least(axes: "Axes", axis: str, least: float) -> None:
 def log_ticks(axes: "Axes | SecondaryAxis", axis: str, low: float, high: float, most: int = 6) -> None:
     """Put at most `most` ticks with plain numbers on a log axis that shows `low` to `high`; `axis` is x or y.
 
-    They are at powers of ten, at 1, 2 and 5 times these, or at round numbers: the first that gives two ticks or more.
+    They are at powers of ten, at 1 and 3 or 1, 2 and 5 times these, or at round numbers: the first that gives three.
     """
     from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter
 
@@ -108,6 +108,7 @@ def log_ticks(axes: "Axes | SecondaryAxis", axis: str, low: float, high: float, 
     decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
     candidates = [
         decades,
+        np.outer(decades, (1, 3)).ravel(),
         np.outer(decades, (1, 2, 5)).ravel(),
         np.asarray(MaxNLocator(nbins=most - 1).tick_values(low, high)),
     ]
