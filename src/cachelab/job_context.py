@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cachelab.override import setting_label
 from cachelab.tracking.description import SweepMember
 
 if TYPE_CHECKING:
@@ -75,20 +76,3 @@ class JobContext:
     def command(self) -> str:
         """The command that runs this job again."""
         return shlex.join(["python", "-m", "cachelab", *self.overrides])
-
-
-_UNITS = {
-    "engine.num_blocks": "{} blocks",
-    "engine.block_size": "blocks of {}",
-    "engine.max_num_seqs": "{} sequences",
-    "engine.host_cache_gib": "{} GiB on the host",
-    "order.num_users": "{} users",
-    "dataset.num_conversations": "{} conversations",
-}
-
-
-def setting_label(key: str, value: str) -> str:
-    """A setting in few words: a group's option, a size with its unit, or the last part of the key with the value."""
-    if key in _UNITS:
-        return _UNITS[key].format(value)
-    return f"{key.rpartition('.')[2]}={value}" if "." in key else value
