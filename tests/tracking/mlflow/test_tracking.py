@@ -158,7 +158,7 @@ def test_experiment_has_the_columns_of_the_run_list(
         pass
 
     columns = json.loads(client.get_experiment(older).tags["mlflow.sharedViewState.cachelab"])["selectedColumns"]
-    assert columns[1] == "metrics.`hit_rate/first_prefill`"
+    assert columns[0] == "metrics.`hit_rate/first_prefill`"
 
 
 def test_zero_counts_that_exceed_one_tag_are_metrics() -> None:

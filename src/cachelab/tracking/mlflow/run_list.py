@@ -10,16 +10,14 @@ VIEW_TAG = f"mlflow.sharedViewState.{_SHARE_KEY}"
 """Tag of an experiment: the state of its page that the link with this share key opens."""
 
 _SELECTED = {
-    "attributes.`Duration`": 90,
     "metrics.`hit_rate/first_prefill`": 160,
     "metrics.`hit_rate/ideal`": 140,
     "metrics.`requests/completed`": 165,
-    f"tags.`{LARGEST_LOSS}`": 230,
+    f"tags.`{LARGEST_LOSS}`": 200,
 }
-_ALWAYS = {"tags.`mlflow.runName`": 250, "attributes.start_time": 130}
-"""Columns of the list -> their width in pixels: those that are selected, and those that MLflow always shows first."""
+"""Columns that are shown next to those that the list always has -> their width in pixels."""
 
-_WIDTHS = {**_ALWAYS, **_SELECTED}
+_WIDTHS = {"attributes.`Run Name`": 250, **_SELECTED}
 VIEW = json.dumps({"selectedColumns": list(_SELECTED), "columnOrder": list(_WIDTHS), "columnWidths": _WIDTHS})
 """The value of VIEW_TAG."""
 
