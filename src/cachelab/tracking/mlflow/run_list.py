@@ -11,13 +11,13 @@ VIEW_TAG = f"mlflow.sharedViewState.{_SHARE_KEY}"
 
 _SELECTED = {
     "metrics.`hit_rate/first_prefill`": 160,
-    "metrics.`hit_rate/ideal`": 140,
+    "metrics.`hit_rate/ideal`": 120,
     "metrics.`requests/completed`": 165,
     f"tags.`{LARGEST_LOSS}`": 200,
 }
 """Columns that are shown next to those that the list always has -> their width in pixels."""
 
-_WIDTHS = {"attributes.`Run Name`": 250, **_SELECTED}
+_WIDTHS = {"attributes.`Run Name`": 240, **_SELECTED}
 VIEW = json.dumps({"selectedColumns": list(_SELECTED), "columnOrder": list(_WIDTHS), "columnWidths": _WIDTHS})
 """The value of VIEW_TAG."""
 
