@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from cachelab.tracking.mlflow.zero_counts import with_zero_counts
 from faults import command
 
 Cachelab = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -79,8 +80,11 @@ def runs(database: Path) -> list[tuple[str, str, str]]:
 
 
 def metrics(database: Path, run_id: str) -> dict[str, float]:
+    """The numbers of a run, with its counts that are 0."""
     with sqlite3.connect(database) as connection:
-        return dict(connection.execute("select key, value from latest_metrics where run_uuid = ?", [run_id]))
+        found = dict(connection.execute("select key, value from latest_metrics where run_uuid = ?", [run_id]))
+        tags = dict(connection.execute("select key, value from tags where run_uuid = ?", [run_id]))
+    return with_zero_counts(found, tags)
 
 
 def one_line(done: "subprocess.CompletedProcess[str]", exit_code: int = 1) -> str:

@@ -17,7 +17,7 @@ _SELECTED = {
 }
 """Columns that are shown next to those that the list always has -> their width in pixels."""
 
-_WIDTHS = {"attributes.`Run Name`": 240, **_SELECTED}
+_WIDTHS = {"attributes.`Run Name`": 260, **_SELECTED}
 VIEW = json.dumps({"selectedColumns": list(_SELECTED), "columnOrder": list(_WIDTHS), "columnWidths": _WIDTHS})
 """The value of VIEW_TAG."""
 
