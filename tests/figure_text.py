@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -34,7 +33,7 @@ def faults(figure: Figure) -> list[str]:
 
 def shown(figure: Figure) -> Iterator[Text]:
     """Every text that is drawn."""
-    texts = [*figure.texts, *([figure._suptitle] if getattr(figure, "_suptitle", None) else [])]
+    texts = list(figure.texts)  # with the title of the whole figure
     for axes in figure.axes:
         texts += [axes.title, *axes.texts]
         texts += [text for legend in [axes.get_legend()] if legend is not None for text in legend.get_texts()]
@@ -44,7 +43,8 @@ def shown(figure: Figure) -> Iterator[Text]:
     yield from unique.values()
 
 
-def axes_of(axes: Axes) -> list[Axis]:
+def axes_of(axes: Any) -> list[Axis]:
+    """The axes of a plot, or the one of a secondary scale."""
     return [axis for axis in (axes.xaxis, axes.yaxis) if axis.get_visible()]
 
 

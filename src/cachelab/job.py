@@ -67,7 +67,7 @@ def run_job(
     from cachelab.report.absence import absence_line, absence_reason
     from cachelab.report.artifacts import write_artifacts
     from cachelab.report.largest_losses import largest_losses
-    from cachelab.report.progress import doing, progress_bar
+    from cachelab.report.progress import doing, preparing, progress_bar
     from cachelab.requirement import tags_of, unmet
     from cachelab.tracking.mlflow.run_list import LARGEST_LOSS
     from cachelab.tracking.offline import FallbackRun
@@ -86,7 +86,7 @@ def run_job(
         built = built or build_job(root)
         parts, explainer = built.parts, built.explainer
         try:
-            with doing("reading and tokenising the dataset"):
+            with preparing():
                 workload = pipeline.prepare(parts)
         except NothingKept as nothing:
             if not context.searching:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cachelab.override import setting_label
 from cachelab.tracking.description import SweepMember
 
 if TYPE_CHECKING:
@@ -50,6 +51,11 @@ class JobContext:
             searching=in_sweep and "n_trials" in hydra.sweeper,
         )
 
+    @classmethod
+    def name_of(cls, hydra: "DictConfig") -> str:
+        """The name of the job on its own whose `hydra` node this is, before it has a folder."""
+        return cls(list(hydra.overrides.task), dict(hydra.runtime.choices), Path()).run_name
+
     @property
     def run_name(self) -> str:
         """What distinguishes this run: its experiment (or else its trace), then its overrides.
@@ -70,20 +76,3 @@ class JobContext:
     def command(self) -> str:
         """The command that runs this job again."""
         return shlex.join(["python", "-m", "cachelab", *self.overrides])
-
-
-_UNITS = {
-    "engine.num_blocks": "{} blocks",
-    "engine.block_size": "blocks of {}",
-    "engine.max_num_seqs": "{} sequences",
-    "engine.host_cache_gib": "{} GiB on the host",
-    "order.num_users": "{} users",
-    "dataset.num_conversations": "{} conversations",
-}
-
-
-def setting_label(key: str, value: str) -> str:
-    """A setting in few words: a group's option, a size with its unit, or the last part of the key with the value."""
-    if key in _UNITS:
-        return _UNITS[key].format(value)
-    return f"{key.rpartition('.')[2]}={value}" if "." in key else value

@@ -61,10 +61,10 @@ def capacity_figure(result: Result) -> "Figure | None":
     for definition, colour in zip(DEFINITIONS, (BLUE, SKY, GREEN, PURPLE), strict=True):
         lower.plot(blocks, _rates(table, f"lru_{definition}"), color=colour, label=_LABELS[definition])
     lower.set_ylabel("LRU hit rate (%)\nin four definitions")
-    low, high = smallest / 2, largest * 1.3
-    for axes in (upper, lower):
-        axes.axvspan(low, smallest, color=GREY, alpha=0.15, linewidth=0)
+    low, high = smallest / (2 if smallest > 1 else 1.3), largest * 1.3
     if smallest > 1:
+        for axes in (upper, lower):
+            axes.axvspan(low, smallest, color=GREY, alpha=0.15, linewidth=0)
         upper.plot([], [], color=GREY, alpha=0.3, linewidth=8, label="cannot hold the longest request")
     _axes_of_size(upper, lower, observation, low, high)
     for axes in (upper, lower):
@@ -134,7 +134,7 @@ def _axes_of_size(upper: "Axes", lower: "Axes", observation: Observation, low: f
     log_ticks(above, "x", low * size, high * size)
     if (one := gib(observation, 1)) is not None:
         higher = upper.secondary_xaxis(1.22, functions=_scaled(one))
-        higher.set_xlabel("GiB", fontsize=8)
+        higher.set_xlabel(f"GiB at {observation.counters.kv_bytes_per_token:,} bytes per token", fontsize=8)
         higher.tick_params(labelsize=8)
         log_ticks(higher, "x", low * one, high * one)
 

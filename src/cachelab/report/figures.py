@@ -205,7 +205,7 @@ def _histogram(axes: "Axes", gaps: Numbers, label: str, unit: str) -> None:
         zero = len(gaps) - len(shown)
         if zero:
             axes.set_title(f"not shown: {zero:,} gaps of 0 {unit}", fontsize=8)
-        log_ticks(axes, "x", *axes.get_xlim(), most=4)
+        log_ticks(axes, "x", *axes.get_xlim(), most=3)
     else:
         whole = gaps.dtype.kind == "i" and gaps.max() <= _BARS_UP_TO
         bins = (np.arange(gaps.min(), gaps.max() + 2) - 0.5).tolist() if whole else 20

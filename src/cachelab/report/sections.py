@@ -157,14 +157,14 @@ def capacity(result: Result) -> Section:
         for label, name in sizes
         if (blocks := values.get(f"{name}_blocks")) is not None
     ]
-    best = values.get("hit_rate/opt")
-    note = (
-        ""
-        if best is None
-        else f"With this run's {count(result.observation.plain_blocks)} blocks, Belady's optimum hits {percent(best)}."
-    )
+    notes = []
+    if (best := values.get("hit_rate/opt")) is not None:
+        usable = count(result.observation.plain_blocks)
+        notes.append(f"With this run's {usable} blocks, Belady's optimum hits {percent(best)}.")
+    if rows and counters.kv_bytes_per_token is not None:
+        notes.append(f"GiB are those of a model with {count(counters.kv_bytes_per_token)} bytes of KV cache per token.")
     title = f"Cache capacity (LRU, by {_RULES[counters.rules]})"
-    return Section(title, ("smallest cache with", "blocks", "tokens", "GiB"), rows, note)
+    return Section(title, ("smallest cache with", "blocks", "tokens", "GiB"), rows, " ".join(notes))
 
 
 def losses(observation: Observation) -> Section:

@@ -38,6 +38,7 @@ def save(figure: "Figure", folder: Path, name: str) -> None:
     from matplotlib import rc_context
 
     figure.savefig(folder / f"{name}.png", metadata={"Software": None})
+    figure.set_layout_engine("none")  # the places found for the first file
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "cachelab"}):  # text stays text
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
 
@@ -99,7 +100,7 @@ def view_at_least(axes: "Axes", axis: str, least: float) -> None:
 def log_ticks(axes: "Axes | SecondaryAxis", axis: str, low: float, high: float, most: int = 6) -> None:
     """Put at most `most` ticks with plain numbers on a log axis that shows `low` to `high`; `axis` is x or y.
 
-    They are at powers of ten, at 1, 2 and 5 times these, or at round numbers: the first that gives two ticks or more.
+    They are at powers of ten, at 1 and 3 or 1, 2 and 5 times these, or at round numbers: the first that gives three.
     """
     from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter
 
@@ -107,6 +108,7 @@ def log_ticks(axes: "Axes | SecondaryAxis", axis: str, low: float, high: float, 
     decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
     candidates = [
         decades,
+        np.outer(decades, (1, 3)).ravel(),
         np.outer(decades, (1, 2, 5)).ravel(),
         np.asarray(MaxNLocator(nbins=most - 1).tick_values(low, high)),
     ]

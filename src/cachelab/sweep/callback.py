@@ -79,6 +79,7 @@ class SweepCallback(Callback):
 
         from cachelab.build import EXPLAINED, build_metrics, build_part, build_settings
         from cachelab.metrics.names import check_names
+        from cachelab.sweep.search_settings import AUTO, next_to
         from cachelab.tracking.mlflow.tracking import MlflowTracking
         from cachelab.trust import refuse_what_a_file_decides
 
@@ -92,6 +93,11 @@ class SweepCallback(Callback):
             check_names("require", names, build_metrics(plain["metrics"], settings.plugins))
         group: Any = OmegaConf.to_container(config.tracking, resolve=True)
         tracking = build_part("tracking", group, list(config.plugins))
+        if (sweeper := config.hydra.sweeper).get("storage") == AUTO:
+            storage = next_to(tracking.absolute_uri() if isinstance(tracking, MlflowTracking) else None)
+            with read_write(config.hydra):
+                sweeper.storage = storage
+                config.hydra.overrides.hydra.append(f"hydra.sweeper.storage={quoted(storage)}")
         passed = {SWEPT_VARIABLE: ",".join(swept_keys(config))}
         if isinstance(tracking, MlflowTracking):
             passed |= self._open(tracking, config, settings.sweep)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_MAX_BEST = 20  # rows of the table of the best trials
 _LABEL_WIDTH, _LABEL_HEIGHT = 0.09, 0.06
 """The room of a trial's number in the figure of the front, as shares of the front's extent."""
 
@@ -90,8 +91,8 @@ class StudyReport:
             return [f"no best trial: no feasible one among {of}"]
         if len(self.objectives) > 1:
             trials = sum(map(self._sharing, chosen))
-            also = f" ({trials:,} trials)" if trials > len(chosen) else ""
-            return [f"Pareto front: {len(chosen):,} {'points' if len(chosen) > 1 else 'point'}{also} of {of}"]
+            shared = f" ({trials:,} trials)" if trials > len(chosen) else ""
+            return [f"Pareto front: {len(chosen):,} {'points' if len(chosen) > 1 else 'point'}{shared} of {of}"]
         value = (chosen[0].values or [0.0])[0]
         same = self._sharing(chosen[0]) - 1
         equal = f" (and {same:,} with the same value)" if same else ""
@@ -165,19 +166,21 @@ class StudyReport:
 
     def _best_section(self) -> Section:
         keys = list(dict.fromkeys(key for trial in self.trials for key in trial.params))
+        chosen = self._best()[:_MAX_BEST]
+        equal = [self._sharing(trial) - 1 for trial in chosen]
         rows = [
             (
-                str(trial.number),
+                f"{trial.number} +{more}" if more else str(trial.number),
                 *(str(trial.params.get(key, ABSENT)) for key in keys),
                 *(_shown(name, value) for name, value in zip(self.objectives, trial.values or (), strict=True)),
-                f"{self._sharing(trial):,}",
                 trial.run_id or ABSENT,
             )
-            for trial in self._best()[:20]
+            for trial, more in zip(chosen, equal, strict=True)
         ]
         heads = [name.split(".")[-1] for name in keys] + [name.split("/")[-1] for name in self.objectives]
-        columns = ("trial", *heads, "equal trials", "run id")
-        return Section("Best trials", columns, rows, left=frozenset({len(columns) - 1}))
+        columns = ("trial", *heads, "run id")
+        note = "+N: N further trials have the same objectives (trials.csv)." if any(equal) else ""
+        return Section("Best trials", columns, rows, note, left=frozenset({0, len(columns) - 1}))
 
     def _importance_section(self) -> Section:
         keys = list(dict.fromkeys(key for shares in self.importances.values() for key in shares))

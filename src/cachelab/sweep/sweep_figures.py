@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cachelab.override import setting_label
 from cachelab.report.style import (
     BLUE,
     COLOURS,
@@ -255,9 +256,7 @@ def _finish(axes: "Axes", key: str) -> None:
 
 
 def _name(job: SweepJob, keys: Sequence[str]) -> str:
-    if len(keys) == 1:
-        return job.settings.get(keys[0], "default")
-    return " ".join(f"{key.split('.')[-1]}={job.settings.get(key, 'default')}" for key in keys)
+    return ", ".join(setting_label(key, job.settings.get(key, "default")) for key in keys)
 
 
 def _is_number(text: str) -> bool:

@@ -137,6 +137,18 @@ def test_count_that_an_earlier_attempt_logged_is_logged_as_0(
     assert run.data.tags[ZERO_COUNTS] == ""
 
 
+def test_finished_run_that_is_reused_has_its_counts_of_0(
+    own_tracking: MlflowTracking, description: RunDescription, folder: Path
+) -> None:
+    member = replace(description, sweep=SweepMember("p", 0), job_digest="reused")
+    with own_tracking.start(member) as tracked:
+        tracked.log_result(Numbers({"requests/rejected": 0.0, "hit_rate/first_prefill": 0.5}, {}), folder)
+
+    found = own_tracking.find_finished(member, anywhere=False)
+    assert found is not None
+    assert found.values == {"requests/rejected": 0.0, "hit_rate/first_prefill": 0.5}
+
+
 def test_experiment_has_the_columns_of_the_run_list(
     store: str, client: MlflowClient, description: RunDescription
 ) -> None:
@@ -146,7 +158,7 @@ def test_experiment_has_the_columns_of_the_run_list(
         pass
 
     columns = json.loads(client.get_experiment(older).tags["mlflow.sharedViewState.cachelab"])["selectedColumns"]
-    assert columns[1] == "metrics.`hit_rate/first_prefill`"
+    assert columns[0] == "metrics.`hit_rate/first_prefill`"
 
 
 def test_zero_counts_that_exceed_one_tag_are_metrics() -> None:
