@@ -37,7 +37,7 @@ def changed_settings(description: RunDescription) -> Section:
     )
 
 
-def _differences(group: str, used: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+def _differences(group: str, used: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     known = dict(flatten(defaults))
     for key, value in flatten(used):
         default = known.get(key, ABSENT)

@@ -28,10 +28,16 @@ def turn_rows(observation: Observation, max_turns: int) -> list[Row]:
     names = ("turn_index", "requests", "hit_blocks", "prompt_blocks")
     cells = list(zip(*(table[name] for name in names), strict=True))
     head, middle, tail = _without_middle(cells, max_turns)
-    rows = [(str(turn), *numbers) for turn, *numbers in head]
+    rows = [_row(cell) for cell in head]
     if middle:
-        rows.append((f"{middle[0][0]}..{middle[-1][0]}", *(sum(row[column] for row in middle) for column in (1, 2, 3))))
-    return [*rows, *((str(turn), *numbers) for turn, *numbers in tail)]
+        requests, hit, total = (sum(cell[column] for cell in middle) for column in (1, 2, 3))
+        rows.append((f"{middle[0][0]}..{middle[-1][0]}", requests, hit, total))
+    return [*rows, *map(_row, tail)]
+
+
+def _row(cell: Cells) -> Row:
+    turn, requests, hit, total = cell
+    return str(turn), requests, hit, total
 
 
 def _without_middle(cells: list[Cells], most: int) -> tuple[list[Cells], list[Cells], list[Cells]]:
