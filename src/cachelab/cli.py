@@ -62,6 +62,10 @@ def start() -> None:
         from cachelab.compare_command import compare_command
 
         return compare_command(arguments[1:])
+    if arguments[0] == "report":
+        from cachelab.report_command import report_command
+
+        return report_command(arguments[1:])
     if arguments[0] == "doctor":
         from cachelab.doctor_command import doctor_command
 

@@ -119,7 +119,13 @@ def run_job(
             result = replace(result, numbers=with_explanation(result.numbers, explanation))
         with doing("writing the tables and figures"):
             folder = write_artifacts(
-                result, description, parts.metrics, parts.tokenizer.name, root.artifacts, explanation=explanation
+                result,
+                description,
+                parts.metrics,
+                parts.tokenizer.name,
+                root.artifacts,
+                explanation=explanation,
+                latex=root.report.format == "latex",
             )
         if lost := largest_losses(result, 1):
             tracked.log_tags({LARGEST_LOSS: lost[0].short})

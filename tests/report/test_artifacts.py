@@ -20,6 +20,7 @@ FILES = {
     "losses_per_turn.csv",
     "metrics.json",
     "per_turn.csv",
+    "report.html",
     "requests.parquet",
     "summary.md",
     "trace.jsonl.gz",
@@ -94,40 +95,3 @@ def test_write_artifacts_equal_runs_make_equal_bytes(
     )
 
     assert first == second
-
-
-def test_write_csv_makes_no_cell_a_formula(tmp_path: Path) -> None:
-    user = [
-        "=1+1",
-        "+cmd|' /C calc'!A0",
-        "-2+3",
-        "@SUM(A1)",
-        "\t=1",
-        "\r=1",
-        "\uff1d1",
-        "plain",
-        "-3.5",
-        "+1e-3",
-        "",
-        None,
-        -3.5,
-    ]
-    artifacts.write_csv(tmp_path / "t.csv", {"=label": user, "number": list(range(len(user)))})
-    with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as file:
-        head, *cells = csv.reader(file)
-    assert head == ["'=label", "number"]
-    assert [cell for cell, _ in cells] == [
-        "'=1+1",
-        "'+cmd|' /C calc'!A0",
-        "'-2+3",
-        "'@SUM(A1)",
-        "'\t=1",
-        "'\r=1",
-        "'\uff1d1",
-        "plain",
-        "-3.5",
-        "+1e-3",
-        "",
-        "",
-        "-3.5",
-    ]

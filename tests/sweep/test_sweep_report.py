@@ -76,8 +76,14 @@ def test_report_of_two_arms_leads_with_the_verdict() -> None:
 def test_write_sweep_leaves_tables_text_and_figures(tmp_path: Path) -> None:
     failed = job(2, "trace=other", status="FAILED", error="out of | blocks")
     report = report_sweep("traces", [*ARMS, failed], ARMS, ARMS[1], TABLES, [HEADLINE])
-    folder = write_sweep(report, tmp_path / "sweep", TABLES)
-    assert {path.name for path in folder.iterdir()} == {"jobs.csv", "jobs.parquet", "comparison.md", "figures"}
+    folder = write_sweep(report, tmp_path / "sweep", TABLES, "python -m cachelab --multirun")
+    assert {path.name for path in folder.iterdir()} == {
+        "jobs.csv",
+        "jobs.parquet",
+        "comparison.md",
+        "report.html",
+        "figures",
+    }
     assert {path.name for path in (folder / "figures").iterdir()} == {
         f"{name}.{kind}" for name in ("hit_rate", "hit_rate_by_turn", "differences") for kind in ("png", "svg")
     }
@@ -94,7 +100,7 @@ def test_write_sweep_leaves_tables_text_and_figures(tmp_path: Path) -> None:
 
 def test_write_sweep_of_nothing_is_still_a_table(tmp_path: Path) -> None:
     report = report_sweep("nothing", [], [], None, {}, [HEADLINE])
-    write_sweep(report, tmp_path / "sweep", {})
+    write_sweep(report, tmp_path / "sweep", {}, "python -m cachelab --multirun")
     assert "0 jobs: none ended" in (tmp_path / "sweep" / "comparison.md").read_text()
 
 

@@ -142,6 +142,7 @@ class SweepCallback(Callback):
         """Report the sweep; one line per bound of `require` that a job does not meet."""
         from cachelab.report.console import print_unmet
         from cachelab.sweep.console import print_sweep
+        from cachelab.sweep.description import sweep_command
         from cachelab.sweep.study import read_study
         from cachelab.sweep.sweep_report import write_sweep
 
@@ -169,7 +170,7 @@ class SweepCallback(Callback):
                 study=read_study(sweeper.get("storage"), sweeper.get("study_name")),
                 searching="n_trials" in sweeper,
             )
-            folder = write_sweep(report, sweep_dir / "sweep", tables)
+            folder = write_sweep(report, sweep_dir / "sweep", tables, sweep_command(config))
             ending = ending_of(self._parent, report, error)
             with writing(folder, "write elsewhere with hydra.sweep.dir=FOLDER"):
                 for name in (

@@ -37,8 +37,7 @@ def describe_sweep(config: "DictConfig") -> SweepDescription:
     from cachelab.engine.vllm.core import installed_vllm
     from cachelab.sweep.digest import digest_of_search, digest_of_sweep
 
-    overrides = [*config.hydra.overrides.task, *config.hydra.overrides.hydra]
-    overrides = [override for override in overrides if override != "hydra.mode=MULTIRUN"]
+    overrides = _overrides(config)
     master = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     tags = {
         "cachelab.version": cachelab.__version__,
@@ -49,12 +48,22 @@ def describe_sweep(config: "DictConfig") -> SweepDescription:
     return SweepDescription(
         name=sweep_name(config),
         digest=digest_of_sweep(config),
-        command=masked(shlex.join(["python", "-m", "cachelab", "--multirun", *overrides])),
+        command=sweep_command(config),
         tags=tags,
         config_yaml=masked(OmegaConf.to_yaml(master, resolve=True)),
         search_digest=digest_of_search(config),
         parameters=sweep_parameters(config),
     )
+
+
+def sweep_command(config: "DictConfig") -> str:
+    """The command that starts the sweep again; passwords are masked."""
+    return masked(shlex.join(["python", "-m", "cachelab", "--multirun", *_overrides(config)]))
+
+
+def _overrides(config: "DictConfig") -> list[str]:
+    given = [*config.hydra.overrides.task, *config.hydra.overrides.hydra]
+    return [override for override in given if override != "hydra.mode=MULTIRUN"]
 
 
 def sweep_parameters(config: "DictConfig") -> dict[str, str]:

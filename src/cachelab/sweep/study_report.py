@@ -120,7 +120,7 @@ class StudyReport:
 
     def write(self, folder: Path) -> None:
         """Write trials.csv (every trial) and pareto_front.csv (the first of the best trials at each point)."""
-        from cachelab.report.artifacts import write_csv
+        from cachelab.report.tables import write_csv
 
         reasons = {"reason": [trial.reason for trial in self.trials]}
         write_csv(folder / "trials.csv", self._columns(self.trials) | reasons)
