@@ -102,6 +102,8 @@ EXPECTED_SERIES = {
     "turn/hit_rate": {0: 2 / 5, 1: 5 / 10, 2: 5 / 6},
     "turn/logged_hit_rate": {1: 8 / 18, 2: 16 / 24},
     "turn/requests": {0: 4, 1: 4, 2: 1},
+    "minute/hit_rate": {0: 12 / 21},  # all within 10 seconds
+    "minute/requests": {0: 9},
 }
 
 

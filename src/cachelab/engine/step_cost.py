@@ -36,7 +36,7 @@ def check_clock(last_ns: float) -> None:
     if last_ns >= 2**63:
         raise ConfigError(
             f"engine.cost: the simulated run lasts {last_ns / NS_PER_S:.3g} s, more than the clock's "
-            f"{2**63 / NS_PER_S:.3g} s: lower engine.cost.*"
+            f"{2**63 / NS_PER_S:.3g} s: lower engine.cost.*, or the times of the order (order.rate_scale)"
         )
 
 

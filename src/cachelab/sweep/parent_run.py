@@ -139,7 +139,7 @@ def _job(run: Run, number: int | None = None) -> SweepJob | None:
         status=run.info.status,
         error=tags.get(ERROR) or tags.get(INFEASIBLE),
         run_id=run.info.run_id,
-        values={key: value for key, value in run.data.metrics.items() if not key.startswith("turn/")},
+        values={key: value for key, value in run.data.metrics.items() if not key.startswith(("turn/", "minute/"))},
         seconds=None if ended is None else (ended - run.info.start_time) / 1000,
         require=required(run.data.params),
     )
