@@ -18,9 +18,9 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StepPoints:
-    """Steps, or points between them. `work`: prefill tokens, decoding sequences, context tokens (see `StepWork`).
+    """Steps, or points of a table. `work`: prefill tokens, decoding sequences, context tokens.
 
-    Shapes: work (num_points, 3), seconds (num_points,).
+    engine/vllm/step_work.py defines the three. Shapes: work (num_points, 3), seconds (num_points,).
     """
 
     work: Floats
@@ -46,7 +46,7 @@ class StepPoints:
     def averaged(self) -> "StepPoints":
         """One point per group of similar steps: the means of their work, and the median of their seconds.
 
-        Two steps are similar if no number of one differs from that of the other by more than about a tenth.
+        Numbers below 16 are compared exactly, others by bins whose ends are a tenth apart.
         """
         if not len(self):
             return self

@@ -12,6 +12,7 @@ from cachelab.metrics.losses import TERMS, lost
 from cachelab.metrics.observation import Observation
 from cachelab.pipeline import Result
 from cachelab.report.absence import why_absent
+from cachelab.report.calibration_section import calibration
 from cachelab.report.layout_section import layout_section
 from cachelab.report.losses_figure import LABELS
 from cachelab.report.section import Section, count, decimal, grouped, money, percent, plain, seconds
@@ -74,6 +75,7 @@ def sections(result: Result, description: RunDescription, *, max_turns: int) -> 
         layout_section(result.run.counters.layout),
         engine_counters(result),
         timing(result),
+        calibration(values),
         prices(values, description),
         agreement(result.observation),
         stages(values),
@@ -88,6 +90,7 @@ def asked_for(result: Result, description: RunDescription) -> list[Section]:
         requirements(values, description),
         published(result),
         agreement(result.observation),
+        calibration(values),
         prices(values, description),
     ]
     return [section for section in found if section.rows]

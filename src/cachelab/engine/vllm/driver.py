@@ -43,14 +43,15 @@ class _InFlight:
 
 @dataclass
 class Driver:
-    """One run of one engine core. `run` is called once and changes every field below `plain_block_size`.
+    """One run of one engine core. `run` is called once and changes every field below `on_step`.
 
     A request is submitted between two steps, at or after the time at which it enters; its `submitted_ns` is that time,
     so that the wait for the running step counts as latency.
 
     `max_output_tokens` cuts every reply. Tokens that `max_model_len` cuts are counted in the record
     (`reply_tokens_cut`). `plain_block_size`: the block size that was asked for, which the model's layers may not allow
-    (None: the engine's). `ran`: the requests that ran with another prompt or reply than scheduled.
+    (None: the engine's). `on_step` is called after each step with its nanoseconds. `ran`: the requests that ran with
+    another prompt or reply than scheduled.
     """
 
     core: "EngineCore"
@@ -61,6 +62,7 @@ class Driver:
     max_output_tokens: int | None = None
     history: History = field(default_factory=RecordedReplies)
     plain_block_size: int | None = None
+    on_step: Callable[[int], None] | None = None
     ran: dict[str, Request] = field(default_factory=dict)
     records: dict[str, RequestRecord] = field(default_factory=dict)
     in_flight: dict[str, _InFlight] = field(default_factory=dict)
@@ -97,7 +99,10 @@ class Driver:
                     return
                 self.timeline.wait_until(entries.next_ns)
                 continue
+            began_ns = self.timeline.now_ns()
             outputs, executed = vllm_core.step(self.core)
+            if self.on_step is not None:
+                self.on_step(self.timeline.now_ns() - began_ns)
             self.steps += executed
             ended = 0
             for batch in outputs:
