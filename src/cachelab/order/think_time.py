@@ -44,8 +44,15 @@ class ThinkTime:
 
 
 def _checked(value: Any) -> Any:
-    """The distribution that a plain dictionary describes. Raises ConfigError that names the field."""
+    """The value, a plain dictionary as a distribution. Raises ConfigError that names the field."""
+    if value == "recorded" or isinstance(value, ThinkTime):
+        return value
     if not isinstance(value, dict):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_SECONDS:
+            raise ConfigError(
+                f"order.think_s: {value!r} is no think time: set recorded, a number of seconds from 0 to "
+                f"{MAX_SECONDS:.0e}, or {{distribution: exponential, mean_s: 30, seed: 0}}"
+            )
         return value
     try:
         return ThinkTime(**value)
