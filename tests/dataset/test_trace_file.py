@@ -248,7 +248,7 @@ def test_isolation_of_a_request_is_written_and_read_back(tmp_path: Path) -> None
         ({"timestamp_recorded": 0}, r"field timestamp_recorded is 0, not true or false"),
     ],
 )
-def test_times_that_are_wrong_are_refused(fields: dict[str, object], message: str) -> None:
+def test_times_that_are_wrong_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(DatasetError, match=rf"^f: line 1: {message}"):
         parse_trace(lines(row(**fields)), "f")
 
