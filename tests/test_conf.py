@@ -81,7 +81,7 @@ def test_experiment_arms_differ_in_trace_and_order_only() -> None:
 def test_experiment_keeps_what_the_command_line_says() -> None:
     config = plain(composed("experiment=multi_turn", "engine.num_blocks=999", "order=sessions", "order.num_users=2"))
     assert config["engine"]["num_blocks"] == 999
-    assert config["order"] == {"_target_": "cachelab.order.sessions.Sessions", "num_users": 2}
+    assert config["order"] == {"_target_": "cachelab.order.sessions.Sessions", "num_users": 2, "think_s": 0.0}
 
 
 @pytest.mark.parametrize("experiment", ["simple", "multi_turn", "single_turn", "unfiltered", "futurecloud"])

@@ -1,4 +1,4 @@
-"""Digests of the files and folders that a config names: a model's folder, a config.json, a chat template."""
+"""Digests of files and folders that a config names: a model's folder, a config.json, a template, step costs."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -42,7 +42,7 @@ def file_digests(config: Mapping[str, Any]) -> dict[str, str]:
 
 def _may_be_a_path(key: str, text: str) -> bool:
     of_args = ".args." in key and "/" in text
-    return of_args or (key.rpartition(".")[2] in _PATH_KEYS and text != "tiny")
+    return of_args or key.endswith("cost.path") or (key.rpartition(".")[2] in _PATH_KEYS and text != "tiny")
 
 
 def _texts(key: str, node: Any) -> Iterator[tuple[str, str]]:

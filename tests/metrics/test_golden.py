@@ -66,6 +66,13 @@ EXPECTED = {
     "reuse_gap/max_requests": 4,
     "reuse_gap/p50_requests": 1,  # between 1 and 1
     "reuse_gap/p95_requests": 3.5,  # at 4.75: 2 + 0.75 * 2
+    # Steps 4 and 9 are held out: 4 sequences took 50 ms, not 40; 12 (more than 9, so outside) took 160 ms, not 120.
+    "calibration/steps": 10,
+    "calibration/held_out_error_p50": 0.225,  # between 1/5 and 1/4
+    "calibration/held_out_error_p95": 0.2475,  # 0.2 + 0.95 * 0.05
+    "calibration/held_out_bias": 160 / 210 - 1,
+    "calibration/held_out_outside": 0.5,
+    "calibration/linear_error_p50": 0.225,
     "requests/submitted": 10,
     "requests/completed": 9,
     "requests/rejected": 1,  # E0
@@ -102,6 +109,8 @@ EXPECTED_SERIES = {
     "turn/hit_rate": {0: 2 / 5, 1: 5 / 10, 2: 5 / 6},
     "turn/logged_hit_rate": {1: 8 / 18, 2: 16 / 24},
     "turn/requests": {0: 4, 1: 4, 2: 1},
+    "minute/hit_rate": {0: 12 / 21},  # all within 10 seconds
+    "minute/requests": {0: 9},
 }
 
 

@@ -77,4 +77,4 @@ def as_run(schedule: Schedule, run: EngineRun) -> Schedule:
     lanes = (
         [tuple(ran[request.id] for request in lane if request.id in ran) for lane in stage] for stage in schedule.stages
     )
-    return Schedule(tuple(tuple(lane for lane in stage if lane) for stage in lanes))
+    return replace(schedule, stages=tuple(tuple(lane for lane in stage if lane) for stage in lanes))

@@ -15,6 +15,7 @@ from cachelab.engine.kv_layout import GiB
 from cachelab.engine.kv_memory import kv_bytes
 from cachelab.engine.sizes import EngineSizes, VllmBlocks, longest_request, model_length
 from cachelab.engine.step_cost import StepCost, check_clock
+from cachelab.engine.table_cost import AnyCost
 from cachelab.engine.vllm import core as vllm_core
 from cachelab.engine.vllm.clock import SimulatedTimeline
 from cachelab.engine.vllm.driver import Driver
@@ -75,7 +76,7 @@ class SimEngine(EngineSizes):
     host_cache_gib: HostGiB = 0.0
     offload_prompt_only: bool = True
     kv_model: KvModel = field(default_factory=KvModel)
-    cost: StepCost = field(default_factory=StepCost)
+    cost: AnyCost = field(default_factory=StepCost)
     args: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -134,7 +135,7 @@ class SimEngine(EngineSizes):
         core, max_model_len = self._build(schedule)
         try:
             executor: RecordedExecutor = core.model_executor
-            executor.cost = self.cost
+            executor.cost = self.cost.clock()
             executor.jump = self.may_jump and self.decode != "token"
             executor.observe_usage = lambda: vllm_core.kv_usage(core)
             driver = Driver(
@@ -149,7 +150,7 @@ class SimEngine(EngineSizes):
             )
             run = driver.run(schedule)
             check_clock(executor.now_ns)
-            return replace(run, notes=(SIMULATED_NOTES[self.history], *self._assumptions()))
+            return replace(run, notes=(SIMULATED_NOTES[self.history], *self._assumptions(), *executor.cost.notes))
         finally:
             vllm_core.close(core)
 

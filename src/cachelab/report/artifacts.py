@@ -47,12 +47,12 @@ def write_artifacts(
 ) -> Path:
     """Write `<output_dir>/artifacts` atomically and return it. An existing folder of that name is replaced.
 
-    config.yaml, metrics.json, summary.md, report.html and, if vLLM ran, engine/kv_groups.json are always written.
-    `kept` selects from: trace.jsonl.gz (also trace_as_run.jsonl.gz if prompts or replies changed; for a block trace
-    block_trace.jsonl.gz), requests.parquet, blocks.parquet, per_turn.csv and losses_per_turn.csv, capacity.csv,
-    figures/*.png and *.svg. With an `explanation` also explanation.md, explanation.html, breaks.csv, breaks.parquet,
-    breaks_per_request.parquet and, if texts are shown, fixed.jsonl.gz. With `latex` also tables/*.tex. Raises OSError
-    if a file cannot be written.
+    config.yaml, metrics.json, summary.md and report.html are always written, with engine/kv_groups.json if vLLM ran and
+    step_costs.csv if scheduler steps were measured. `kept` selects from: trace.jsonl.gz (also trace_as_run.jsonl.gz if
+    prompts or replies changed; for a block trace block_trace.jsonl.gz), requests.parquet, blocks.parquet, per_turn.csv
+    and losses_per_turn.csv, capacity.csv, figures/*.png and *.svg. With an `explanation` also explanation.md,
+    explanation.html, breaks.csv, breaks.parquet, breaks_per_request.parquet and, if texts are shown, fixed.jsonl.gz.
+    With `latex` also tables/*.tex. Raises OSError if a file cannot be written.
     """
     folder = description.output_dir / "artifacts"
     way_out = "write elsewhere with hydra.run.dir=FOLDER, or keep fewer files with artifacts=[requests]"
@@ -105,6 +105,8 @@ def _write(
     if (layout := result.run.counters.layout) is not None:
         (folder / "engine").mkdir()
         (folder / "engine" / "kv_groups.json").write_text(json.dumps(layout_data(layout), indent=2) + "\n")
+    if (steps := result.run.steps) is not None:
+        steps.averaged().write(folder / "step_costs.csv")
     numbers = {"values": dict(result.numbers.values), "series": {k: dict(v) for k, v in result.numbers.series.items()}}
     (folder / "metrics.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
     shown = _write_figures(folder / "figures", result) if "figures" in kept else {}
