@@ -1,8 +1,10 @@
-"""A small Llama with random weights: a real model that needs no download."""
+"""Small Llamas with random weights: real models that need no download."""
 
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, get_args
 
 from cachelab.atomic import atomic_folder
 
@@ -17,6 +19,20 @@ LEAST_VOCABULARY = 131_072
 MAX_MODEL_LEN = 131_072
 
 
+TinyName = Literal["tiny", "tiny_window"]
+"""`tiny`: two layers of full attention. `tiny_window`: two of them, and four with a window of WINDOW tokens."""
+
+WINDOW = 96
+"""The window of `tiny_window` in tokens: three blocks of 32, so that prompts of some hundred tokens leave it."""
+
+TINY_NAMES: tuple[TinyName, ...] = get_args(TinyName)
+
+_KINDS: Mapping[str, list[str]] = {
+    "tiny": ["full_attention"] * 2,
+    "tiny_window": ["sliding_attention", "sliding_attention", "full_attention"] * 2,
+}
+
+
 def vocabulary_for(largest_token_id: int) -> int:
     """A vocabulary size that contains the token id: the next power of two, at least Tekken's size."""
     return max(LEAST_VOCABULARY, 1 << largest_token_id.bit_length())
@@ -27,22 +43,22 @@ def default_cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cachelab" / "models"
 
 
-def tiny_model(cache_dir: Path, vocabulary: int) -> Path:
-    """The model's folder, built if it does not exist.
+def tiny_model(cache_dir: Path, vocabulary: int, name: TinyName = "tiny") -> Path:
+    """The folder of the model `name`, built if it does not exist.
 
     The folder is renamed into place when it is complete, so that several processes may build it at once. Raises OSError
     if the cache cannot be written.
     """
-    folder = cache_dir / f"tiny-llama-{vocabulary}-v{VERSION}"
+    folder = cache_dir / f"{name}-llama-{vocabulary}-v{VERSION}"
     if folder.is_dir():
         return folder
     with atomic_folder(folder, keep_existing=True) as part:
-        _build(part, vocabulary)
+        _build(part, vocabulary, _KINDS[name])
     log.info("tiny model: built %s", folder)
     return folder
 
 
-def _build(folder: Path, vocabulary: int) -> None:
+def _build(folder: Path, vocabulary: int, kinds: list[str]) -> None:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
     from transformers.utils.logging import disable_progress_bar
@@ -52,7 +68,7 @@ def _build(folder: Path, vocabulary: int) -> None:
         vocab_size=vocabulary,
         hidden_size=64,
         intermediate_size=128,
-        num_hidden_layers=2,
+        num_hidden_layers=len(kinds),
         num_attention_heads=2,
         num_key_value_heads=1,
         head_dim=32,
@@ -62,6 +78,8 @@ def _build(folder: Path, vocabulary: int) -> None:
         initializer_range=0.5,
         bos_token_id=1,
         eos_token_id=2,
+        # The Llama of transformers ignores these two. vLLM's follows them.
+        **({"layer_types": kinds, "sliding_window": WINDOW} if "sliding_attention" in kinds else {}),
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

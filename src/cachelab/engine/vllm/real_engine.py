@@ -19,7 +19,7 @@ from cachelab.engine.vllm.driver import Driver
 from cachelab.engine.vllm.extra_args import OF_A_MODEL, SETTINGS, check_extra_args
 from cachelab.engine.vllm.host_tier import HostGiB, offloading_args
 from cachelab.errors import ConfigError, EngineError
-from cachelab.model.source import TINY, find_model
+from cachelab.model.source import find_model
 from cachelab.request import Schedule
 from cachelab.strict_config import STRICT, Count, FilePath, Text
 
@@ -34,12 +34,12 @@ MemoryBytes = Annotated[int, Field(gt=0, le=1 << 50)]
 class VllmEngine(EngineSizes):
     """Forward passes of `model` with greedy decoding; times are wall-clock times.
 
-    `model` is `tiny`, a folder or an id on the Hugging Face hub. A reply has `min(recorded length, max_output_tokens)`
+    `model` is `tiny`, `tiny_window`, a folder or an id on the Hugging Face hub. A reply has `min(recorded length, max_output_tokens)`
     tokens; end-of-sequence is ignored. `kv_cache_memory_bytes` is in bytes, `host_cache_gib` in GiB. `args` are further
     fields of vLLM's EngineArgs. The sizes are described in EngineSizes.
     """
 
-    model: Text = TINY
+    model: Text = "tiny"
     max_model_len: ModelLength = 8192
     enable_prefix_caching: bool = True
     dtype: Dtype = "auto"
