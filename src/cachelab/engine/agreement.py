@@ -23,8 +23,8 @@ class AgreementEngine:
     """Runs a real engine, then the simulator on the same prompts with the real engine's replies.
 
     Records, counters and seconds are the real engine's. The simulator's records are the run's `reference_records`. The
-    simulator has the real engine's sizes, its groups of layers and the same number of blocks. Requests that the real engine rejected are left
-    out of the second run.
+    simulator has the real engine's sizes, its groups of layers and the same number of blocks. Requests that the real
+    engine rejected are left out of the second run.
     """
 
     real: VllmEngine

@@ -32,7 +32,6 @@ class KvGroup:
         """Whether the group holds every token of a request, so that it grows with the request's length."""
         return self.kind in ("full", "mla")
 
-
     def same_sized_layers(self) -> LayerGroup:
         """Layers of this kind whose blocks have this group's size. Heads and numbers are taken together, as bytes.
 

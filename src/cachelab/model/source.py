@@ -29,7 +29,9 @@ def find_model(model: str, cache_dir: str | None, largest_token_id: int) -> str:
         check_folder(Path(model))
         return model
     if is_path(model):
-        raise EngineError(f"engine.model {model}: no such folder: give a model's folder, its id on the hub, or {TINY_NAMES[0]}")
+        raise EngineError(
+            f"engine.model {model}: no such folder: give a model's folder, its id on the hub, or {TINY_NAMES[0]}"
+        )
     from huggingface_hub.errors import HFValidationError
 
     try:

@@ -17,17 +17,24 @@ from cachelab.report.axes import (
     plain_ticks,
     whole_ticks,
 )
-from cachelab.sweep.comparison import Comparison
-from cachelab.sweep.sweep_job import SweepJob, labels, swept
+from cachelab.sweep.comparison import HEADLINE, Comparison, short_name
+from cachelab.sweep.sweep_job import SweepJob, labels, readable, swept
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLOURS = (BLUE, ORANGE, GREEN, RED, "#CC79A7", "#56B4E9", "#F0E442", GREY)
-HEADLINE, IDEAL = "hit_rate/first_prefill", "hit_rate/ideal"
+IDEAL = "hit_rate/ideal"
 _MAX_CURVES = 12
 _MAX_BARS = 40
+
+_MEANINGS: Mapping[str, str] = {
+    HEADLINE: "first-prefill block hit rate (%)",
+    "hit_rate/first_prefill_tokens": "cached prompt tokens (%)",
+    "hit_rate/later_turns": "cached prompt tokens\nafter the first turn (%)",
+    "hit_rate/steady": "cached prompt tokens\nof the last 50 % of the requests (%)",
+}
+"""The label of an axis for a hit rate; other rates have their own name there."""
 
 SWEEP_FIGURES: Mapping[str, str] = {
     "hit_rate": "The headline of every job, over the settings that differ",
@@ -40,11 +47,14 @@ Tables = Mapping[str, Mapping[str, Sequence[Any]]]
 
 
 def draw_sweep(
-    jobs: Sequence[SweepJob], tables: Tables, comparisons: Sequence[Comparison]
+    jobs: Sequence[SweepJob], tables: Tables, comparisons: Sequence[Comparison], headline: str = HEADLINE
 ) -> "dict[str, Figure | None]":
-    """Every figure of SWEEP_FIGURES by name. `tables` maps the label of each compared job to its requests."""
+    """Every figure of SWEEP_FIGURES by name, the first one of the hit rate `headline`.
+
+    `tables` maps the label of each compared job to its requests.
+    """
     return {
-        "hit_rate": hit_rate(jobs),
+        "hit_rate": hit_rate(jobs, headline),
         "hit_rate_by_turn": hit_rate_by_turn(tables),
         "differences": differences(comparisons),
     }
@@ -85,7 +95,7 @@ def differences(comparisons: Sequence[Comparison]) -> "Figure | None":
         (comparison, difference)
         for comparison in comparisons
         for difference in comparison.differences.values()
-        if difference.low is not None and (len(comparisons) == 1 or difference.metric == HEADLINE)
+        if difference.low is not None and (len(comparisons) == 1 or difference.metric == comparison.metric)
     ]
     if not rows or len(rows) > _MAX_BARS:
         return None
@@ -106,14 +116,14 @@ def differences(comparisons: Sequence[Comparison]) -> "Figure | None":
     axes.set_xlabel("difference in points, 95 % interval (paired bootstrap of conversations)")
     first = comparisons[0]
     axes.set_title(
-        f"{first.arm} against {first.baseline}" if one else f"First-prefill hit rate against {first.baseline}"
+        f"{first.arm} against {first.baseline}" if one else f"{short_name(first.metric)} against {first.baseline}"
     )
     return figure
 
 
-def hit_rate(jobs: Sequence[SweepJob]) -> "Figure | None":
-    """Curves over a numeric setting, a heat map over two other settings, else one bar per job."""
-    jobs = [job for job in jobs if job.finished and HEADLINE in job.values]
+def hit_rate(jobs: Sequence[SweepJob], metric: str = HEADLINE) -> "Figure | None":
+    """Curves of a hit rate over a numeric setting, a heat map over two other settings, else one bar per job."""
+    jobs = [job for job in jobs if job.finished and metric in job.values]
     settings = swept(jobs)
     if len(jobs) < 2:
         return None
@@ -121,13 +131,13 @@ def hit_rate(jobs: Sequence[SweepJob]) -> "Figure | None":
     if numeric and (key := max(numeric, key=lambda key: len(settings[key]))):
         others = [other for other in settings if other != key]
         if len({_name(job, others) for job in jobs}) <= _MAX_CURVES:
-            return _curves(jobs, key, others)
+            return _curves(jobs, key, others, metric)
     if len(settings) == 2 and all(1 < len(values) <= 20 for values in settings.values()):
-        return _heat_map(jobs, *settings)
-    return _bars(jobs) if len(jobs) <= _MAX_BARS else None
+        return _heat_map(jobs, *settings, metric)
+    return _bars(jobs, metric) if len(jobs) <= _MAX_BARS else None
 
 
-def _curves(jobs: Sequence[SweepJob], key: str, others: Sequence[str]) -> "Figure":
+def _curves(jobs: Sequence[SweepJob], key: str, others: Sequence[str], metric: str) -> "Figure":
     figure = blank_figure(3.8)
     axes = figure.subplots()
     groups: dict[str, list[SweepJob]] = {}
@@ -139,13 +149,13 @@ def _curves(jobs: Sequence[SweepJob], key: str, others: Sequence[str]) -> "Figur
         colour = COLOURS[index % len(COLOURS)]
         axes.plot(
             x,
-            [100 * job.values[HEADLINE] for job in group],
+            [100 * job.values[metric] for job in group],
             "o-",
             markersize=4,
             color=colour,
             label=cut(name, 32) or "measured",
         )
-        if len(groups) == 1 and all(IDEAL in job.values for job in group):
+        if len(groups) == 1 and metric == HEADLINE and all(IDEAL in job.values for job in group):
             axes.plot(x, [100 * job.values[IDEAL] for job in group], "--", color=ORANGE, label="unlimited cache")
     values = [float(job.settings[key]) for job in jobs]
     if min(values) > 0 and max(values) >= 16 * min(values):
@@ -154,17 +164,19 @@ def _curves(jobs: Sequence[SweepJob], key: str, others: Sequence[str]) -> "Figur
         plain_ticks(axes, "x")
     elif all(value.is_integer() for value in values):
         whole_ticks(axes, "x")
-    _finish(axes, key)
+    axes.set_ylim(-2 if min(job.values[metric] for job in jobs) == 0 else 0, 105)  # a line at 0 is seen
+    axes.set_xlabel(key)
+    axes.set_ylabel(_meaning(metric))
     legend_outside(axes)
     return figure
 
 
-def _heat_map(jobs: Sequence[SweepJob], down: str, across: str) -> "Figure":
+def _heat_map(jobs: Sequence[SweepJob], down: str, across: str, metric: str) -> "Figure":
     settings = swept(jobs)
     grid = np.full((len(settings[down]), len(settings[across])), np.nan)
     for job in jobs:
         place = settings[down].index(job.settings.get(down, "")), settings[across].index(job.settings.get(across, ""))
-        grid[place] = 100 * job.values[HEADLINE]
+        grid[place] = 100 * job.values[metric]
     figure = blank_figure(1.8 + 0.5 * len(settings[down]))
     axes = figure.subplots()
     image = axes.imshow(grid, cmap="viridis", vmin=0, vmax=100, aspect="auto")
@@ -172,23 +184,24 @@ def _heat_map(jobs: Sequence[SweepJob], down: str, across: str) -> "Figure":
         if np.isfinite(value):
             colour = "white" if value < 60 else "black"
             axes.text(column, row, f"{value:.1f} %", ha="center", va="center", color=colour)
-    axes.set_xticks(range(len(settings[across])), [value or "default" for value in settings[across]])
-    axes.set_yticks(range(len(settings[down])), [value or "default" for value in settings[down]])
+    axes.set_xticks(range(len(settings[across])), [readable(across, value or "default") for value in settings[across]])
+    axes.set_yticks(range(len(settings[down])), [readable(down, value or "default") for value in settings[down]])
     axes.set_xlabel(across)
     axes.set_ylabel(down)
-    axes.set_title("First-prefill block hit rate")
+    axes.set_title(_meaning(metric).replace("\n", " "))
     figure.colorbar(image, ax=axes, label="%")
     return figure
 
 
-def _bars(jobs: Sequence[SweepJob]) -> "Figure":
+def _bars(jobs: Sequence[SweepJob], metric: str) -> "Figure":
     figure = blank_figure(1.4 + 0.34 * len(jobs))
     axes = figure.subplots()
     names = labels(jobs)
-    rates = [100 * job.values[HEADLINE] for job in jobs]
+    rates = [100 * job.values[metric] for job in jobs]
     bars = axes.barh(range(len(jobs)), rates, color=BLUE)
     axes.bar_label(bars, fmt="%.1f %%", padding=3, fontsize=8)
     ideal = [(100 * job.values[IDEAL], place) for place, job in enumerate(jobs) if IDEAL in job.values]
+    ideal = ideal if metric == HEADLINE else []
     if ideal:
         axes.plot(
             [x for x, _ in ideal],
@@ -203,20 +216,18 @@ def _bars(jobs: Sequence[SweepJob]) -> "Figure":
     axes.set_yticks(range(len(jobs)), names)
     axes.invert_yaxis()
     axes.set_xlim(0, 112)
-    axes.set_xlabel("first-prefill block hit rate (%)")
+    axes.set_xlabel(_meaning(metric).replace("\n", " "))
     return figure
 
 
-def _finish(axes: "Axes", key: str) -> None:
-    axes.set_ylim(0, 105)
-    axes.set_xlabel(key)
-    axes.set_ylabel("first-prefill block hit rate (%)")
+def _meaning(metric: str) -> str:
+    return _MEANINGS.get(metric, f"{metric} (%)")
 
 
 def _name(job: SweepJob, keys: Sequence[str]) -> str:
     if len(keys) == 1:
-        return job.settings.get(keys[0], "default")
-    return " ".join(f"{key.split('.')[-1]}={job.settings.get(key, 'default')}" for key in keys)
+        return readable(keys[0], job.settings.get(keys[0], "default"))
+    return " ".join(f"{key.split('.')[-1]}={readable(key, job.settings.get(key, 'default'))}" for key in keys)
 
 
 def _is_number(text: str) -> bool:

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from cachelab.model.layer_group import LayerGroup
+
 
 @dataclass(frozen=True)
 class SweepJob:
@@ -37,6 +39,20 @@ class SweepJob:
         return {key: value for key, _, value in split}
 
 
+def readable(key: str, value: str) -> str:
+    """The value of a setting for tables and figures: groups of layers by their number and kind, else as it is."""
+    if key.rpartition(".")[2] != "layers":
+        return value
+    if value == "null":
+        return "full attention"
+    import yaml
+
+    try:
+        return " + ".join(str(LayerGroup(**group)) for group in yaml.safe_load(value.replace(":", ": ")))
+    except (yaml.YAMLError, TypeError, ValueError):  # also pydantic's, of a job that was refused for it
+        return value
+
+
 def merged(stored: Sequence[SweepJob], local: Sequence[SweepJob]) -> list[SweepJob]:
     """Each job once, sorted by number: from the store with the folder of this machine, else from the folder alone."""
     jobs = {job.number: job for job in local}
@@ -60,9 +76,12 @@ def labels(jobs: Sequence[SweepJob]) -> list[str]:
     """A short, unique label per job: the values of the settings that differ, or else the number."""
     keys = list(swept(jobs))
     if len(keys) == 1:
-        found = [job.settings.get(keys[0], "default") for job in jobs]
+        found = [readable(keys[0], job.settings.get(keys[0], "default")) for job in jobs]
     else:
-        found = [" ".join(f"{key.split('.')[-1]}={job.settings.get(key, 'default')}" for key in keys) for job in jobs]
+        found = [
+            " ".join(f"{key.split('.')[-1]}={readable(key, job.settings.get(key, 'default'))}" for key in keys)
+            for job in jobs
+        ]
     return [
         label if label and found.count(label) == 1 else f"#{job.number} {label}".strip()
         for label, job in zip(found, jobs, strict=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cachelab.report.section import ABSENT, Section, percent, plain
-from cachelab.sweep.sweep_job import SweepJob, labels, swept
+from cachelab.sweep.sweep_job import SweepJob, labels, readable, swept
 
 SHOWN = ("hit_rate/first_prefill", "hit_rate/ideal", "requests/completed", "requests/rejected")
 MAX_ROWS = 30
@@ -56,7 +56,11 @@ def jobs_section(jobs: Sequence[SweepJob], objectives: Sequence[str], *, max_row
     rows = [
         (
             str(job.number),
-            *([job.settings.get(key, ABSENT) for key in keys] if len(keys) > 1 else [label_of[job.number]]),
+            *(
+                [readable(key, job.settings.get(key, ABSENT)) for key in keys]
+                if len(keys) > 1
+                else [label_of[job.number]]
+            ),
             job.status if not job.reused else f"{job.status} (reused)",
             *(_cell(name, job.values.get(name)) for name in columns),
             job.error or (f"untracked: {job.untracked}" if job.untracked else ""),

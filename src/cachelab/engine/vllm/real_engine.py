@@ -34,9 +34,9 @@ MemoryBytes = Annotated[int, Field(gt=0, le=1 << 50)]
 class VllmEngine(EngineSizes):
     """Forward passes of `model` with greedy decoding; times are wall-clock times.
 
-    `model` is `tiny`, `tiny_window`, a folder or an id on the Hugging Face hub. A reply has `min(recorded length, max_output_tokens)`
-    tokens; end-of-sequence is ignored. `kv_cache_memory_bytes` is in bytes, `host_cache_gib` in GiB. `args` are further
-    fields of vLLM's EngineArgs. The sizes are described in EngineSizes.
+    `model` is `tiny`, `tiny_window`, a folder or an id on the Hugging Face hub. A reply has
+    `min(recorded length, max_output_tokens)` tokens; end-of-sequence is ignored. `kv_cache_memory_bytes` is in bytes,
+    `host_cache_gib` in GiB. `args` are further fields of vLLM's EngineArgs. The sizes are described in EngineSizes.
     """
 
     model: Text = "tiny"
@@ -134,8 +134,9 @@ class VllmEngine(EngineSizes):
             return vllm_core.build_core(self.engine_args(model))
         except EngineError as error:
             if longest := re.search(r"estimated maximum model length is (\d+)", str(error)):
+                key = self.memory_key if self.num_blocks is None else "engine.num_blocks"
                 raise EngineError(
-                    f"{self.memory_key}: the KV memory cannot hold one request of max_model_len "
+                    f"{key}: the KV memory cannot hold one request of max_model_len "
                     f"{self.max_model_len}: set it higher, or engine.max_model_len <= {longest[1]}"
                 ) from error
             raise
