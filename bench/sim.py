@@ -2,7 +2,9 @@
 
     python bench/sim.py [--dataset FILE] [--rounds N] [--layers]
 
-With --layers both loops have the layers of gpt-oss-20b, in two groups, and of Qwen3-Next, in four. Both loops run in this process, alternately, on the same requests and with the same recorded executor. The bare loop
+With --layers both loops have the layers of gpt-oss-20b, in two groups, and of Qwen3-Next, in four.
+
+Both loops run in this process, alternately, on the same requests and with the same recorded executor. The bare loop
 keeps no records. Compare only ratios of one run: seconds depend on the machine.
 """
 

@@ -73,6 +73,8 @@ EXPECTED = {
     "requests/preempted": 2,  # A2, B1
     "requests/preemptions": 3,  # A2 twice, B1 once
     "requests/replies_cut": 1,  # A2
+    "requests/prompt_tokens": 95,  # 9+6+18+3+8+8+24+12+7
+    "requests/cached_tokens": 48,  # 0+4+8+0+4+4+20+8+0
     "engine/steps": 30,
     "engine/num_blocks": 12,
     "engine/kv_usage_max": 0.75,

@@ -172,7 +172,7 @@ class SimEngine(EngineSizes):
         )
 
     def build(self, schedule: Schedule) -> "tuple[EngineCore, int]":
-        """An engine core for the schedule, and its `max_model_len`. Raises EngineError if vLLM refuses the arguments."""
+        """An engine core for the schedule, and its `max_model_len`. Raises EngineError if vLLM refuses."""
         if self.max_model_len is not None:
             return self._core(self.max_model_len), self.max_model_len
         if self.is_plain and self.num_blocks is not None:
