@@ -96,7 +96,7 @@ def test_the_same_prompt_again_on_qwen35_4b(prompt: int, cached: int) -> None:
         [{**WINDOW, "layers": 3, "window": 100}, {**FULL, "layers": 2, "value_head_size": 64}],
         QWEN,
         [{"kind": "mla", "layers": 3, "head_size": 576}],
-        [{**FULL, "kind": "chunked", "window": 256}, {**FULL, "dtype": "fp8"}],
+        [{**FULL, "kind": "chunked", "window": 256, "dtype": "fp8"}, {**FULL, "dtype": "fp8"}],
     ],
 )
 def test_layers_of_the_same_size_make_the_same_groups(layers: list[Any]) -> None:
@@ -110,10 +110,10 @@ def test_points_by_memory_are_runs_of_their_own() -> None:
     schedule = ByTurn().arrange(random_requests(5, 12))
     small: list[Any] = [{**FULL, "layers": 1}, {**WINDOW, "layers": 1, "window": 32}]
     engine = sim(layers=small, block_size=8, num_blocks=400, max_model_len=256)
-    mib = [2.0, 6.0]  # 64 and 192 blocks of 8 x 4,096 bytes
+    mib = [3.0, 6.0]  # 96 and 192 blocks of 8 x 4,096 bytes
     points = replace(engine, at_gib=[size / 1024 for size in mib]).run(schedule, lambda ended: None).comparison_runs
     alone = [replace(engine, num_blocks=None, kv_cache_gib=size / 1024) for size in mib]
-    assert [run.counters.num_blocks for run in points] == [63, 191]
+    assert [run.counters.num_blocks for run in points] == [95, 191]
     for engine, point in zip(alone, points, strict=True):
         assert engine.run(schedule, lambda ended: None).records == point.records
 
