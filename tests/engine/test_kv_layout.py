@@ -190,6 +190,36 @@ def test_a_window_is_hit_at_the_end_of_the_prompt_only() -> None:
     assert [record.cached_tokens for record in records] == [0, 32]
 
 
+@pytest.mark.parametrize(("interval", "cached"), [(0, 32), (64, 64), (48, 96), (32, 96), (None, 96)])
+def test_a_window_in_the_reply_is_hit_where_it_is_retained(interval: int | None, cached: int) -> None:
+    # turn 0 computes 40 + 64 - 1 = 103 tokens and keeps its window at 32, where the prompt ends, and at the multiples
+    # of the interval (None: of the block, 16): 64; 48 and 96; 32, 64 and 96. Turn 1 finds the last one of these.
+    turns = conversation("a", (range(40), range(100, 164)), (range(200, 210), [1]))
+    layers: list[Any] = [{**FULL, "layers": 1}, {**WINDOW, "layers": 1, "window": 16}]
+    args = {"prefix_cache_retention_interval": interval}
+    engine = sim(layers=layers, num_blocks=100, max_model_len=256, args=args)
+    records = engine.run(one_lane(turns), lambda ended: None).records
+    assert [record.cached_tokens for record in records] == [0, cached]
+
+
+@pytest.mark.parametrize(("args", "cached"), [({}, 528), ({"prefix_cache_retention_interval": 528}, 1584)])
+def test_a_state_in_the_reply_is_hit_where_it_is_retained(args: dict[str, Any], cached: int) -> None:
+    # turn 0 computes 600 + 1,200 - 1 tokens; the prompt ends in the second block of 528, the reply in the fourth
+    turns = conversation("a", (range(600), range(1000, 2200)), (range(3000, 3010), [1]))
+    records = sim(layers=QWEN, kv_cache_gib=10.0, args=args).run(one_lane(turns), lambda ended: None).records
+    assert [record.cached_tokens for record in records] == [0, cached]
+
+
+@pytest.mark.parametrize(("prompt", "cached"), [(480, 464), (979, 976), (1500, 1488)])
+def test_a_state_is_hit_inside_a_block_with_a_finer_unit(prompt: int, cached: int) -> None:
+    # the largest multiple of 16 below the prompt's length, since its last token is computed again: 29, 61, 93 x 16
+    twice = [request(name, 0, range(prompt), range(20)) for name in "ab"]
+    engine = sim(layers=QWEN, kv_cache_gib=10.0, args={"prefix_match_unit": 16})
+    run = engine.run(one_lane(twice), lambda ended: None)
+    assert [record.cached_tokens for record in run.records] == [0, cached]
+    assert run.counters.block_size == 16
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
