@@ -34,7 +34,7 @@ MemoryBytes = Annotated[int, Field(gt=0, le=1 << 50)]
 class VllmEngine(EngineSizes):
     """Forward passes of `model` with greedy decoding; times are wall-clock times.
 
-    `model` is `tiny`, `tiny_window`, a folder or an id on the Hugging Face hub. A reply has
+    `model` is `tiny`, `tiny_window`, `tiny_state`, a folder or an id on the Hugging Face hub. A reply has
     `min(recorded length, max_output_tokens)` tokens; end-of-sequence is ignored. `kv_cache_memory_bytes` is in bytes,
     `host_cache_gib` in GiB. `args` are further fields of vLLM's EngineArgs. The sizes are described in EngineSizes.
     """
