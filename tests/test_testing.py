@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from typing import Any
 
 import pytest
@@ -89,15 +88,6 @@ def test_call_that_cannot_be_read_is_named(call: Any, words: str) -> None:
 def test_prompts_below_one_block_are_no_test() -> None:
     with pytest.raises(ValueError, match="no prompt fills a block of the cache: test longer prompts"):
         assert_stable_prefix([{"messages": [{"role": "user", "content": "Hi"}]}])
-
-
-def test_hundred_calls_take_less_than_a_second() -> None:
-    made = calls(20, 5, "It is 10:{minute}.\n{rules}")
-    cachelab.explain(made[:10])  # loads the vocabulary and the compiled loops
-    started = time.process_time()
-    with pytest.raises(AssertionError):
-        assert_stable_prefix(made)
-    assert time.process_time() - started < 1  # CPU seconds: the machine may be busy
 
 
 @pytest.mark.slow

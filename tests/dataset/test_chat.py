@@ -1,7 +1,6 @@
 """dataset=chat: where messages stand, what a row is, which calls make a conversation, and every break in one line."""
 
 import json
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -288,14 +287,6 @@ def test_failed_calls_and_bad_rows_are_left_out_and_counted(load: Load) -> None:
 )
 def test_what_rows_are_is_recognised_and_said(load: Load, tmp_path: Path, rows: list[Any], kind: str) -> None:
     assert load(rows).notes[0] == f"each row was read as {kind.format(path=tmp_path / 'log.jsonl')}"
-
-
-def test_long_calls_take_time_that_grows_with_their_messages() -> None:
-    talk = [{"role": "user" if n % 2 else "tool", "content": f"{n}"} for n in range(3000)]
-    rows = [{"messages": [{"role": "system", "content": f"{n}"}, *talk]} for n in range(20)]
-    start = time.process_time()
-    assert len(read(rows)) == 20
-    assert time.process_time() - start < 5  # 60,000 messages: some 0.5 s; with the square of 3,000 minutes
 
 
 def test_a_response_in_a_row_read_as_conversation_is_its_last_reply(load: Load) -> None:

@@ -59,10 +59,6 @@ class LayerGroup:
             if not given and name in _NEEDED[self.kind]:
                 raise ValueError(f"layers of kind {self.kind} need {name}: add it")
 
-    def __str__(self) -> str:
-        """The number and the kind: "50 window (1,024)"."""
-        return f"{self.layers} {self.kind}" + ("" if self.window is None else f" ({self.window:,})")
-
     def bytes_per_token(self, tensor_parallel_size: int = 1) -> int:
         """The bytes that one token adds to one layer on one GPU; 0 for mamba, whose state does not grow."""
         if self.kind == "mamba" or self.head_size is None:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from cachelab.override import readable
 from cachelab.report.section import ABSENT, Section, percent, plain
-from cachelab.sweep.sweep_job import SweepJob, labels, readable, swept
+from cachelab.sweep.sweep_job import SweepJob, labels, swept
 
 SHOWN = ("hit_rate/first_prefill", "hit_rate/ideal", "requests/completed", "requests/rejected")
 MAX_ROWS = 30
@@ -32,7 +33,7 @@ def write_job_table(folder: Any, table: dict[str, list[Any]]) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    from cachelab.report.artifacts import write_csv
+    from cachelab.report.tables import write_csv
 
     words = {"label", "status", "reason", "run_id", "overrides"}
     whole = {"job", "reused"}
