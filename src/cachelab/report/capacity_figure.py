@@ -151,7 +151,7 @@ def _axes_of_size(upper: "Axes", lower: "Axes", observation: Observation, low: f
     log_ticks(above, "x", low * size, high * size)
     if (one := gib(observation, 1)) is not None:
         higher = upper.secondary_xaxis(1.22, functions=_scaled(one))
-        higher.set_xlabel(f"GiB at {observation.counters.kv_bytes_per_token:,} bytes per token", fontsize=8)
+        higher.set_xlabel(f"GiB at {observation.counters.kv_bytes_per_token:,.10g} bytes per token", fontsize=8)
         higher.tick_params(labelsize=8)
         log_ticks(higher, "x", low * one, high * one)
 
