@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from cachelab.tracking.mlflow.zero_counts import with_zero_counts
 from faults import command
 
 Cachelab = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -79,8 +80,11 @@ def runs(database: Path) -> list[tuple[str, str, str]]:
 
 
 def metrics(database: Path, run_id: str) -> dict[str, float]:
+    """The numbers of a run, with its counts that are 0."""
     with sqlite3.connect(database) as connection:
-        return dict(connection.execute("select key, value from latest_metrics where run_uuid = ?", [run_id]))
+        found = dict(connection.execute("select key, value from latest_metrics where run_uuid = ?", [run_id]))
+        tags = dict(connection.execute("select key, value from tags where run_uuid = ?", [run_id]))
+    return with_zero_counts(found, tags)
 
 
 def one_line(done: "subprocess.CompletedProcess[str]", exit_code: int = 1) -> str:
@@ -322,7 +326,7 @@ def test_cli_bad_file_is_one_line_and_a_failed_run(
         (["filter.min_turns=50"], ["filter", "keeps none"]),
         (["order=backwards"], ["order=backwards", "by_turn"]),
         (["engine.blok_size=8"], ["engine.blok_size"]),
-        (["+engine.blok_size=8"], ["engine.blok_size"]),
+        (["+engine.blok_size=8"], ["did you mean engine.block_size?"]),
         (["nonsense=1"], ["nonsense"]),
         (["engine.num_blcks=8"], ["did you mean engine.num_blocks?"]),
         (["enginee=replay"], ["did you mean engine?"]),

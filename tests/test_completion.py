@@ -1,11 +1,13 @@
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from cachelab.completion import SCRIPT, completed_flags, typed_line
+from cachelab.completion import FISH, FISH_UNINSTALL, SCRIPT, UNINSTALL, completed_flags, typed_line
 
 
 @pytest.mark.parametrize(
@@ -61,3 +63,41 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         check=True,
     )
     assert sorted(done.stdout.split()) == found
+
+
+def test_bash_forgets_what_is_uninstalled() -> None:
+    shown = "complete -p cachelab; declare -F _cachelab_complete"
+    done = subprocess.run(
+        ["bash", "--norc", "-c", f"{SCRIPT}\n{shown}\n{UNINSTALL}\n{shown}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines() == [
+        "complete -o default -o nospace -F _cachelab_complete cachelab",
+        "_cachelab_complete",
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
+def test_fish_completes_python_m_cachelab_and_nothing_else_of_python(repository: Path, tmp_path: Path) -> None:
+    lines = ["python -m cachelab order=by_", "python -m cachelab --mult", "python -m json order=by_"]
+    asked = "\n".join(f"complete -C '{line}'; echo ," for line in lines)
+    (tmp_path / "python").symlink_to(sys.executable)
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", f"{FISH}\n{asked}\n{FISH_UNINSTALL}\ncomplete -C '{lines[0]}'"],
+        env=os.environ
+        | {
+            "PYTHONPATH": os.pathsep.join([str(repository / "src"), *sys.path]),
+            "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        },
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    orders, flags, others, after = (part.split() for part in re.split(r"^,$", done.stdout, flags=re.M))
+    assert (orders, flags) == (["order=by_arrival", "order=by_conversation", "order=by_turn"], ["--multirun"])
+    assert (others, after) == ([], [])

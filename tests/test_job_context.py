@@ -28,7 +28,13 @@ def test_run_name_without_an_experiment_names_the_trace() -> None:
 def test_run_name_in_a_sweep_names_what_the_sweep_varies() -> None:
     member = SweepMember("parent", 0, ("engine.num_blocks",))
     job = context("experiment=multi_turn", "+engine.num_blocks=512", "order=by_turn", sweep=member)
-    assert job.run_name == "multi_turn +engine.num_blocks=512"
+    assert job.run_name == "512 blocks"
+
+
+def test_run_name_in_a_sweep_of_several_settings() -> None:
+    member = SweepMember("parent", 0, ("engine.num_blocks", "order", "filter.min_turns"))
+    job = context("engine.num_blocks=257", "order=by_turn", "filter.min_turns=3", "dataset.path=x", sweep=member)
+    assert job.run_name == "257 blocks, by_turn, min_turns=3"
 
 
 def test_name_leaves_out_the_bounds_of_a_run() -> None:

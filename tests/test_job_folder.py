@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from cachelab.job_folder import kept_files, remove_if_unused
+from cachelab.job_folder import kept_files, left_by_refused, named_folder, remove_if_unused
 
 
 @pytest.fixture
@@ -47,3 +47,15 @@ def test_kept_files_are_named(folder: Path) -> None:
     assert "its configuration and log are in" in kept_files(folder)
     (folder / "artifacts").mkdir()
     assert "its results, configuration and log are in" in kept_files(folder)
+
+
+def test_folder_has_the_name_of_its_run() -> None:
+    assert named_folder("outputs/now", "multi_turn order=by_turn", []) == "outputs/now_multi_turn-order-by_turn"
+    assert named_folder("outputs/now", "a" * 99, []) == f"outputs/now_{'a' * 60}"
+    assert named_folder("out", "multi_turn", ["hydra.run.dir=out"]) == "out"
+
+
+def test_refused_after_it_began_says_what_it_left(folder: Path) -> None:
+    assert left_by_refused(folder) == ""
+    (folder / "result.json").write_text("{}")
+    assert left_by_refused(folder) == f"; its record and its log are in {folder}"

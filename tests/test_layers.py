@@ -117,7 +117,7 @@ def test_vllm_is_imported_by_its_adapter() -> None:
 
 def test_mlflow_is_imported_by_its_store() -> None:
     # Two modules of sweep/ name the type of MLflow's runs.
-    assert importers("mlflow") <= below("tracking/mlflow/") | {"sweep/parent_run", "sweep/logged_run"}
+    assert importers("mlflow") <= below("tracking/mlflow/") | {"sweep/parent_run", "sweep/stored_run"}
 
 
 def test_objects_are_made_from_dotted_paths_in_one_place() -> None:

@@ -24,7 +24,7 @@ def run(*overrides: str, tracking: str | None = None, config_dir: str | os.PathL
         config_dir: A folder with further options, as the command line's `--config-dir`.
 
     The run writes the same files as on the command line, to `hydra.run.dir`. By default that is a new folder
-    `outputs/DATE/TIME`. Nothing is printed, and no log file is written: the messages go to Python's `logging`.
+    `outputs/DATE/TIME_NAME`. Nothing is printed, and no log file is written: the messages go to Python's `logging`.
 
     Raises CachelabError: ConfigError for a wrong override, RequirementError if the run ended but does not meet a bound
     of `require`. Any other exception is a defect of cachelab.
@@ -94,8 +94,10 @@ def _context(composition: "Composition", overrides: Sequence[str]) -> "JobContex
     from omegaconf import open_dict, read_write
 
     from cachelab.job_context import JobContext
+    from cachelab.job_folder import named_folder
 
-    folder = Path(str(composition.hydra.run.dir)).resolve()
+    name = JobContext.name_of(composition.hydra)
+    folder = Path(named_folder(str(composition.hydra.run.dir), name, overrides)).resolve()
     if any(override.startswith("hydra.run.dir=") for override in overrides):
         folder.mkdir(parents=True, exist_ok=True)
     else:

@@ -13,7 +13,7 @@ _FREE_KEYS = tuple(
 )
 """Beginnings of overrides that give a dictionary to a setting whose keys are free."""
 
-COMMANDS = ("compare", "doctor")
+COMMANDS = ("compare", "doctor", "report")
 """Words that start a command of their own."""
 
 _BASELINE = "comparison.baseline="

@@ -175,7 +175,8 @@ def build_part(name: str, group: Group, plugins: Sequence[str]) -> Any:
     try:
         return instantiate(group, _convert_="all", _execution_whitelist_=whitelist)
     except ValidationError as error:
-        raise ConfigError(format_finding(error, _path_of(error.title, group, name))) from error
+        path = _path_of(error.title, group, name)
+        raise ConfigError(format_finding(error, path, _keys_at(group, path.split(".")[1:]))) from error
     except ConfigError as error:
         raise ConfigError(_of_inner_part(str(error), name, error)) from error
     except (InstantiationException, TypeError, ValueError) as error:
@@ -190,6 +191,13 @@ def _of_inner_part(text: str, name: str, error: ConfigError) -> str:
     """
     inner = re.search(r"full_key: (\w+)", " ".join(getattr(error, "__notes__", ())))
     return re.sub(rf"\b{name}\.(?!{inner[1]}\b)", f"{name}.{inner[1]}.", text) if inner else text
+
+
+def _keys_at(group: Group, steps: Sequence[str]) -> list[str]:
+    """The keys of a nested part of a group."""
+    for step in steps:
+        group = group[step]
+    return [str(key) for key in group]
 
 
 def _path_of(class_name: str, group: Group, prefix: str) -> str:

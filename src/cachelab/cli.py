@@ -62,6 +62,10 @@ def start() -> None:
         from cachelab.compare_command import compare_command
 
         return compare_command(arguments[1:])
+    if arguments[0] == "report":
+        from cachelab.report_command import report_command
+
+        return report_command(arguments[1:])
     if arguments[0] == "doctor":
         from cachelab.doctor_command import doctor_command
 
@@ -93,11 +97,11 @@ _SHOWS = ("-c", "-h", "-i", "--cfg", "--help", "--hydra-help", "--info", "--shel
 
 
 def completes(arguments: Sequence[str]) -> bool:
-    """Answer the part of bash's completion that Hydra lacks; False if Hydra answers."""
-    from cachelab.completion import SCRIPT, completed_flags, typed_line
+    """Answer the part of the shells' completion that Hydra lacks; False if Hydra answers."""
+    from cachelab.completion import SCRIPTS, completed_flags, typed_line
 
-    if list(arguments) == ["install=bash"]:
-        print(SCRIPT, end="")
+    if len(arguments) == 1 and arguments[0] in SCRIPTS:
+        print(SCRIPTS[arguments[0]], end="")
         return True
     if list(arguments) != ["query=bash"]:
         return False
@@ -149,7 +153,7 @@ def task(config: "DictConfig") -> "Score | Scores | None":
 
     from cachelab.job import leave_record, run_job, sync
     from cachelab.job_context import JobContext
-    from cachelab.job_folder import kept_files, remove_if_unused
+    from cachelab.job_folder import kept_files, left_by_refused, remove_if_unused
     from cachelab.report.console import print_failed, print_notes, print_unmet
     from cachelab.trust import refuse_what_a_file_decides
 
@@ -178,6 +182,7 @@ def task(config: "DictConfig") -> "Score | Scores | None":
         if alone:
             if exit_code(error) == WRONG_USAGE:
                 remove_if_unused(context.output_dir)
+                leave(error, left_by_refused(context.output_dir))
             leave(error)
         leave_record(unresolved, context, error)
         print_failed(None if context.sweep is None else context.sweep.number, context.run_name, format_error(error))

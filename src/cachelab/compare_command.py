@@ -1,11 +1,9 @@
 """`cachelab compare RUN_A RUN_B`: the command line of cachelab.compare."""
 
-import argparse
 import json
 from collections.abc import Sequence
-from typing import NoReturn
 
-from cachelab.errors import ConfigError
+from cachelab.command_parser import CommandParser, add_tracking_uri
 
 
 def compare_command(arguments: Sequence[str]) -> None:
@@ -31,25 +29,14 @@ def compare_command(arguments: Sequence[str]) -> None:
         console.print(Text(line, style="bold green"))
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"compare: {message}: see python -m cachelab compare --help")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> CommandParser:
+    parser = CommandParser(
         prog="cachelab compare",
         description="Compare two finished runs conversation by conversation, without running them again.",
         epilog="Each run is an MLflow run id, or a folder: a run's own, or its artifacts. Run B is the baseline.",
     )
     parser.add_argument("run_a", metavar="RUN_A")
     parser.add_argument("run_b", metavar="RUN_B")
-    parser.add_argument(
-        "--tracking-uri",
-        metavar="URI",
-        help="the MLflow store that holds the ids (default: $MLFLOW_TRACKING_URI, else mlflow.db in this folder)",
-    )
+    add_tracking_uri(parser)
     parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
     return parser

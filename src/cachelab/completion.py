@@ -1,4 +1,4 @@
-"""Tab completion in bash: what Hydra's completion lacks, `python -m cachelab` and flags."""
+"""Tab completion in bash and fish: what Hydra's completion lacks, `python -m cachelab` and flags."""
 
 import re
 from collections.abc import Mapping
@@ -24,6 +24,48 @@ COMP_WORDBREAKS=${COMP_WORDBREAKS//=}
 complete -o nospace -o default -F _cachelab_complete cachelab python python3
 """
 """Registers the completion of `cachelab` and of `python -m cachelab`; file names elsewhere."""
+
+UNINSTALL = """\
+complete -r cachelab python python3
+unset -f _cachelab_complete
+"""
+"""Takes SCRIPT back."""
+
+FISH = """\
+function __cachelab_complete
+    set -l words (commandline -opc)
+    set -l command $words[1]
+    if string match -q '*python*' -- $words[1]
+        test "$words[2] $words[3]" = "-m cachelab"; or return
+        set command $words[1] -m cachelab
+    end
+    set -l line "$(commandline -cp)"
+    env COMP_LINE="$line" COMP_POINT=(string length -- "$line") $command --shell-completion query=bash 2>/dev/null \\
+        | string split -n ' '
+end
+complete -c cachelab -f -a '(__cachelab_complete)'
+for python in python python3
+    complete -c $python -n 'string match -q "* -m cachelab *" -- "$(commandline -cp) "' -f -a '(__cachelab_complete)'
+end
+"""
+"""The same for fish."""
+
+FISH_UNINSTALL = """\
+complete -c cachelab -e
+for python in python python3
+    complete -c $python -e -a '(__cachelab_complete)'
+end
+functions -e __cachelab_complete
+"""
+"""Takes FISH back."""
+
+SCRIPTS = {
+    "install=bash": SCRIPT,
+    "uninstall=bash": UNINSTALL,
+    "install=fish": FISH,
+    "uninstall=fish": FISH_UNINSTALL,
+}
+"""Argument of --shell-completion -> the script that it prints."""
 
 
 def typed_line(environment: Mapping[str, str]) -> dict[str, str]:

@@ -53,9 +53,14 @@ class ComparisonConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class ReportConfig:
-    """What a run prints at its end: a summary of at most 40 lines, or (`verbose`) all tables."""
+    """What a run prints at its end, and the form of its tables.
+
+    It prints a summary of at most 40 lines, or (`verbose`) all tables. summary.md has all tables; with the format
+    `latex` they are written as tables/*.tex too.
+    """
 
     verbose: bool = False
+    format: Literal["markdown", "latex"] = "markdown"
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -4,6 +4,7 @@ import re
 import sys
 import tempfile
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -24,9 +25,12 @@ _UNION_MEMBER = re.compile(r"(str|int|float|bool)|(constrained|nullable|function
 """Steps that pydantic adds to the location of a finding and that are not keys of the config."""
 
 
-def leave(error: BaseException) -> NoReturn:
-    """End the process with one line on stderr and the error's exit code. Raises SystemExit, caused by the error."""
-    print(f"cachelab: {format_error(error)}", file=sys.stderr)
+def leave(error: BaseException, more: str = "") -> NoReturn:
+    """End the process with one line on stderr and the error's exit code. Raises SystemExit, caused by the error.
+
+    `more` is the end of that line.
+    """
+    print(f"cachelab: {format_error(error)}{more}", file=sys.stderr)
     raise SystemExit(exit_code(error)) from error
 
 
@@ -64,8 +68,11 @@ def reason(error: BaseException) -> str:
     return cut(text, _MAX_REASON)
 
 
-def format_finding(error: "ValidationError", prefix: str = "") -> str:
-    """One line for the first finding of a pydantic error: the key (below `prefix`), what is wrong, the value."""
+def format_finding(error: "ValidationError", prefix: str = "", known: Iterable[str] = ()) -> str:
+    """One line for the first finding of a pydantic error: the key (below `prefix`), what is wrong, the value.
+
+    `known` are the settings below `prefix`, for the nearest name of a misspelt one.
+    """
     first = error.errors()[0]
     steps = [str(step) for step in first["loc"] if not _UNION_MEMBER.fullmatch(str(step))]
     key = ".".join([*([prefix] if prefix else []), *steps])
@@ -73,7 +80,9 @@ def format_finding(error: "ValidationError", prefix: str = "") -> str:
     if first["type"] in ("missing", "missing_argument"):
         return f"{key}: a value is needed and none was given"
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        return f"{key}: there is no such setting"
+        names = [name for name in known if name != steps[-1] and not name.startswith("_")]
+        form = "{}" if key == steps[-1] else f"{key.removesuffix(steps[-1])}{{}}"
+        return f"{key}: there is no such setting{did_you_mean(steps[-1], names, form)}"
     if first["type"] == "value_error" and not first["loc"]:
         return one_line(f"{prefix}: {wrong}" if prefix else wrong)
     return one_line(f"{key}: {wrong[0].lower()}{wrong[1:]}, got {shown(first['input'])}")

@@ -66,8 +66,10 @@ def run_job(
     from cachelab.objective import Outcome, defined, score, violations
     from cachelab.report.absence import absence_line, absence_reason
     from cachelab.report.artifacts import write_artifacts
-    from cachelab.report.progress import doing, progress_bar
+    from cachelab.report.largest_losses import largest_losses
+    from cachelab.report.progress import doing, preparing, progress_bar
     from cachelab.requirement import tags_of, unmet
+    from cachelab.tracking.mlflow.run_list import LARGEST_LOSS
     from cachelab.tracking.offline import FallbackRun
     from cachelab.used_settings import used_settings
 
@@ -84,7 +86,7 @@ def run_job(
         built = built or build_job(root)
         parts, explainer = built.parts, built.explainer
         try:
-            with doing("reading and tokenising the dataset"):
+            with preparing():
                 workload = pipeline.prepare(parts)
         except NothingKept as nothing:
             if not context.searching:
@@ -117,8 +119,16 @@ def run_job(
             result = replace(result, numbers=with_explanation(result.numbers, explanation))
         with doing("writing the tables and figures"):
             folder = write_artifacts(
-                result, description, parts.metrics, parts.tokenizer.name, root.artifacts, explanation=explanation
+                result,
+                description,
+                parts.metrics,
+                parts.tokenizer.name,
+                root.artifacts,
+                explanation=explanation,
+                latex=root.report.format == "latex",
             )
+        if lost := largest_losses(result, 1):
+            tracked.log_tags({LARGEST_LOSS: lost[0].short})
         with doing("logging the run"):
             tracked.log_result(result.numbers, folder)
         values = result.numbers.values

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cachelab.override import setting_label
 from cachelab.tracking.description import SweepMember
 
 if TYPE_CHECKING:
@@ -50,17 +51,25 @@ class JobContext:
             searching=in_sweep and "n_trials" in hydra.sweeper,
         )
 
+    @classmethod
+    def name_of(cls, hydra: "DictConfig") -> str:
+        """The name of the job on its own whose `hydra` node this is, before it has a folder."""
+        return cls(list(hydra.overrides.task), dict(hydra.runtime.choices), Path()).run_name
+
     @property
     def run_name(self) -> str:
         """What distinguishes this run: its experiment (or else its trace), then its overrides.
 
-        A job of a sweep names only the overrides that the sweep varies.
+        A job of a sweep has the values of the settings that the sweep varies ("257 blocks, by_turn").
         """
         groups = ("tracking", "hydra", "sweep", "comparison", "require", "report")
         left_out = ("experiment=", "tracking=", "require=", "cache_dir=", *(f"{group}." for group in groups))
         named = [override for override in self.overrides if not override.lstrip("+").startswith(left_out)]
         if self.sweep is not None and self.sweep.swept:
-            named = [override for override in named if override.lstrip("+").partition("=")[0] in self.sweep.swept]
+            pairs = [override.lstrip("+").partition("=") for override in self.overrides]
+            varied = [setting_label(key, value) for key, _, value in pairs if key in self.sweep.swept]
+            if varied:
+                return ", ".join(varied)
         return " ".join([self.choices.get("experiment") or f"trace={self.choices['trace']}", *named])
 
     @property

@@ -1,10 +1,21 @@
-"""The folder of a job on its own: what an interrupted or refused command leaves there."""
+"""The folder of a job on its own: its name, and what an interrupted or refused command leaves there."""
 
+import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 _OF_HYDRA = {".hydra", "cachelab.log"}
 """What Hydra writes before a job starts."""
+
+_MAX_NAME = 60
+
+
+def named_folder(folder: str, run_name: str, overrides: Sequence[str]) -> str:
+    """The folder with the run's name behind it (`outputs/DATE/TIME_multi_turn`), unless an override names a folder."""
+    if any(override.startswith("hydra.run.dir=") for override in overrides):
+        return folder
+    return f"{folder}_{re.sub('[^A-Za-z0-9._]+', '-', run_name)[:_MAX_NAME].strip('-')}"
 
 
 def remove_if_unused(folder: Path) -> None:
@@ -22,6 +33,11 @@ def remove_if_unused(folder: Path) -> None:
         if any(parent.iterdir()):
             return
         parent.rmdir()
+
+
+def left_by_refused(folder: Path) -> str:
+    """What a command left that was refused after its run had begun, as the end of a sentence; "" if nothing."""
+    return f"; its record and its log are in {folder}" if (folder / "result.json").is_file() else ""
 
 
 def kept_files(folder: Path) -> str:

@@ -10,6 +10,7 @@ COMMANDS = (
     ("python -m cachelab experiment=explain dataset.path=FILE", "why prefixes break, and what a fix gives"),
     ("python -m cachelab compare RUN_A RUN_B", "compare two finished runs"),
     ("python -m cachelab experiment=multi_turn --cfg job", "show the composed config"),
+    ("python -m cachelab report RUN", "write the HTML page of a finished run or sweep"),
     ("python -m cachelab doctor", "check what is installed and reachable"),
     ("python -m cachelab --help", "every setting and its default"),
 )

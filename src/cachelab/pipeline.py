@@ -130,4 +130,4 @@ def run(parts: Parts, workload: Workload, progress: Progress) -> Result:
 def measured(parts: Parts, workload: Workload, engine_run: EngineRun, observation: Observation) -> Result:
     """The result of a workload that ran: its metrics, and the numbers of the earlier stages."""
     found = measure(parts.metrics, observation)
-    return Result(workload, engine_run, observation, Numbers(workload.numbers | dict(found.values), found.series))
+    return Result(workload, engine_run, observation, Numbers({**found.values, **workload.numbers}, found.series))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cachelab.explanation.result import Explanation
     from cachelab.objective import Outcome
     from cachelab.pipeline import Result as PipelineResult
+    from cachelab.report.columns import Column
     from cachelab.tracking.description import RunDescription
 
 
@@ -63,29 +64,33 @@ class Result:
     def requests(self) -> "pd.DataFrame":
         """One row per request, as in requests.parquet: outcome, tokens, blocks, hits, times in seconds."""
         from cachelab.metrics.requests import request_table
+        from cachelab.report.columns import REQUESTS
 
-        return _frame(request_table(self._run.observation))
+        return _frame(request_table(self._run.observation), REQUESTS)
 
     @cached_property
     def blocks(self) -> "pd.DataFrame":
         """One row per block that was hit, as in blocks.parquet, in the order of the first hits."""
         from cachelab.metrics.blocks import block_table
+        from cachelab.report.columns import BLOCKS
 
-        return _frame(block_table(self._run.observation))
+        return _frame(block_table(self._run.observation), BLOCKS)
 
     @cached_property
     def per_turn(self) -> "pd.DataFrame":
         """One row per turn index of the completed requests, as in per_turn.csv."""
         from cachelab.metrics.turn import turn_table
+        from cachelab.report.columns import PER_TURN
 
-        return _frame(turn_table(self._run.observation))
+        return _frame(turn_table(self._run.observation), PER_TURN)
 
     @cached_property
     def capacity(self) -> "pd.DataFrame":
         """One row per cache size, as in capacity.csv: hit rates of LRU and of Belady's optimum."""
         from cachelab.metrics.capacity import capacity_table
+        from cachelab.report.columns import CAPACITY
 
-        return _frame(capacity_table(self._run.observation))
+        return _frame(capacity_table(self._run.observation), CAPACITY)
 
     @cached_property
     def figures(self) -> "Mapping[str, Figure]":
@@ -108,9 +113,9 @@ class RequirementError(CachelabError):
         self.result = result
 
 
-def _frame(columns: Mapping[str, Sequence[Any]]) -> "pd.DataFrame":
+def _frame(columns: Mapping[str, Sequence[Any]], described: "Mapping[str, Column]") -> "pd.DataFrame":
     """The columns as a DataFrame with the types of the Parquet files (integers with gaps are float64)."""
-    from cachelab.report.artifacts import arrow_table
+    from cachelab.report.tables import arrow_table
 
-    frame: pd.DataFrame = arrow_table(columns).to_pandas()
+    frame: pd.DataFrame = arrow_table(columns, described).to_pandas()
     return frame

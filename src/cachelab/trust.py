@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 CALLBACKS = (
+    "cachelab.run_folder_callback.RunFolderCallback",
     "cachelab.sweep.callback.SweepCallback",
     "cachelab.sweep.capacity_sweep_callback.CapacitySweepCallback",
     "cachelab.tracking.secret_callback.SecretCallback",

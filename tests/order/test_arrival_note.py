@@ -28,3 +28,11 @@ def test_no_note_without_times(seconds: tuple[float | None, ...]) -> None:
 
 def test_no_note_in_the_order_of_arrival() -> None:
     assert arrival_note(ByArrival(), timed(0.0, 2.5)) is None
+
+
+def test_no_note_on_times_that_a_trace_has_where_its_source_has_none() -> None:
+    tokens = np.zeros(3, np.int32)
+    turns = tuple(TokenizedTurn(0, tokens, tokens, timestamp_s=float(number)) for number in range(3))
+    made = [TokenizedConversation("a", turns), TokenizedConversation("b", turns[:2])]
+    assert arrival_note(ByConversation(), made) is None
+    assert arrival_note(ByConversation(), [*made, *timed(1.0)]) is not None

@@ -9,7 +9,7 @@ import pytest
 
 from cachelab.metrics.base import AnyMetric
 from cachelab.pipeline import Result
-from cachelab.report import artifacts
+from cachelab.report import artifacts, figures
 from cachelab.report.artifacts import write_artifacts
 from cachelab.tracking.description import RunDescription
 
@@ -17,22 +17,17 @@ FILES = {
     "blocks.parquet",
     "capacity.csv",
     "config.yaml",
-    "figures/capacity.png",
-    "figures/hit_rate_by_turn.png",
-    "figures/hits_per_block.png",
-    "figures/losses.png",
-    "figures/prompt_lengths.png",
-    "figures/ttft_by_cached_tokens.png",
-    "figures/reuse_gaps.png",
     "losses_per_turn.csv",
     "metrics.json",
     "per_turn.csv",
+    "report.html",
     "requests.parquet",
     "summary.md",
     "trace.jsonl.gz",
 }
 
 
+FILES |= {f"figures/{name}.{kind}" for name in figures.FIGURES for kind in ("png", "svg")}
 NEED_HITS = ("capacity", "hit_rate_by_turn", "hits_per_block", "losses", "reuse_gaps", "ttft_by_cached_tokens")
 
 
@@ -74,7 +69,7 @@ def test_write_artifacts_empty_columns_keep_their_types(
     folder = write_artifacts(all_rejected, description, metrics, "tokens")
 
     assert schemas() == full
-    assert files(folder) == FILES - {f"figures/{n}.png" for n in NEED_HITS}
+    assert files(folder) == FILES - {f"figures/{n}.{kind}" for n in NEED_HITS for kind in ("png", "svg")}
     assert "- reuse_gaps: omitted" in (folder / "summary.md").read_text()
 
 
@@ -100,40 +95,3 @@ def test_write_artifacts_equal_runs_make_equal_bytes(
     )
 
     assert first == second
-
-
-def test_write_csv_makes_no_cell_a_formula(tmp_path: Path) -> None:
-    user = [
-        "=1+1",
-        "+cmd|' /C calc'!A0",
-        "-2+3",
-        "@SUM(A1)",
-        "\t=1",
-        "\r=1",
-        "\uff1d1",
-        "plain",
-        "-3.5",
-        "+1e-3",
-        "",
-        None,
-        -3.5,
-    ]
-    artifacts.write_csv(tmp_path / "t.csv", {"=label": user, "number": list(range(len(user)))})
-    with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as file:
-        head, *cells = csv.reader(file)
-    assert head == ["'=label", "number"]
-    assert [cell for cell, _ in cells] == [
-        "'=1+1",
-        "'+cmd|' /C calc'!A0",
-        "'-2+3",
-        "'@SUM(A1)",
-        "'\t=1",
-        "'\r=1",
-        "'\uff1d1",
-        "plain",
-        "-3.5",
-        "+1e-3",
-        "",
-        "",
-        "-3.5",
-    ]

@@ -41,7 +41,7 @@ def test_summary_has_at_most_40_lines(
     one = replace(long_result, run=replace(long_result.run, notes=("a note that is too long for one line " * 4,)))
     plain = re.sub(r"\x1b\[[0-9;]*m", "", printed(one, description, width, terminal=terminal))
     lines = plain.splitlines()
-    copied = [line for line in lines if re.match(r"  (MLflow|run id|files|tables|repeat) ", line)]
+    copied = [line for line in lines if re.match(r"  (MLflow|run id|files|page|repeat) ", line)]
 
     assert len(lines) <= 40
     assert len(copied) == 5

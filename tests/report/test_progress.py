@@ -4,7 +4,8 @@ import re
 import pytest
 from rich.console import Console
 
-from cachelab.report.progress import doing, progress_bar
+from cachelab.report.progress import doing, preparing, progress_bar
+from cachelab.stage_progress import report
 
 
 def test_progress_bar_quiet_where_no_terminal(capfd: pytest.CaptureFixture[str]) -> None:
@@ -33,4 +34,21 @@ def test_doing_says_what_on_a_terminal_only(capfd: pytest.CaptureFixture[str]) -
         pass
 
     assert "computing the metrics ..." in file.getvalue()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_preparing_shows_each_stage_with_its_rate(capfd: pytest.CaptureFixture[str]) -> None:
+    file = io.StringIO()
+    with preparing(Console(file=file, force_terminal=True, width=100)):
+        report("reading, bytes", 5_000_000, 20_000_000)
+        report("reading, bytes", 20_000_000, 20_000_000)
+        report("tokenising, conversations", 1, 700)
+        report("tokenising, conversations", 350, 700)
+    with preparing():
+        report("reading, bytes", 1, 2)
+
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", file.getvalue())
+    assert "tokenising" in text
+    assert "350/700" in text
+    assert "conversations/s" in text
     assert capfd.readouterr() == ("", "")

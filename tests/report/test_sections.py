@@ -5,6 +5,7 @@ import pytest
 
 from cachelab.metrics.base import Numbers
 from cachelab.pipeline import Result
+from cachelab.report.reuse_sections import reuse, reuse_gaps
 from cachelab.report.section import Section
 from cachelab.report.sections import (
     context,
@@ -12,8 +13,6 @@ from cachelab.report.sections import (
     headline,
     hit_rates,
     outcomes,
-    reuse,
-    reuse_gaps,
     sections,
     timing,
 )

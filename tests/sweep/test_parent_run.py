@@ -64,6 +64,26 @@ def test_begin_new_sweep_is_a_running_parent(store: MlflowStore) -> None:
     assert "is running" in run.data.tags["mlflow.note.content"]
 
 
+def test_begin_logs_the_settings_of_the_sweep(store: MlflowStore) -> None:
+    swept = {"engine.num_blocks": "257,512", "order": "by_turn"}
+    run_id, _ = begin(
+        store,
+        replace(SWEEP, digest="with settings", parameters=swept),
+        resume=True,
+        resume_finished=False,
+        force_resume=False,
+    )
+    assert store.client.get_run(run_id).data.params == swept
+
+
+def test_jobs_have_their_counts_of_0(tracking: MlflowTracking, store: MlflowStore, tmp_path: Path) -> None:
+    parent = open_sweep(store)
+    with tracking.start(described(tmp_path, parent, 0)) as run:
+        run.log_result(Numbers({"requests/rejected": 0.0, "blocks/hit": 2.0}, {}), tmp_path / "0")
+    (job,) = jobs_of(store, parent)
+    assert job.values == {"requests/rejected": 0.0, "blocks/hit": 2.0}
+
+
 def test_begin_resumes_a_killed_sweep_and_closes_its_stale_jobs(
     tracking: MlflowTracking, store: MlflowStore, tmp_path: Path
 ) -> None:

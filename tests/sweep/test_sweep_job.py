@@ -22,9 +22,10 @@ def test_swept_leaves_out_what_all_jobs_share() -> None:
 
 def test_labels_are_short_and_unique() -> None:
     assert labels([job(0, "experiment=multi_turn"), job(1, "experiment=single_turn")]) == ["multi_turn", "single_turn"]
-    assert labels(GRID)[2] == "trace=single_turn order=by_turn"
+    assert labels(GRID)[2] == "single_turn, by_turn"
+    assert labels([job(0, "engine.num_blocks=257"), job(1, "engine.num_blocks=512")]) == ["257 blocks", "512 blocks"]
     assert labels([job(0, "a.b=1"), job(1, "a.b=1")]) == ["#0", "#1"]
-    assert labels([job(0, "a.b=1"), job(1, "a.b=2"), job(2, "a.b=2")]) == ["1", "#1 2", "#2 2"]
+    assert labels([job(0, "a.b=1"), job(1, "a.b=2"), job(2, "a.b=2")]) == ["b=1", "#1 b=2", "#2 b=2"]
 
 
 def test_named_finds_a_job_by_overrides_value_or_number() -> None:
@@ -32,6 +33,7 @@ def test_named_finds_a_job_by_overrides_value_or_number() -> None:
     assert named(GRID, "trace=multi_turn order=by_turn") == [GRID[0]]
     assert named(GRID, "all_at_once") == [GRID[1]]
     assert named(GRID, "#2") == [GRID[2]]
+    assert named(GRID, "single_turn, by_turn") == [GRID[2]]
     assert named(GRID, "trace=multi_turn") == GRID[:2]
     assert named(GRID, "trace=none") == []
 

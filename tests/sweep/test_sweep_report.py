@@ -76,12 +76,16 @@ def test_report_of_two_arms_leads_with_the_verdict() -> None:
 def test_write_sweep_leaves_tables_text_and_figures(tmp_path: Path) -> None:
     failed = job(2, "trace=other", status="FAILED", error="out of | blocks")
     report = report_sweep("traces", [*ARMS, failed], ARMS, ARMS[1], TABLES, [HEADLINE])
-    folder = write_sweep(report, tmp_path / "sweep", TABLES)
-    assert {path.name for path in folder.iterdir()} == {"jobs.csv", "jobs.parquet", "comparison.md", "figures"}
+    folder = write_sweep(report, tmp_path / "sweep", TABLES, "python -m cachelab --multirun")
+    assert {path.name for path in folder.iterdir()} == {
+        "jobs.csv",
+        "jobs.parquet",
+        "comparison.md",
+        "report.html",
+        "figures",
+    }
     assert {path.name for path in (folder / "figures").iterdir()} == {
-        "hit_rate.png",
-        "hit_rate_by_turn.png",
-        "differences.png",
+        f"{name}.{kind}" for name in ("hit_rate", "hit_rate_by_turn", "differences") for kind in ("png", "svg")
     }
     rows = pyarrow.parquet.read_table(folder / "jobs.parquet").to_pylist()
     assert [(row["status"], row["reason"], row[HEADLINE]) for row in rows] == [
@@ -96,7 +100,7 @@ def test_write_sweep_leaves_tables_text_and_figures(tmp_path: Path) -> None:
 
 def test_write_sweep_of_nothing_is_still_a_table(tmp_path: Path) -> None:
     report = report_sweep("nothing", [], [], None, {}, [HEADLINE])
-    write_sweep(report, tmp_path / "sweep", {})
+    write_sweep(report, tmp_path / "sweep", {}, "python -m cachelab --multirun")
     assert "0 jobs: none ended" in (tmp_path / "sweep" / "comparison.md").read_text()
 
 
@@ -153,14 +157,14 @@ def study(*objectives: str) -> StudyReport:
 
 def test_study_of_two_objectives_reports_its_front(tmp_path: Path) -> None:
     found = study(HEADLINE, "filter/tokens_kept_share")
-    assert found.headlines == ["Pareto front: 2 of 4 trials of study s (1 infeasible, 1 failed)"]
+    assert found.headlines == ["Pareto front: 2 points of 4 trials of study s (1 infeasible, 1 failed)"]
     assert [row[0] for row in found.sections[0].rows] == ["1", "0"]
     assert all(found.draw().values())
     found.write(tmp_path)
     assert (tmp_path / "pareto_front.csv").read_text().splitlines() == [
-        f"trial,state,feasible,run_id,filter.min_turns,{HEADLINE},filter/tokens_kept_share",
-        "1,COMPLETE,1,r1,2,0.7,0.6",
-        "0,COMPLETE,1,r0,1,0.5,0.9",
+        f"trial,state,feasible,run_id,filter.min_turns,{HEADLINE},filter/tokens_kept_share,trials_at_point",
+        "1,COMPLETE,1,r1,2,0.7,0.6,1",
+        "0,COMPLETE,1,r0,1,0.5,0.9,1",
     ]
 
 

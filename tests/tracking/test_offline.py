@@ -207,7 +207,7 @@ def _signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("_signals")
 @pytest.mark.parametrize(
-    ("method", "status"), [("log_config", "KILLED"), ("log_workload", "KILLED"), ("_upload_logs", "FINISHED")]
+    ("method", "status"), [("log_config", "KILLED"), ("log_parameters", "KILLED"), ("_upload_logs", "FINISHED")]
 )
 def test_kept_signal_in_the_middle_of_tracking_leaves_a_run_that_ended(
     tracking: MlflowTracking,
@@ -219,7 +219,7 @@ def test_kept_signal_in_the_middle_of_tracking_leaves_a_run_that_ended(
 ) -> None:
     signal_inside(monkeypatch, method)
     with pytest.raises(Interrupted), FallbackRun(tracking, description) as run:
-        run.log_workload({"a": 1.0})
+        run.log_parameters({"a": "1"})
     assert [found.info.status for found in store.search()] == [status]
     assert JobRecord.read(description.output_dir / FILE).status == status
 

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import stat
 import sys
 import zlib
@@ -14,6 +15,7 @@ from pydantic import Field
 
 from cachelab.dataset.json_text import quoted
 from cachelab.errors import DatasetError
+from cachelab.stage_progress import report
 
 MaxBytes = Annotated[int, Field(gt=0, lt=1 << 63)]
 """The largest unpacked size of a source, in bytes."""
@@ -23,6 +25,9 @@ MAX_RATIO = 200
 """Most unpacked bytes per packed byte. JSON text has a ratio of 3 to 40, a gzip bomb of 1,000."""
 RATIO_FROM = 64 << 20
 """Unpacked bytes above which the ratio is checked. A small file may have any ratio."""
+
+READING = "reading, bytes"
+"""The stage that `unpacked` reports: stored bytes."""
 
 STANDARD_INPUT = ("-", "/dev/stdin")
 
@@ -90,7 +95,7 @@ def unpacked(raw: IO[bytes], name: str, max_bytes: int, digest: Any = None) -> I
     buffered = io.BufferedReader(stored, 1 << 20)
     packed = buffered.peek(2)[:2] == _GZIP_MAGIC
     stream: IO[bytes] | gzip.GzipFile = gzip.GzipFile(fileobj=buffered) if packed else buffered
-    total = 0
+    total, whole = 0, _size(raw)
     try:
         while block := stream.read(CHUNK_BYTES):
             total += len(block)
@@ -104,11 +109,20 @@ def unpacked(raw: IO[bytes], name: str, max_bytes: int, digest: Any = None) -> I
                     f"{name}: the gzip file unpacks to more than {MAX_RATIO} times its size: "
                     "if this is intended, unpack it yourself and set dataset.path to the result"
                 )
+            report(READING, stored.taken, whole)
             yield block
     except EOFError as error:
         raise DatasetError(f"{name}: the gzip file is truncated: get the file again") from error
     except (gzip.BadGzipFile, zlib.error) as error:
         raise DatasetError(f"{name}: the gzip file is damaged ({error}): get the file again") from error
+
+
+def _size(raw: IO[bytes]) -> int | None:
+    """The size of a regular file in bytes; None for other streams."""
+    try:
+        return os.fstat(raw.fileno()).st_size or None
+    except (OSError, AttributeError):  # io.UnsupportedOperation of a stream in memory is an OSError
+        return None
 
 
 class _Counted(io.RawIOBase):

@@ -1,6 +1,6 @@
 """The input of every metric: the requests of a run, their records and the engine's counters."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from typing import TypeVar
@@ -55,6 +55,11 @@ class Observation:
         """The completed requests in the order of their first prefills."""
         done = [record for record in self.records if record.outcome == "completed"]
         return sorted(done, key=lambda record: record.prefill_index or 0)
+
+    def per_record(self, values: Iterable[Value]) -> list[Value | None]:
+        """One value per completed request, in the order of `completed`, as one per record; None for a rejected one."""
+        of_request = {record.request_id: value for record, value in zip(self.completed, values, strict=True)}
+        return [of_request.get(record.request_id) for record in self.records]
 
     @cached_property
     def prompt_tokens(self) -> Int64s:

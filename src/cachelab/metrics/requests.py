@@ -7,17 +7,20 @@ from cachelab.metrics.base import NEVER, Metric
 from cachelab.metrics.ideal import ideal_hit_blocks
 from cachelab.metrics.latency import latency_columns
 from cachelab.metrics.logged import logged_columns
-from cachelab.metrics.observation import Observation
+from cachelab.metrics.lost_tokens import lost_columns
+from cachelab.metrics.observation import Observation, memoize
 from cachelab.request import RequestRecord
 
 
+@memoize
 def request_table(observation: Observation) -> dict[str, list[Any]]:
     """One row per request, in the order of the records, as columns.
 
     Every field of RequestRecord, with `*_ns` as `*_s` (seconds of the engine's clock). Then `full_blocks`,
-    `hit_blocks`, `host_hit_blocks` and `ideal_hit_blocks` of the prompt, and `ttft_s`, `e2e_s` and `tpot_s` as in
-    docs/metrics.md; all of them are None for a rejected request. `logged_prompt_tokens` and
-    `logged_cached_tokens` if the log has usage, `reference_cached_tokens` if a second engine ran.
+    `hit_blocks`, `host_hit_blocks` and `ideal_hit_blocks` of the prompt, `ttft_s`, `e2e_s` and `tpot_s` as in
+    docs/metrics.md, and the tokens lost to each term of the losses (lost_tokens.py); all of these are None for a
+    rejected request. `logged_prompt_tokens` and `logged_cached_tokens` if the log has usage, `reference_cached_tokens`
+    if a second engine ran.
     """
     columns: dict[str, list[Any]] = {}
     for field in fields(RequestRecord):
@@ -32,11 +35,9 @@ def request_table(observation: Observation) -> dict[str, list[Any]]:
         "host_hit_blocks": observation.host_hit_blocks,
         "ideal_hit_blocks": ideal_hit_blocks(observation),
     }
-    for name, blocks in counts.items():
-        ids = [record.request_id for record in observation.completed]
-        of_request = dict(zip(ids, blocks.tolist(), strict=True))
-        columns[name] = [of_request.get(record.request_id) for record in observation.records]
+    columns |= {name: observation.per_record(blocks.tolist()) for name, blocks in counts.items()}
     columns |= latency_columns(observation.records)
+    columns |= lost_columns(observation)
     columns |= logged_columns(observation)
     if observation.reference_records is not None:
         references = {record.request_id: record.cached_tokens for record in observation.reference_records}

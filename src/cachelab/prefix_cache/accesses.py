@@ -106,9 +106,22 @@ def lru_hit_blocks(accesses: BlockAccesses, num_blocks: int) -> Int64s:
 
     By vLLM's rules `num_blocks` must be at least `accesses.most_slots`. Shape: (num_requests,).
     """
+    return _lru(accesses, num_blocks, evictors=False)[0]
+
+
+def lru_evictions(accesses: BlockAccesses, num_blocks: int) -> tuple[Int64s, Int32s]:
+    """The same hit blocks, and which request evicted the first block that a request looked up and missed.
+
+    The second array has the index of that request, or -1 if the block had not been in the cache. Shape of both:
+    (num_requests,).
+    """
+    return _lru(accesses, num_blocks, evictors=True)
+
+
+def _lru(accesses: BlockAccesses, num_blocks: int, *, evictors: bool) -> tuple[Int64s, Int32s]:
     from cachelab.prefix_cache.kernels.lru import lru_hits
 
-    hits: Int64s = lru_hits(
-        accesses.blocks, accesses.offsets, accesses.lookups, accesses.tails, accesses.num_ids, num_blocks
+    found: tuple[Int64s, Int32s] = lru_hits(
+        accesses.blocks, accesses.offsets, accesses.lookups, accesses.tails, accesses.num_ids, num_blocks, evictors
     )
-    return hits
+    return found

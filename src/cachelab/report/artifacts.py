@@ -1,11 +1,9 @@
 """Writes the files of a finished run into one folder."""
 
-import csv
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 
@@ -24,19 +22,17 @@ from cachelab.metrics.requests import request_table
 from cachelab.metrics.turn import turn_table
 from cachelab.pipeline import Result
 from cachelab.prefix_cache.request_blocks import is_block_trace
+from cachelab.report.columns import BLOCKS, BREAKS, BREAKS_PER_REQUEST, REQUESTS
 from cachelab.report.explanation import write_report
 from cachelab.report.figures import FIGURES, draw
+from cachelab.report.latex import write_latex
 from cachelab.report.layout_section import layout_data
-from cachelab.report.summary import summary
+from cachelab.report.page.run_page import run_page
+from cachelab.report.sections import sections
+from cachelab.report.style import save
+from cachelab.report.summary import MAX_TURNS, summary
+from cachelab.report.tables import write_csv, write_parquet
 from cachelab.tracking.description import RunDescription
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four: full width
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-_WORDS = (
-    *("request_id", "conversation_id", "outcome", "reason", "block"),
-    *("class", "role", "place", "before", "after", "other_fix", "advice", "group", "earlier"),
-)
-_RATES = ("hit_rate_before", "hit_rate_alone", "hit_rate_cumulative", "hit_rate_other_fix")
 
 
 def write_artifacts(
@@ -47,20 +43,23 @@ def write_artifacts(
     kept: Sequence[Artifact] = get_args(Artifact),
     *,
     explanation: Explanation | None = None,
+    latex: bool = False,
 ) -> Path:
     """Write `<output_dir>/artifacts` atomically and return it. An existing folder of that name is replaced.
 
-    config.yaml, metrics.json, summary.md are always written, with engine/kv_groups.json if vLLM ran and step_costs.csv
-    if scheduler steps were measured. `kept` selects from: trace.jsonl.gz (also trace_as_run.jsonl.gz if prompts or
-    replies changed; block_trace.jsonl.gz for a block trace), requests.parquet, blocks.parquet, per_turn.csv and
-    losses_per_turn.csv, capacity.csv, figures/*.png. With an `explanation` also explanation.md, explanation.html,
-    breaks.csv, breaks.parquet, breaks_per_request.parquet and, if texts are shown, fixed.jsonl.gz. Raises OSError if a
-    file cannot be written.
+    config.yaml, metrics.json, summary.md and report.html are always written, engine/kv_groups.json if vLLM ran, and
+    step_costs.csv if scheduler steps were measured. `kept` selects from: trace.jsonl.gz (also trace_as_run.jsonl.gz if
+    prompts or replies changed; for a block trace block_trace.jsonl.gz), requests.parquet, blocks.parquet, per_turn.csv
+    and losses_per_turn.csv, capacity.csv, figures/*.png and *.svg. With an `explanation` also explanation.md,
+    explanation.html, breaks.csv, breaks.parquet, breaks_per_request.parquet and, if texts are shown, fixed.jsonl.gz.
+    With `latex` also tables/*.tex. Raises OSError if a file cannot be written.
     """
     folder = description.output_dir / "artifacts"
     way_out = "write elsewhere with hydra.run.dir=FOLDER, or keep fewer files with artifacts=[requests]"
     with atomic_folder(folder, way_out) as part:
         _write(part, result, description, metrics, tokenizer_name, kept, explanation)
+        if latex:
+            write_latex(part / "tables", sections(result, description, max_turns=MAX_TURNS))
         if explanation is not None:
             write_explanation(part, explanation)
             write_report(part, explanation, description.run_name)
@@ -71,8 +70,8 @@ def write_explanation(folder: Path, explanation: Explanation) -> None:
     """Write the tables of an explanation and, if texts are shown, the workload with all causes undone."""
     causes = cause_table(explanation)
     write_csv(folder / "breaks.csv", causes)
-    write_parquet(folder / "breaks.parquet", causes)
-    write_parquet(folder / "breaks_per_request.parquet", explained_table(explanation))
+    write_parquet(folder / "breaks.parquet", causes, BREAKS)
+    write_parquet(folder / "breaks_per_request.parquet", explained_table(explanation), BREAKS_PER_REQUEST)
     if explanation.fixed is not None and explanation.shows_text:
         write_trace(folder / "fixed.jsonl.gz", fixed_rows(explanation.fixed))
 
@@ -95,9 +94,9 @@ def _write(
         if differs(result):
             write_trace(folder / "trace_as_run.jsonl.gz", trace_rows(result.run.requests or (), tokenizer_name))
     if "requests" in kept:
-        write_parquet(folder / "requests.parquet", request_table(result.observation))
+        write_parquet(folder / "requests.parquet", request_table(result.observation), REQUESTS)
     if "blocks" in kept:
-        write_parquet(folder / "blocks.parquet", block_table(result.observation))
+        write_parquet(folder / "blocks.parquet", block_table(result.observation), BLOCKS)
     if "per_turn" in kept:
         write_csv(folder / "per_turn.csv", turn_table(result.observation))
         write_csv(folder / "losses_per_turn.csv", losses_table(result.observation))
@@ -112,6 +111,9 @@ def _write(
     (folder / "metrics.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
     shown = _write_figures(folder / "figures", result) if "figures" in kept else {}
     (folder / "summary.md").write_text(summary(result, description, metrics, shown, explanation), encoding="utf-8")
+    captions = {name: what for name, what in shown.items() if what is not None}
+    page = run_page(result, description, folder / "figures", captions, explanation)
+    (folder / "report.html").write_text(page, encoding="utf-8")
 
 
 def _write_figures(folder: Path, result: Result) -> dict[str, str | None]:
@@ -121,7 +123,7 @@ def _write_figures(folder: Path, result: Result) -> dict[str, str | None]:
     for name, figure in draw(result).items():
         shown[name] = None if figure is None else FIGURES[name]
         if figure is not None:
-            figure.savefig(folder / f"{name}.png", metadata={"Software": None})
+            save(figure, folder, name)
     return shown
 
 
@@ -136,40 +138,3 @@ def differs(result: Result) -> bool:
         if not np.array_equal(before.prompt_ids, ran.prompt_ids):
             return True
     return False
-
-
-def write_parquet(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Write columns of equal length as Parquet."""
-    import pyarrow.parquet
-
-    pyarrow.parquet.write_table(arrow_table(columns), path, compression="zstd")
-
-
-def arrow_table(columns: Mapping[str, Sequence[Any]]) -> Any:
-    """The columns, of one length, as a pyarrow.Table. A column's name decides its type, also if the column is empty."""
-    import pyarrow
-
-    types = {name: _type_name(name) for name in columns}
-    arrays = {name: pyarrow.array(values, type=pyarrow.type_for_alias(types[name])) for name, values in columns.items()}
-    return pyarrow.table(arrays)
-
-
-def write_csv(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Write columns of equal length as CSV, None as an empty cell. No cell is a formula to a spreadsheet."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(map(_harmless, columns))
-        writer.writerows(map(_harmless, row) for row in zip(*columns.values(), strict=True))
-
-
-def _harmless(cell: Any) -> Any:
-    """The cell, with a ' in front of text that a spreadsheet would run (OWASP, "CSV Injection")."""
-    if isinstance(cell, str) and cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell):
-        return f"'{cell}"
-    return cell
-
-
-def _type_name(column: str) -> str:
-    if column in _WORDS:
-        return "string"
-    return "float64" if column.endswith(("_s", "_rate")) or column in ("gib", *_RATES) else "int64"

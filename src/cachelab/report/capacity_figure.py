@@ -10,7 +10,20 @@ from cachelab.metrics.hit_rate import first_prefill
 from cachelab.metrics.ideal import ideal
 from cachelab.metrics.observation import Observation
 from cachelab.pipeline import Result
-from cachelab.report.axes import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, blank_figure, legend_outside, plain_ticks
+from cachelab.report.style import (
+    BLUE,
+    COLOURS,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    RED,
+    SKY,
+    blank_figure,
+    legend_outside,
+    log_ticks,
+    short,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,11 +44,14 @@ def capacity_figure(result: Result) -> "Figure | None":
         return None
     figure = blank_figure(6.2, _WIDTH)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    blocks = np.asarray(table["blocks"])
+    measured = _measured(result)
+    largest = max([table["blocks"][-1], *(size for _, _, points in measured for size, _ in points)])
+    blocks = np.asarray([*table["blocks"], largest])  # beyond the table the rates stay as they are
+    smallest = blocks[0]
     upper.axhline(100 * ceiling, color=GREY, linestyle="--", label=f"unlimited cache {100 * ceiling:.1f} %")
-    upper.plot(blocks, 100 * np.asarray(table["opt_block_rate"]), color=ORANGE, label="Belady's optimum")
-    upper.plot(blocks, 100 * np.asarray(table["lru_block_rate"]), color=BLUE, label="LRU")
-    for label, marker, points in _measured(result):
+    upper.plot(blocks, _rates(table, "opt_block"), color=ORANGE, label="Belady's optimum")
+    upper.plot(blocks, _rates(table, "lru_block"), color=BLUE, label="LRU")
+    for label, marker, points in measured:
         upper.plot(*zip(*points, strict=True), marker, color=RED, label=label, zorder=3)
     if (knee := knee_blocks(observation)) is not None:
         upper.axvline(knee, color=GREEN, linewidth=1, linestyle=":", label=_size(observation, "knee", knee))
@@ -43,9 +59,14 @@ def capacity_figure(result: Result) -> "Figure | None":
     rules = "vLLM's rules" if observation.counters.rules == "vllm" else "rules of block traces"
     upper.set_title(f"Hit rate by cache size, {len(observation.completed):,} requests, {rules}", fontsize=11)
     for definition, colour in zip(DEFINITIONS, (BLUE, SKY, GREEN, PURPLE), strict=True):
-        lower.plot(blocks, 100 * np.asarray(table[f"lru_{definition}_rate"]), color=colour, label=_LABELS[definition])
+        lower.plot(blocks, _rates(table, f"lru_{definition}"), color=colour, label=_LABELS[definition])
     lower.set_ylabel("LRU hit rate (%)\nin four definitions")
-    _axes_of_size(upper, lower, observation)
+    low, high = smallest / (2 if smallest > 1 else 1.3), largest * 1.3
+    if smallest > 1:
+        for axes in (upper, lower):
+            axes.axvspan(low, smallest, color=GREY, alpha=0.15, linewidth=0)
+        upper.plot([], [], color=GREY, alpha=0.3, linewidth=8, label="cannot hold the longest request")
+    _axes_of_size(upper, lower, observation, low, high)
     for axes in (upper, lower):
         axes.set_ylim(0, 1.08 * axes.dataLim.y1)  # a flat curve would otherwise lie on the frame
         legend_outside(axes, 8)
@@ -58,16 +79,28 @@ def overlaid(tables: Mapping[str, Table]) -> "Figure":
     axes = figure.subplots()
     for index, (name, table) in enumerate(tables.items()):
         rates = 100 * np.asarray(table["lru_block_rate"], dtype=np.float64)
-        colour = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY)[index % 7]
-        axes.plot(np.asarray(table["tokens"], np.float64), rates, color=colour, label=name)
+        axes.plot(
+            np.asarray(table["tokens"], np.float64),
+            rates,
+            color=COLOURS[index % len(COLOURS)],
+            linestyle="-" if index < len(COLOURS) else "--",
+            label=short(name),
+        )
     axes.set_xscale("log")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.08 * axes.dataLim.y1 or 1)
     axes.set_xlabel("cache size (tokens), log scale")
     axes.set_ylabel("block hit rate, LRU (%)")
     axes.set_title("Hit rate by cache size", fontsize=11)
     legend_outside(axes, 8)
-    _plain(axes)
+    log_ticks(axes, "x", *axes.get_xlim())
+    axes.grid(alpha=0.25)
     return figure
+
+
+def _rates(table: Table, name: str) -> list[float]:
+    """A column of hit rates in percent, its last value twice."""
+    rates = [100 * rate for rate in table[f"{name}_rate"]]
+    return [*rates, rates[-1]]
 
 
 def _measured(result: Result) -> list[tuple[str, str, list[tuple[float, float]]]]:
@@ -87,20 +120,23 @@ def _measured(result: Result) -> list[tuple[str, str, list[tuple[float, float]]]
     return found
 
 
-def _axes_of_size(upper: "Axes", lower: "Axes", observation: Observation) -> None:
+def _axes_of_size(upper: "Axes", lower: "Axes", observation: Observation, low: float, high: float) -> None:
+    """Label the axes with sizes from `low` to `high` blocks, and with the same sizes in tokens and GiB."""
     size = observation.plain_accesses.block_size
     lower.set_xscale("log")
     lower.set_xlabel(f"cache size (blocks of {size} tokens), log scale")
-    _plain(lower)
+    lower.set_xlim(low, high)
+    log_ticks(lower, "x", low, high)
+    lower.grid(alpha=0.25)
     above = upper.secondary_xaxis("top", functions=_scaled(size))
     above.set_xlabel("tokens", fontsize=8)
     above.tick_params(labelsize=8)
-    plain_ticks(above, "x")
+    log_ticks(above, "x", low * size, high * size)
     if (one := gib(observation, 1)) is not None:
         higher = upper.secondary_xaxis(1.22, functions=_scaled(one))
-        higher.set_xlabel("GiB", fontsize=8)
+        higher.set_xlabel(f"GiB at {observation.counters.kv_bytes_per_token:,} bytes per token", fontsize=8)
         higher.tick_params(labelsize=8)
-        plain_ticks(higher, "x")
+        log_ticks(higher, "x", low * one, high * one)
 
 
 def _scaled(factor: float) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
@@ -110,8 +146,3 @@ def _scaled(factor: float) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
 def _size(observation: Observation, name: str, blocks: int) -> str:
     in_gib = gib(observation, blocks)
     return f"{name}: {blocks:,} blocks" + ("" if in_gib is None else f", {in_gib:,.3g} GiB")
-
-
-def _plain(axes: "Axes") -> None:
-    plain_ticks(axes, "x")
-    axes.grid(alpha=0.25)

@@ -40,8 +40,8 @@ def print_summary(
     """
     console = console or Console(highlight=False)
     folder = short_path(description.output_dir)
-    tables = {} if verbose else {"tables": "artifacts/summary.md in this folder, or report.verbose=true"}
-    where = {**where_to_look, "files": folder, **tables, "repeat": description.command}
+    page = "artifacts/report.html" + ("" if verbose else "; all tables: summary.md or report.verbose=true")
+    where = {**where_to_look, "files": folder, "page": page, "repeat": description.command}
     losses = largest_losses(result)
     top = _top(result, description, console.width)
     end = _end(result, losses, console.width)

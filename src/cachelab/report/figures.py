@@ -10,9 +10,22 @@ from cachelab.metrics.minute import minute_table
 from cachelab.metrics.requests import request_table
 from cachelab.metrics.reuse import gaps_requests, gaps_s
 from cachelab.pipeline import Result
-from cachelab.report.axes import BLUE, GREEN, GREY, ORANGE, RED, blank_figure, legend_outside, plain_ticks, whole_ticks
 from cachelab.report.capacity_figure import capacity_figure
 from cachelab.report.losses_figure import losses_figure
+from cachelab.report.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    RED,
+    bar_ticks,
+    blank_figure,
+    few_ticks,
+    legend_outside,
+    log_ticks,
+    plain_ticks,
+    whole_ticks,
+)
 from cachelab.report.ttft_figure import ttft_by_cached_tokens
 
 if TYPE_CHECKING:
@@ -75,7 +88,8 @@ def hit_rate_by_turn(table: Table) -> "Figure | None":
     lower.bar(turns, requests, color=GREY)
     lower.set_ylabel("requests")
     lower.set_xlabel("turn index (0 = first)")
-    whole_ticks(lower, "both")
+    whole_ticks(lower, "y")
+    bar_ticks(lower, turns.tolist())
     if len(turns) <= 12:
         for turn, number in zip(turns, requests, strict=True):
             lower.annotate(f"{number:,}", (turn, number), ha="center", va="bottom", fontsize=8)
@@ -128,14 +142,14 @@ def hits_per_block(hits: Numbers) -> "Figure | None":
     axes = figure.subplots()
     if number.max() <= _BARS_UP_TO:
         axes.bar(number, blocks, color=BLUE)
-        whole_ticks(axes, "x")
+        bar_ticks(axes, number.tolist())
     else:
         axes.plot(number, blocks, "o", color=BLUE, markersize=4)
         axes.set_xscale("log")
-        plain_ticks(axes, "x")
+        log_ticks(axes, "x", *axes.get_xlim())
     axes.set_yscale("log")
-    axes.set_ylim(bottom=0.7)
-    plain_ticks(axes, "y")
+    axes.set_ylim(0.7, 2 * int(blocks.max()))
+    log_ticks(axes, "y", *axes.get_ylim())
     axes.set_xlabel("hits per block")
     axes.set_ylabel("blocks (log scale)")
     axes.set_title(f"Hits per block, {hits.sum():,} hits of {len(hits):,} distinct blocks")
@@ -152,6 +166,8 @@ def prompt_lengths(table: Table) -> "Figure | None":
     done, rejected = lengths[completed], lengths[~completed]
     num_bins = min(40, max(8, int(np.sqrt(len(lengths)))))
     edges, scale = np.histogram_bin_edges(lengths, bins=num_bins), "linear"
+    if lengths.min() == lengths.max():
+        edges = np.asarray([lengths[0] - 0.5, lengths[0] + 0.5])
     if lengths.min() > 0 and lengths.max() > _LONG_TAIL * np.median(lengths):
         edges, scale = np.geomspace(lengths.min(), lengths.max(), num_bins + 1), "log"
     figure = blank_figure(4.4)
@@ -179,12 +195,17 @@ def prompt_lengths(table: Table) -> "Figure | None":
     )
     lower.set_ylabel("prompt tokens")
     lower.set_xscale(scale)
-    plain_ticks(lower, "x", log=scale == "log")
+    if scale == "log":
+        log_ticks(lower, "x", *lower.get_xlim())
+    elif len(edges) == 2:
+        bar_ticks(lower, [int(lengths[0])])
+    else:
+        whole_ticks(lower, "x")
     lower.set_xlabel("prompt length (tokens)" + (", log scale" if scale == "log" else ""))
     for axes in (upper, lower):
         legend_outside(axes)
     whole_ticks(upper, "y")
-    plain_ticks(lower, "y", log=False)
+    plain_ticks(lower, "y")
     return figure
 
 
@@ -210,12 +231,14 @@ def _histogram(axes: "Axes", gaps: Numbers, label: str, unit: str) -> None:
         zero = len(gaps) - len(shown)
         if zero:
             axes.set_title(f"not shown: {zero:,} gaps of 0 {unit}", fontsize=8)
-        plain_ticks(axes, "x")
+        log_ticks(axes, "x", *axes.get_xlim(), most=3)
     else:
         whole = gaps.dtype.kind == "i" and gaps.max() <= _BARS_UP_TO
         bins = (np.arange(gaps.min(), gaps.max() + 2) - 0.5).tolist() if whole else 20
         axes.hist(gaps, bins=bins, color=BLUE, edgecolor="white", linewidth=0.4)
         if whole:
-            whole_ticks(axes, "x")
+            bar_ticks(axes, np.unique(gaps).tolist())
+        else:
+            few_ticks(axes)
     whole_ticks(axes, "y")
     axes.set_xlabel(label)

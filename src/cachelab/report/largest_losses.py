@@ -24,6 +24,11 @@ class LargeLoss:
         """The loss as one line."""
         return f"largest loss: {self.label}, {percent(self.share.value)} of the prompt tokens"
 
+    @property
+    def short(self) -> str:
+        """The loss as some words: its name without the explanation in brackets, its share."""
+        return f"{self.label.partition(' (')[0]} {percent(self.share.value)}"
+
 
 def largest_losses(result: Result, most: int = 3) -> list[LargeLoss]:
     """At most `most` losses that are not 0, the largest first; empty if no request completed."""

@@ -6,13 +6,13 @@ import numpy as np
 
 from cachelab.metrics.losses import TERMS, losses_table, lost
 from cachelab.metrics.observation import Observation
-from cachelab.report.axes import blank_figure, legend_outside, whole_ticks
+from cachelab.report.style import BLUE, GREEN, ORANGE, PURPLE, RED, SKY, YELLOW, bar_ticks, blank_figure, legend_outside
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_TURNS = 20
-_COLOURS = ("#009E73", "#BBBBBB", "#F0E442", "#CC79A7", "#56B4E9", "#000000", "#882255", "#D55E00", "#E69F00")
+_COLOURS = (GREEN, "#BBBBBB", YELLOW, PURPLE, SKY, "black", BLUE, RED, ORANGE)
 LABELS = {
     "reused": "reused",
     "never_seen": "never seen (compulsory)",
@@ -52,12 +52,12 @@ def losses_figure(observation: Observation) -> "Figure | None":
     of_turn = 100 * columns / columns.sum(axis=0)
     bottom = np.zeros(len(turns))
     for term, share, colour in zip(TERMS, of_turn, _COLOURS, strict=True):
-        lower.bar(turns, share, bottom=bottom, color=colour, label=LABELS[term])
+        lower.bar(turns, share, bottom=bottom, color=colour, label=LABELS[term] if share.any() else "_none")
         bottom += share
     lower.set_ylabel("share of the turn's\nprompt tokens (%)")
     lower.set_xlabel(
         "turn index (0 = first)" + (f", the first {_MOST_TURNS}" if len(table["turn_index"]) > _MOST_TURNS else "")
     )
-    whole_ticks(lower, "x")
+    bar_ticks(lower, turns.tolist())
     legend_outside(lower, 8)
     return figure

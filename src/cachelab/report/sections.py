@@ -15,10 +15,12 @@ from cachelab.report.absence import why_absent
 from cachelab.report.calibration_section import calibration
 from cachelab.report.layout_section import layout_section
 from cachelab.report.losses_figure import LABELS
-from cachelab.report.section import Section, count, decimal, grouped, money, percent, plain, seconds
+from cachelab.report.reuse_sections import clock_suffix, reuse, reuse_gaps
+from cachelab.report.section import Section, count, grouped, money, percent, plain, seconds
 from cachelab.report.settings import settings, stages
 from cachelab.report.turns_section import turns
 from cachelab.report.validation_sections import agreement, published
+from cachelab.report.worst_conversations import worst_section
 from cachelab.requirement import bounds_of
 from cachelab.tracking.description import RunDescription
 
@@ -27,7 +29,6 @@ _UNITS = {
     for name in ("first_prefill", "first_prefill_host", "first_prefill_all_tiers", "ideal", "of_ideal")
 }
 _RULES = {"vllm": "vLLM's rules", "trace": "the rules of block traces"}
-_GAP_STATISTICS = ("mean", "min", "p50", "p95", "max")
 
 
 def headline(result: Result) -> str:
@@ -68,6 +69,7 @@ def sections(result: Result, description: RunDescription, *, max_turns: int) -> 
         hit_rates(result),
         capacity(result),
         losses(result.observation),
+        worst_section(result.observation),
         outcomes(result),
         turns(result.observation, max_turns),
         reuse(values),
@@ -158,14 +160,14 @@ def capacity(result: Result) -> Section:
         for label, name in sizes
         if (blocks := values.get(f"{name}_blocks")) is not None
     ]
-    best = values.get("hit_rate/opt")
-    note = (
-        ""
-        if best is None
-        else f"With this run's {count(result.observation.plain_blocks)} blocks, Belady's optimum hits {percent(best)}."
-    )
+    notes = []
+    if (best := values.get("hit_rate/opt")) is not None:
+        usable = count(result.observation.plain_blocks)
+        notes.append(f"With this run's {usable} blocks, Belady's optimum hits {percent(best)}.")
+    if rows and counters.kv_bytes_per_token is not None:
+        notes.append(f"GiB are those of a model with {count(counters.kv_bytes_per_token)} bytes of KV cache per token.")
     title = f"Cache capacity (LRU, by {_RULES[counters.rules]})"
-    return Section(title, ("smallest cache with", "blocks", "tokens", "GiB"), rows, note)
+    return Section(title, ("smallest cache with", "blocks", "tokens", "GiB"), rows, " ".join(notes))
 
 
 def losses(observation: Observation) -> Section:
@@ -176,31 +178,6 @@ def losses(observation: Observation) -> Section:
     rows = [(label, percent(ratio.value), count(ratio.numerator)) for label, ratio in ratios]
     rows.append(("sum", "100.00 %", count(ratios[0][1].denominator)))
     return Section("Prompt tokens by reason", ("reason", "share", "tokens"), rows)
-
-
-def reuse(values: Mapping[str, float]) -> Section:
-    """How many blocks were hit, and how often."""
-    rows = [
-        ("distinct blocks hit", count(values.get("blocks/reused_distinct"))),
-        ("hits after a block's first hit (reuses)", count(values.get("blocks/reuses"))),
-        ("hits per block, mean", decimal(values.get("blocks/hits_per_block_mean"))),
-        ("hits per block, max", count(values.get("blocks/hits_per_block_max"))),
-    ]
-    return Section("Block reuse", ("number", "value"), rows, "" if values.get("blocks/hit") else "No block was hit.")
-
-
-def reuse_gaps(result: Result) -> Section:
-    """The gaps between two hits of a block."""
-    values = result.numbers.values
-    rows = [
-        (
-            f"in seconds{_clock(result)}",
-            *(seconds(values.get(f"reuse_gap/{statistic}_s")) for statistic in _GAP_STATISTICS),
-        ),
-        ("in requests", *(plain(values.get(f"reuse_gap/{statistic}_requests")) for statistic in _GAP_STATISTICS)),
-    ]
-    note = "" if values.get("blocks/reuses") else "No block was hit twice."
-    return Section("Gap between two hits of a block", ("gap", *_GAP_STATISTICS), rows, note)
 
 
 def engine_counters(result: Result) -> Section:
@@ -235,7 +212,7 @@ def timing(result: Result) -> Section:
     for kind in ("prompt", "output"):
         rate = values.get(f"throughput/{kind}_tokens_per_s")
         rows.append((f"{kind} tokens/s", plain(None if rate is None else round(rate)), "", ""))
-    return Section(f"Latency and throughput{_clock(result)}", ("", *statistics), rows)
+    return Section(f"Latency and throughput{clock_suffix(result)}", ("", *statistics), rows)
 
 
 def prices(values: Mapping[str, float], description: RunDescription) -> Section:
@@ -264,10 +241,6 @@ def _blocks(counters: EngineCounters) -> str:
 
 def _of(ratio: Ratio) -> str:
     return f"{count(ratio.numerator)} of {count(ratio.denominator)}"
-
-
-def _clock(result: Result) -> str:
-    return " (simulated)" if result.run.counters.clock == "simulated" else ""
 
 
 def _why_absent(name: str, ratio: Ratio, result: Result) -> str:

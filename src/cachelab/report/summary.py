@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from cachelab.explanation import Explanation
 from cachelab.metrics.base import AnyMetric
 from cachelab.pipeline import Result
-from cachelab.report.section import ABSENT, Section, plain
+from cachelab.report.repeat import repeat_facts
+from cachelab.report.section import Section, plain
 from cachelab.report.sections import context, headline, logged_line, sections
 from cachelab.tracking.description import RunDescription
 
-_MAX_TURNS = 100
+MAX_TURNS = 100
 
 
 def summary(
@@ -28,7 +29,7 @@ def summary(
         *filter(None, [logged_line(result)]),
         *result.run.notes,
         *map(_escaped, result.workload.dataset.notes),
-        *(table(section) for section in sections(result, description, max_turns=_MAX_TURNS)),
+        *(table(section) for section in sections(result, description, max_turns=MAX_TURNS)),
         _again(result, description),
         *([_figures(figures)] if figures else []),
         _meanings(result, metrics),
@@ -49,25 +50,8 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _again(result: Result, description: RunDescription) -> str:
-    dataset = result.workload.dataset
-    tags = description.tags
-    commit = tags.get("mlflow.source.git.commit", "unknown")
-    changed = " (and changes since)" if tags.get("cachelab.source_changed") == "true" else ""
-    vllm = tags.get("cachelab.vllm_version")
-    versions = f"cachelab {tags.get('cachelab.version', ABSENT)}, " + (f"vLLM {vllm}" if vllm else "without vLLM")
-    return "\n".join(
-        [
-            "## How to repeat this run",
-            "",
-            f"    {description.command}",
-            "",
-            f"- source: commit {commit}{changed}; {versions}",
-            f"- dataset: {_escaped(dataset.name)} from `{dataset.source}`, SHA-256 {dataset.digest}",
-            "- resolved config: `config.yaml`; requests, if kept: `trace.jsonl.gz` (run them again with "
-            "`dataset=trace dataset.path=FILE trace=multi_turn`) or, for a block trace, `block_trace.jsonl.gz` "
-            "(`dataset=block_trace dataset.path=FILE`)",
-        ]
-    )
+    facts = [f"- {_escaped(fact)}" for fact in repeat_facts(result, description)]
+    return "\n".join(["## How to repeat this run", "", f"    {description.command}", "", *facts])
 
 
 def _figures(figures: Mapping[str, str | None]) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cachelab.report.axes import blank_figure, plain_ticks
+from cachelab.report.style import blank_figure, many, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,14 +28,26 @@ def ttft_by_cached_tokens(table: Mapping[str, Sequence[Any]], clock: str) -> "Fi
     cached = local + host
     figure = blank_figure(4.0)
     axes = figure.subplots()
-    points = axes.scatter(cached, ttft_s, c=prompt, s=14, cmap="cividis_r", linewidths=0.3, edgecolors="#404040")
+    points = axes.scatter(
+        cached,
+        ttft_s,
+        c=prompt,
+        s=14,
+        cmap="cividis_r",
+        linewidths=0.3,
+        edgecolors="#404040",
+        rasterized=many(len(rows)),
+    )
     figure.colorbar(points, ax=axes, label="prompt length (tokens)", format="{x:,.0f}")
-    plain_ticks(axes, "x", log=False)
+    axes.set_xlim(-0.03 * max(1.0, cached.max()), 1.05 * max(1.0, cached.max()))
+    whole_ticks(axes, "x")
     axes.set_xlabel("cached prompt tokens at the first prefill")
     axes.set_ylabel(f"time to first token ({'simulated seconds' if clock == 'simulated' else 'seconds'})")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.08 * ttft_s.max() or 1)
+    # A line through simulated seconds only gives back the cost model that made them.
+    fit = "" if clock == "simulated" else savings(prompt, cached, ttft_s)
     figure.suptitle(
-        f"Time to first token by cached tokens, {len(rows):,} completed requests\n{savings(prompt, cached, ttft_s)}",
+        f"Time to first token by cached tokens, {len(rows):,} completed requests\n{fit}",
         fontsize=11,  # centred on the figure: the axes are too narrow for the second line
     )
     return figure

@@ -79,6 +79,7 @@ class SweepCallback(Callback):
 
         from cachelab.build import EXPLAINED, build_metrics, build_part, build_settings
         from cachelab.metrics.names import check_names
+        from cachelab.sweep.search_settings import AUTO, next_to
         from cachelab.tracking.mlflow.tracking import MlflowTracking
         from cachelab.trust import refuse_what_a_file_decides
 
@@ -92,6 +93,11 @@ class SweepCallback(Callback):
             check_names("require", names, build_metrics(plain["metrics"], settings.plugins))
         group: Any = OmegaConf.to_container(config.tracking, resolve=True)
         tracking = build_part("tracking", group, list(config.plugins))
+        if (sweeper := config.hydra.sweeper).get("storage") == AUTO:
+            storage = next_to(tracking.absolute_uri() if isinstance(tracking, MlflowTracking) else None)
+            with read_write(config.hydra):
+                sweeper.storage = storage
+                config.hydra.overrides.hydra.append(f"hydra.sweeper.storage={quoted(storage)}")
         passed = {SWEPT_VARIABLE: ",".join(swept_keys(config))}
         if isinstance(tracking, MlflowTracking):
             passed |= self._open(tracking, config, settings.sweep)
@@ -136,6 +142,7 @@ class SweepCallback(Callback):
         """Report the sweep; one line per bound of `require` that a job does not meet."""
         from cachelab.report.console import print_unmet
         from cachelab.sweep.console import print_sweep
+        from cachelab.sweep.description import sweep_command
         from cachelab.sweep.study import read_study
         from cachelab.sweep.sweep_report import write_sweep
 
@@ -163,10 +170,15 @@ class SweepCallback(Callback):
                 study=read_study(sweeper.get("storage"), sweeper.get("study_name")),
                 searching="n_trials" in sweeper,
             )
-            folder = write_sweep(report, sweep_dir / "sweep", tables)
+            folder = write_sweep(report, sweep_dir / "sweep", tables, sweep_command(config))
             ending = ending_of(self._parent, report, error)
             with writing(folder, "write elsewhere with hydra.sweep.dir=FOLDER"):
-                for name in ("multirun.yaml", "optimization_results.yaml", "capacity_overlay.png"):
+                for name in (
+                    "multirun.yaml",
+                    "optimization_results.yaml",
+                    "capacity_overlay.png",
+                    "capacity_overlay.svg",
+                ):
                     if (sweep_dir / name).is_file():
                         (folder / name).write_bytes((sweep_dir / name).read_bytes())
                 (folder / "end.json").write_text(json.dumps(ending, indent=2) + "\n", encoding="utf-8")

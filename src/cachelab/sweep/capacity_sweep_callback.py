@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class CapacitySweepCallback(Callback):
-    """Draws `capacity_overlay.png` from each `capacity.csv` of a sweep's jobs."""
+    """Draws `capacity_overlay.png` and `.svg` from each `capacity.csv` of a sweep's jobs."""
 
     def on_multirun_end(self, config: "DictConfig", **kwargs: Any) -> None:
         """Draw the figure if at least two jobs have a curve."""
@@ -29,6 +29,7 @@ def write_overlay(folder: Path) -> Path | None:
     import yaml
 
     from cachelab.report.capacity_figure import overlaid
+    from cachelab.report.style import save
 
     tables: dict[str, dict[str, list[str]]] = {}
     for file in sorted(folder.glob("*/artifacts/capacity.csv"), key=lambda path: (len(path.parts[-3]), path.parts[-3])):
@@ -42,7 +43,7 @@ def write_overlay(folder: Path) -> Path | None:
     if len(tables) < 2:
         return None
     path = folder / "capacity_overlay.png"
-    overlaid(_without_common_words(tables)).savefig(path, metadata={"Software": None})
+    save(overlaid(_without_common_words(tables)), folder, path.stem)
     log.info("the curves of %d jobs are in %s", len(tables), path)
     return path
 

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SweepDescription:
-    """A sweep before it starts. All trials of one study have the same `search_digest` (digest.py)."""
+    """A sweep before it starts. All trials of one study have the same `search_digest` (digest.py).
+
+    `parameters` are the settings that the command line and the search space give: key -> one value, or all of them.
+    """
 
     name: str
     digest: str
@@ -24,6 +27,7 @@ class SweepDescription:
     tags: Mapping[str, str]
     config_yaml: str
     search_digest: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 def describe_sweep(config: "DictConfig") -> SweepDescription:
@@ -33,8 +37,7 @@ def describe_sweep(config: "DictConfig") -> SweepDescription:
     from cachelab.engine.vllm.core import installed_vllm
     from cachelab.sweep.digest import digest_of_search, digest_of_sweep
 
-    overrides = [*config.hydra.overrides.task, *config.hydra.overrides.hydra]
-    overrides = [override for override in overrides if override != "hydra.mode=MULTIRUN"]
+    overrides = _overrides(config)
     master = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     tags = {
         "cachelab.version": cachelab.__version__,
@@ -45,11 +48,33 @@ def describe_sweep(config: "DictConfig") -> SweepDescription:
     return SweepDescription(
         name=sweep_name(config),
         digest=digest_of_sweep(config),
-        command=masked(shlex.join(["python", "-m", "cachelab", "--multirun", *overrides])),
+        command=sweep_command(config),
         tags=tags,
         config_yaml=masked(OmegaConf.to_yaml(master, resolve=True)),
         search_digest=digest_of_search(config),
+        parameters=sweep_parameters(config),
     )
+
+
+def sweep_command(config: "DictConfig") -> str:
+    """The command that starts the sweep again; passwords are masked."""
+    return masked(shlex.join(["python", "-m", "cachelab", "--multirun", *_overrides(config)]))
+
+
+def _overrides(config: "DictConfig") -> list[str]:
+    given = [*config.hydra.overrides.task, *config.hydra.overrides.hydra]
+    return [override for override in given if override != "hydra.mode=MULTIRUN"]
+
+
+def sweep_parameters(config: "DictConfig") -> dict[str, str]:
+    """The settings of a sweep as text, those that vary first; not where it is stored and how it is compared."""
+    given = dict(override.lstrip("+").split("=", 1) for override in config.hydra.overrides.task if "=" in override)
+    left_out = ("tracking", "sweep", "comparison", "report", "cache_dir", "sync")
+    named = {key: value for key, value in given.items() if not key.startswith(left_out)}
+    space = {str(key): str(value) for key, value in (config.hydra.sweeper.get("params") or {}).items()}
+    varied = {key: {**space, **named}[key] for key in swept_keys(config) if key in {**space, **named}}
+    searched = {"objective": ", ".join(config.objective)} if "n_trials" in config.hydra.sweeper else {}
+    return {key: masked(value) for key, value in {**varied, **named, **searched}.items()}
 
 
 def swept_keys(config: "DictConfig") -> list[str]:

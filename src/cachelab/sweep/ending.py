@@ -60,6 +60,8 @@ def ending_of(parent: str | None, report: "SweepReport | None", error: BaseExcep
     tags = {} if error is None else {"cachelab.error": format_error(error)}
     if report is not None and report.required:
         tags["cachelab.requirements_met"] = str(not report.unmet).lower()
+    if report is not None and report.study is not None:
+        tags["cachelab.best"] = report.study.headlines[0]
     return {
         "parent_run_id": parent,
         "status": _status(report, error),

@@ -6,13 +6,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cachelab.errors import TrackingError
 from cachelab.tracking.job_record import FILE, JobRecord, records
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
 
 REQUESTS = "requests.parquet"
 _FACTS = {
@@ -95,25 +92,11 @@ def _recorded(record: JobRecord, folder: Path, artifacts: Path) -> LoggedRun:
 
 
 def _in_store(run_id: str, tracking_uri: str | None) -> LoggedRun:
-    from cachelab.secret import hide_address, masked
-    from cachelab.tracking.mlflow.tracking import MlflowTracking
+    from cachelab.sweep.stored_run import stored_run
+    from cachelab.tracking.mlflow.errors import environment
+    from cachelab.tracking.mlflow.zero_counts import with_zero_counts
 
-    address = None if tracking_uri is None else hide_address(tracking_uri)
-    tracking = MlflowTracking(uri=address, experiment="cachelab", run_name=None, tags={})
-    with tracking.reading() as client, tempfile.TemporaryDirectory() as scratch:
-        from mlflow.exceptions import MlflowException
-
-        from cachelab.tracking.mlflow.errors import environment
-
-        try:
-            run: Run = client.get_run(run_id)
-        except MlflowException as error:
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                raise
-            store = masked(tracking.absolute_uri(), is_address=True)
-            raise TrackingError(
-                f"{run_id}: neither a folder nor a run of {store}: name another run, or its store with --tracking-uri"
-            ) from error
+    with stored_run(run_id, tracking_uri) as (client, run), tempfile.TemporaryDirectory() as scratch:
         if run.data.tags.get("cachelab.kind") == "sweep":
             raise TrackingError(f"{run_id}: is a sweep: name one of its jobs")
         _refuse_unfinished(run_id, run.info.status)
@@ -124,7 +107,7 @@ def _in_store(run_id: str, tracking_uri: str | None) -> LoggedRun:
         return LoggedRun(
             name=run.info.run_name or run_id,
             ids=frozenset({run_id}),
-            values=run.data.metrics,
+            values=with_zero_counts(run.data.metrics, run.data.tags),
             parameters={**run.data.params, **_facts(run.data.tags)},
             requests=_requests(path, run_id),
         )

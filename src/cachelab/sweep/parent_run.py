@@ -16,7 +16,9 @@ from cachelab.sweep.description import SweepDescription
 from cachelab.sweep.sweep_job import SweepJob
 from cachelab.tracking.job_record import INFEASIBLE
 from cachelab.tracking.mlflow.errors import environment
+from cachelab.tracking.mlflow.run import log_parameters
 from cachelab.tracking.mlflow.store import ERROR, PROCESS, REUSED, SWEEP_DIGEST, MlflowStore, machine_tags, tag_is
+from cachelab.tracking.mlflow.zero_counts import with_zero_counts
 from cachelab.tracking.process import Process
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,7 @@ def begin(
         with deferred():  # a signal waits until run_id is set
             run_id = store.client.create_run(store.experiment_id, tags=tags, run_name=description.name).info.run_id
             store.client.log_text(run_id, description.config_yaml, "config.yaml")
+            log_parameters(store.client, run_id, description.parameters)
     except KeyboardInterrupt:
         if run_id is not None:
             store.client.set_terminated(run_id, "KILLED")
@@ -133,13 +136,14 @@ def _job(run: Run, number: int | None = None) -> SweepJob | None:
     if number is None and "cachelab.job_number" not in tags:
         return None
     ended = run.info.end_time
+    values = with_zero_counts(run.data.metrics, tags)
     return SweepJob(
         number=int(tags["cachelab.job_number"]) if number is None else number,
         overrides=tuple(split(tags.get("cachelab.command", ""))[3:]),  # python -m cachelab ...
         status=run.info.status,
         error=tags.get(ERROR) or tags.get(INFEASIBLE),
         run_id=run.info.run_id,
-        values={key: value for key, value in run.data.metrics.items() if not key.startswith(("turn/", "minute/"))},
+        values={key: value for key, value in values.items() if not key.startswith(("turn/", "minute/"))},
         seconds=None if ended is None else (ended - run.info.start_time) / 1000,
         require=required(run.data.params),
     )

@@ -1,6 +1,7 @@
 """The settings of a search (`hydra.sweeper` with `hydra/sweeper=optuna`), checked before the study is opened."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -8,7 +9,20 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.error_format import format_finding
 from cachelab.errors import ConfigError
+from cachelab.sqlite_address import database_file
 from cachelab.strict_config import STRICT, Text
+
+AUTO = "auto"
+"""The setting `storage` of a study whose database is next to the tracking store's."""
+
+_FILE = "optuna.db"
+
+
+def next_to(store: str | None) -> str:
+    """The address of a study's database: next to the SQLite file of this tracking store, else in the working folder."""
+    path = None if store is None else database_file(store)
+    folder = None if path is None or path.parent == Path.cwd() else path.parent
+    return f"sqlite:///{_FILE if folder is None else folder / _FILE}"
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -5,16 +5,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cachelab.error_format import cut
-from cachelab.report.axes import (
+from cachelab.override import setting_label
+from cachelab.report.style import (
     BLUE,
-    GREEN,
+    COLOURS,
     GREY,
     ORANGE,
-    RED,
+    bar_ticks,
     blank_figure,
+    few_ticks,
     legend_outside,
-    plain_ticks,
+    log_ticks,
+    many,
+    short,
+    view_at_least,
     whole_ticks,
 )
 from cachelab.sweep.comparison import Comparison
@@ -24,10 +28,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = (BLUE, ORANGE, GREEN, RED, "#CC79A7", "#56B4E9", "#F0E442", GREY)
 HEADLINE, IDEAL = "hit_rate/first_prefill", "hit_rate/ideal"
 _MAX_CURVES = 12
 _MAX_BARS = 40
+_MAX_PANELS = 4
+_MAX_CELL_WORDS = 44  # letters of all names below a heat map
 
 SWEEP_FIGURES: Mapping[str, str] = {
     "hit_rate": "The headline of every job, over the settings that differ",
@@ -57,6 +62,7 @@ def hit_rate_by_turn(tables: Tables) -> "Figure | None":
     figure = blank_figure(4.6)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     width = 0.8 / len(tables)
+    all_turns: set[int] = set()
     for index, (name, table) in enumerate(tables.items()):
         done = np.asarray([outcome == "completed" for outcome in table["outcome"]])
         turn, hit, full = (
@@ -64,10 +70,13 @@ def hit_rate_by_turn(tables: Tables) -> "Figure | None":
             for key in ("turn_index", "hit_blocks", "full_blocks")
         )
         turns = np.unique(turn)
+        all_turns |= set(turns.tolist())
         sums = [(hit[turn == k].sum(), full[turn == k].sum(), (turn == k).sum()) for k in turns]
         known = [(k, 100 * h / f) for k, (h, f, _) in zip(turns, sums, strict=True) if f]
         style = {"color": COLOURS[index % len(COLOURS)], "linestyle": "-" if index < len(COLOURS) else "--"}
-        upper.plot([k for k, _ in known], [rate for _, rate in known], marker="o", markersize=4, label=name, **style)
+        upper.plot(
+            [k for k, _ in known], [rate for _, rate in known], marker="o", markersize=4, label=short(name), **style
+        )
         lower.bar(turns + (index - (len(tables) - 1) / 2) * width, [n for _, _, n in sums], width, color=style["color"])
     upper.set_ylim(0, 105)
     upper.set_ylabel("block hit rate (%)")
@@ -75,7 +84,9 @@ def hit_rate_by_turn(tables: Tables) -> "Figure | None":
     legend_outside(upper)
     lower.set_ylabel("requests")
     lower.set_xlabel("turn index (0 = first)")
-    whole_ticks(lower, "both")
+    whole_ticks(lower, "y")
+    if all_turns:
+        bar_ticks(lower, sorted(all_turns))
     return figure
 
 
@@ -101,18 +112,23 @@ def differences(comparisons: Sequence[Comparison]) -> "Figure | None":
     axes.axvline(0, color="black", linewidth=0.8)
     one = len(comparisons) == 1
     names = [d.metric.removeprefix("hit_rate/") if one else comparison.arm for comparison, d in rows]
-    axes.set_yticks(range(len(rows)), names)
+    axes.set_yticks(range(len(rows)), [short(name) for name in names], fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlabel("difference in points, 95 % interval (paired bootstrap of conversations)")
+    axes.set_xlabel("difference in points, 95 % interval (paired bootstrap)")
+    view_at_least(axes, "x", 1.0)
+    few_ticks(axes)
     first = comparisons[0]
-    axes.set_title(
-        f"{first.arm} against {first.baseline}" if one else f"First-prefill hit rate against {first.baseline}"
-    )
+    what = short(first.arm) if one else "First-prefill hit rate"
+    figure.suptitle(f"{what}\nagainst {short(first.baseline)}", fontsize=11)
     return figure
 
 
 def hit_rate(jobs: Sequence[SweepJob]) -> "Figure | None":
-    """Curves over a numeric setting, a heat map over two other settings, else one bar per job."""
+    """Curves over a numeric setting, a heat map over two other settings, points over several settings, or bars.
+
+    Curves need at least two jobs each on average. A search has hardly any jobs that differ in one setting only: its
+    jobs are points over each numeric setting.
+    """
     jobs = [job for job in jobs if job.finished and HEADLINE in job.values]
     settings = swept(jobs)
     if len(jobs) < 2:
@@ -120,10 +136,13 @@ def hit_rate(jobs: Sequence[SweepJob]) -> "Figure | None":
     numeric = [key for key, values in settings.items() if all(map(_is_number, values)) and len(values) > 2]
     if numeric and (key := max(numeric, key=lambda key: len(settings[key]))):
         others = [other for other in settings if other != key]
-        if len({_name(job, others) for job in jobs}) <= _MAX_CURVES:
+        curves = len({_name(job, others) for job in jobs})
+        if curves <= _MAX_CURVES and 2 * curves <= len(jobs):
             return _curves(jobs, key, others)
+        if len(numeric) > 1:
+            return _points(jobs, numeric[:_MAX_PANELS])
     if len(settings) == 2 and all(1 < len(values) <= 20 for values in settings.values()):
-        return _heat_map(jobs, *settings)
+        return _heat_map(jobs, *sorted(settings, key=lambda key: len("".join(settings[key])), reverse=True))
     return _bars(jobs) if len(jobs) <= _MAX_BARS else None
 
 
@@ -143,19 +162,38 @@ def _curves(jobs: Sequence[SweepJob], key: str, others: Sequence[str]) -> "Figur
             "o-",
             markersize=4,
             color=colour,
-            label=cut(name, 32) or "measured",
+            label=short(name) or "measured",
         )
         if len(groups) == 1 and all(IDEAL in job.values for job in group):
             axes.plot(x, [100 * job.values[IDEAL] for job in group], "--", color=ORANGE, label="unlimited cache")
     values = [float(job.settings[key]) for job in jobs]
     if min(values) > 0 and max(values) >= 16 * min(values):
         axes.set_xscale("log")
-        axes.set_xticks(sorted(set(values)))
-        plain_ticks(axes, "x")
+        log_ticks(axes, "x", *axes.get_xlim())
     elif all(value.is_integer() for value in values):
         whole_ticks(axes, "x")
     _finish(axes, key)
     legend_outside(axes)
+    return figure
+
+
+def _points(jobs: Sequence[SweepJob], keys: Sequence[str]) -> "Figure":
+    """One panel per setting: a point per job, the best one marked."""
+    figure = blank_figure(3.4, max(7.2, 2.6 * len(keys)))
+    panels = figure.subplots(1, len(keys), sharey=True, squeeze=False)[0]
+    best = max(jobs, key=lambda job: job.values[HEADLINE])
+    for axes, key in zip(panels, keys, strict=True):
+        shown = [job for job in jobs if _is_number(job.settings.get(key, ""))]
+        x = [float(job.settings[key]) for job in shown]
+        rates = [100 * job.values[HEADLINE] for job in shown]
+        axes.scatter(x, rates, s=16, color=BLUE, alpha=0.6, rasterized=many(len(x)))
+        if best in shown:
+            axes.plot([float(best.settings[key])], [100 * best.values[HEADLINE]], "*", color=ORANGE, markersize=11)
+        axes.set_xlabel(key.rpartition(".")[2], fontsize=9)
+        few_ticks(axes, 3)
+    panels[0].set_ylim(0, 105)
+    panels[0].set_ylabel("first-prefill block hit rate (%)")
+    figure.suptitle(f"{len(jobs):,} jobs, star: {100 * best.values[HEADLINE]:.2f} %", fontsize=11)
     return figure
 
 
@@ -165,15 +203,18 @@ def _heat_map(jobs: Sequence[SweepJob], down: str, across: str) -> "Figure":
     for job in jobs:
         place = settings[down].index(job.settings.get(down, "")), settings[across].index(job.settings.get(across, ""))
         grid[place] = 100 * job.values[HEADLINE]
-    figure = blank_figure(1.8 + 0.5 * len(settings[down]))
+    figure = blank_figure(2.4 + 0.4 * len(settings[down]))
     axes = figure.subplots()
     image = axes.imshow(grid, cmap="viridis", vmin=0, vmax=100, aspect="auto")
     for (row, column), value in np.ndenumerate(grid):
         if np.isfinite(value):
             colour = "white" if value < 60 else "black"
-            axes.text(column, row, f"{value:.1f} %", ha="center", va="center", color=colour)
-    axes.set_xticks(range(len(settings[across])), [value or "default" for value in settings[across]])
-    axes.set_yticks(range(len(settings[down])), [value or "default" for value in settings[down]])
+            text = f"{value:.1f} %" if len(settings[across]) <= 6 else f"{value:.0f}"
+            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+    below = [short(value or "default", 16) for value in settings[across]]
+    turned = len("".join(below)) > _MAX_CELL_WORDS
+    axes.set_xticks(range(len(below)), below, rotation=90 if turned else 0, fontsize=8)
+    axes.set_yticks(range(len(settings[down])), [short(value or "default") for value in settings[down]], fontsize=8)
     axes.set_xlabel(across)
     axes.set_ylabel(down)
     axes.set_title("First-prefill block hit rate")
@@ -184,7 +225,7 @@ def _heat_map(jobs: Sequence[SweepJob], down: str, across: str) -> "Figure":
 def _bars(jobs: Sequence[SweepJob]) -> "Figure":
     figure = blank_figure(1.4 + 0.34 * len(jobs))
     axes = figure.subplots()
-    names = labels(jobs)
+    names = [short(label) for label in labels(jobs)]
     rates = [100 * job.values[HEADLINE] for job in jobs]
     bars = axes.barh(range(len(jobs)), rates, color=BLUE)
     axes.bar_label(bars, fmt="%.1f %%", padding=3, fontsize=8)
@@ -200,9 +241,10 @@ def _bars(jobs: Sequence[SweepJob]) -> "Figure":
             label="unlimited cache",
         )
         legend_outside(axes)
-    axes.set_yticks(range(len(jobs)), names)
+    axes.set_yticks(range(len(jobs)), names, fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlim(0, 112)
+    axes.set_xlim(0, 118)
+    axes.set_xticks(range(0, 101, 25))
     axes.set_xlabel("first-prefill block hit rate (%)")
     return figure
 
@@ -214,9 +256,7 @@ def _finish(axes: "Axes", key: str) -> None:
 
 
 def _name(job: SweepJob, keys: Sequence[str]) -> str:
-    if len(keys) == 1:
-        return job.settings.get(keys[0], "default")
-    return " ".join(f"{key.split('.')[-1]}={job.settings.get(key, 'default')}" for key in keys)
+    return ", ".join(setting_label(key, job.settings.get(key, "default")) for key in keys)
 
 
 def _is_number(text: str) -> bool:

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from cachelab.override import setting_label
+
 
 @dataclass(frozen=True)
 class SweepJob:
@@ -59,10 +61,7 @@ def swept(jobs: Sequence[SweepJob]) -> dict[str, list[str]]:
 def labels(jobs: Sequence[SweepJob]) -> list[str]:
     """A short, unique label per job: the values of the settings that differ, or else the number."""
     keys = list(swept(jobs))
-    if len(keys) == 1:
-        found = [job.settings.get(keys[0], "default") for job in jobs]
-    else:
-        found = [" ".join(f"{key.split('.')[-1]}={job.settings.get(key, 'default')}" for key in keys) for job in jobs]
+    found = [", ".join(setting_label(key, job.settings.get(key, "default")) for key in keys) for job in jobs]
     return [
         label if label and found.count(label) == 1 else f"#{job.number} {label}".strip()
         for label, job in zip(found, jobs, strict=True)
@@ -70,7 +69,10 @@ def labels(jobs: Sequence[SweepJob]) -> list[str]:
 
 
 def named(jobs: Sequence[SweepJob], name: str) -> list[SweepJob]:
-    """The jobs with these overrides ("trace=single_turn order=by_turn"), this value, or this number ("#3")."""
+    """The jobs with these overrides ("trace=single_turn order=by_turn"), this value, this label, or this number."""
+    labelled = [job for job, label in zip(jobs, labels(jobs), strict=True) if label == name]
+    if labelled:
+        return labelled
     if re.fullmatch(r"#\d+", name):
         return [job for job in jobs if job.number == int(name[1:])]
     words = name.split()

@@ -8,6 +8,7 @@ from typing import Any
 from cachelab.atomic import atomic_folder
 from cachelab.errors import ConfigError
 from cachelab.report.section import Section
+from cachelab.report.style import save
 from cachelab.report.summary import table as markdown
 from cachelab.sweep.comparison import HEADLINE, Comparison, arm_of, compare
 from cachelab.sweep.comparison_sections import comparison_sections, differences
@@ -15,6 +16,7 @@ from cachelab.sweep.requirement_lines import unmet_lines
 from cachelab.sweep.study_report import StudyReport
 from cachelab.sweep.sweep_figures import SWEEP_FIGURES, draw_sweep
 from cachelab.sweep.sweep_job import SweepJob, labels, named
+from cachelab.sweep.sweep_page import sweep_page
 from cachelab.sweep.sweep_table import job_table, jobs_section, outcome_line, write_job_table
 
 MAX_ARMS = 16
@@ -54,11 +56,15 @@ class SweepReport:
             found["comparison/difference"] = headline.difference
             if headline.low is not None and headline.high is not None:
                 found |= {"comparison/difference_low": headline.low, "comparison/difference_high": headline.high}
-        return found | {
-            "sweep/jobs": float(len(self.jobs)),
-            "sweep/finished": float(sum(job.finished for job in self.jobs)),
-            "sweep/failed": float(sum(job.status == "FAILED" for job in self.jobs)),
-        }
+        return (
+            found
+            | (self.study.best_values if self.study else {})
+            | {
+                "sweep/jobs": float(len(self.jobs)),
+                "sweep/finished": float(sum(job.finished for job in self.jobs)),
+                "sweep/failed": float(sum(job.status == "FAILED" for job in self.jobs)),
+            }
+        )
 
 
 def compared(
@@ -114,17 +120,19 @@ def report_sweep(
     return SweepReport(name, jobs, comparisons, sections, study, notes, unmet, required)
 
 
-def write_sweep(report: SweepReport, folder: Path, tables: Mapping[str, Mapping[str, Sequence[Any]]]) -> Path:
-    """Write the tables, comparison.md and figures/*.png into the folder, which is replaced atomically.
+def write_sweep(
+    report: SweepReport, folder: Path, tables: Mapping[str, Mapping[str, Sequence[Any]]], command: str
+) -> Path:
+    """Write the tables, comparison.md, report.html and figures/*.png and *.svg into the folder, which is replaced.
 
-    Raises StorageError if the disk is full.
+    `command` starts the sweep again. The folder appears at once or not at all. Raises StorageError if the disk is full.
     """
     with atomic_folder(folder, "write elsewhere with hydra.sweep.dir=FOLDER") as part:
-        _write(part, report, tables)
+        _write(part, report, tables, command)
     return folder
 
 
-def _write(folder: Path, report: SweepReport, tables: Mapping[str, Mapping[str, Sequence[Any]]]) -> None:
+def _write(folder: Path, report: SweepReport, tables: Mapping[str, Mapping[str, Sequence[Any]]], command: str) -> None:
     (folder / "figures").mkdir()
     write_job_table(folder, job_table(report.jobs))
     figures = draw_sweep(report.jobs, tables, report.comparisons)
@@ -133,20 +141,23 @@ def _write(folder: Path, report: SweepReport, tables: Mapping[str, Mapping[str, 
         report.study.write(folder)
     for name, figure in figures.items():
         if figure is not None:
-            figure.savefig(folder / "figures" / f"{name}.png", metadata={"Software": None})
-    shown = [name for name, figure in figures.items() if figure is not None]
-    (folder / "comparison.md").write_text(comparison_text(report, shown), encoding="utf-8")
-
-
-def comparison_text(report: SweepReport, figures: Sequence[str] = ()) -> str:
-    """The text of comparison.md: verdicts, tables and the list of figures."""
+            save(figure, folder / "figures", name)
     what = {**SWEEP_FIGURES, **(report.study.FIGURES if report.study else {})}
+    captions = {name: what[name] for name, figure in figures.items() if figure is not None}
+    (folder / "comparison.md").write_text(comparison_text(report, captions), encoding="utf-8")
+    (folder / "report.html").write_text(sweep_page(report, folder / "figures", captions, command), encoding="utf-8")
+
+
+def comparison_text(report: SweepReport, figures: Mapping[str, str] | None = None) -> str:
+    """The text of comparison.md: verdicts, tables and the list of figures, each with what it shows."""
     parts = [f"# {report.name}", *(f"**{line}**" for line in report.headlines[:MAX_ARMS]), *_unmet(report)]
     parts += [markdown(section) for section in report.sections]
     if len(report.comparisons) > 1:
         parts += [markdown(differences(comparison)) for comparison in report.comparisons if comparison.differences]
     if figures:
-        parts.append("\n".join(["## Figures", "", *(f"- `figures/{name}.png`: {what[name]}" for name in figures)]))
+        parts.append(
+            "\n".join(["## Figures", "", *(f"- `figures/{name}.png`: {what}" for name, what in figures.items())])
+        )
     return "\n\n".join(parts) + "\n"
 
 

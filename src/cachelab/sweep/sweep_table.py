@@ -32,7 +32,7 @@ def write_job_table(folder: Any, table: dict[str, list[Any]]) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    from cachelab.report.artifacts import write_csv
+    from cachelab.report.tables import write_csv
 
     words = {"label", "status", "reason", "run_id", "overrides"}
     whole = {"job", "reused"}

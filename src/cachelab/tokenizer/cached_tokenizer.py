@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sys
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from cachelab.conversation import Conversation, RecordedConversation, TokenizedC
 from cachelab.dataset.base import LoadedDataset
 from cachelab.disk import writing
 from cachelab.errors import CachelabError, TokenizerError
+from cachelab.stage_progress import report
 from cachelab.tokenizer.base import Tokenizer
 
 ENCODING_VERSION = 3
@@ -23,6 +23,8 @@ ENCODING_VERSION = 3
 _ARRAYS = ("new_ids", "reply_ids", "alone_ids", "new_spans", "alone_spans")
 ENCODERS = ("mistral-common", "tiktoken", "tokenizers", "transformers")
 MEMO_SIZE = 4
+TOKENISING = "tokenising, conversations"
+"""The stage that a tokenizer reports."""
 
 Row = dict[str, Any]
 Texts = Sequence[Conversation | RecordedConversation]
@@ -70,7 +72,7 @@ class CachedTokenizer:
         ids = datasets.List(datasets.Value("int32"))
         columns = {"kept_tokens": datasets.Value("int32")} | dict.fromkeys(_ARRAYS, ids)
         try:
-            with writing(Path(folder), "set cache_dir to a folder of another disk"), _quiet_unless_terminal():
+            with writing(Path(folder), "set cache_dir to a folder of another disk"), _without_bars():
                 table = datasets.Dataset.from_generator(
                     lambda: _rows(self.tokenizer, texts),
                     features=datasets.Features(columns),
@@ -95,7 +97,8 @@ class CachedTokenizer:
 
 def _rows(tokenizer: Tokenizer, conversations: Texts) -> Iterator[Row]:
     """One row per turn, in the order of the dataset."""
-    for conversation in conversations:
+    for number, conversation in enumerate(conversations):
+        report(TOKENISING, number, len(conversations))
         try:
             tokenized = conversation.tokenized(tokenizer)
         except TokenizerError as error:
@@ -141,10 +144,11 @@ def _version(package: str) -> str | None:
 
 
 @contextmanager
-def _quiet_unless_terminal() -> Iterator[None]:
+def _without_bars() -> Iterator[None]:
+    """Hide the bars of `datasets`, which lack the total."""
     from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-    if sys.stderr.isatty() or are_progress_bars_disabled():
+    if are_progress_bars_disabled():
         yield
         return
     disable_progress_bars()

@@ -55,8 +55,8 @@ class RunDescription:
 
 
 def parameters_of(used: Mapping[str, Any]) -> dict[str, str]:
-    """Dotted key -> text of every setting; passwords are masked."""
-    return {key: masked(value) for key, value in flatten(used)}
+    """Dotted key -> text of every setting but `metrics`, which only say what is measured; passwords are masked."""
+    return {key: masked(value) for key, value in flatten(used) if not key.startswith("metrics.")}
 
 
 def describe(

@@ -1,6 +1,5 @@
 """explanation.html in a real browser. Skipped where there is no Chromium or no playwright."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,35 +8,23 @@ import pytest
 
 from cachelab.explanation import Explanation
 from cachelab.report.explanation import write_report
+from pages import chromium, fits, needs_browser, opened
 
-api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")]
+pytestmark = [pytest.mark.slow, needs_browser]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(params=[(1280, "light"), (1280, "dark"), (600, "light")], ids=str)
 def page(request: pytest.FixtureRequest, browser: Any, tmp_path: Path, explained: Explanation) -> Iterator[Any]:
-    """The page as a person opens it; `said` collects the browser's messages, `asked` the addresses that it asks for."""
     write_report(tmp_path, explained, "my <run>")
     width, scheme = request.param
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    page.said, page.asked = [], []
-    page.on("console", lambda message: page.said.append(message.text))
-    page.on("pageerror", lambda error: page.said.append(str(error)))
-    page.on("dialog", lambda dialog: page.said.append(dialog.message))
-    page.on("request", lambda asked: page.asked.append(asked.url))
-    page.goto((tmp_path / "explanation.html").as_uri())
-    yield page
-    page.close()
+    with opened(browser, tmp_path / "explanation.html", width, scheme) as page:
+        yield page
 
 
 def test_browser_shows_the_page_without_a_word(page: Any) -> None:
@@ -49,7 +36,7 @@ def test_browser_shows_the_page_without_a_word(page: Any) -> None:
 
 def test_page_is_as_wide_as_the_window(page: Any) -> None:
     page.locator("details").nth(1).evaluate("chat => { chat.open = true }")
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert fits(page)
 
 
 def test_break_shows_on_hover_and_for_the_keyboard(page: Any) -> None:

@@ -114,8 +114,7 @@ def test_resumed_job_logs_each_point_once(own_tracking: MlflowTracking, own_stor
     killed = own_tracking.start(described(tmp_path, parent, 0))
     assert killed.run_id is not None
     # What a process that is killed between two batches leaves behind.
-    killed.log_workload({"hit_rate/first_prefill": 0.75})
-    killed.log_result(Numbers({}, {"turn/hit_rate": {0: 0.0}}), tmp_path / "0")
+    killed.log_result(Numbers({"hit_rate/first_prefill": 0.75}, {"turn/hit_rate": {0: 0.0}}), tmp_path / "0")
     own_store.client.set_tag(killed.run_id, PROCESS, "elsewhere 1 1.0")
 
     with own_tracking.start(described(tmp_path, parent, 0)) as resumed:
@@ -130,7 +129,8 @@ def test_resumed_job_with_another_number_ends_with_the_new_one(
     own_tracking: MlflowTracking, own_store: MlflowStore, tmp_path: Path
 ) -> None:
     parent, _ = begin(own_store, SWEEP, resume=True, resume_finished=False, force_resume=False)
-    own_tracking.start(described(tmp_path, parent, 0)).log_workload({"latency/e2e_mean_s": 9.0})
+    killed = own_tracking.start(described(tmp_path, parent, 0))
+    killed.log_result(Numbers({"latency/e2e_mean_s": 9.0}, {}), tmp_path / "0")
     with own_tracking.start(described(tmp_path, parent, 0)) as resumed:
         resumed.log_result(Numbers({"latency/e2e_mean_s": 2.0}, {}), tmp_path / "0")
     (job,) = jobs_of(own_store, parent)

@@ -14,10 +14,11 @@ from mlflow.entities import Run
 from cachelab.dataset.base import LoadedDataset
 from cachelab.errors import EngineError
 from cachelab.metrics.base import Numbers
-from cachelab.tracking.description import RunDescription
+from cachelab.tracking.description import RunDescription, SweepMember, parameters_of
 from cachelab.tracking.mlflow.run import MlflowRun
 from cachelab.tracking.mlflow.store import PROCESS, MlflowStore
 from cachelab.tracking.mlflow.tracking import MlflowTracking
+from cachelab.tracking.mlflow.zero_counts import ZERO_COUNTS, with_zero_counts, zero_counts
 
 DATASET = LoadedDataset("sample", "sample.json", "0123456789abcdef" * 4, [], {"turns": 328, "dropped_empty": 0})
 NUMBERS = Numbers({"dataset/turns": 328.0, "hit_rate/first_prefill": 0.4}, {"turn/hit_rate": {0: 0.0, 1: 0.4, 2: 0.57}})
@@ -101,6 +102,72 @@ def test_number_known_early_is_logged_once(
         tracked.log_result(NUMBERS, folder)
 
     assert len(client.get_metric_history(stored(client, tracked).info.run_id, "dataset/turns")) == 1
+
+
+def test_headline_is_the_first_metric_and_counts_of_0_are_a_tag(
+    tracking: MlflowTracking, client: MlflowClient, description: RunDescription, folder: Path
+) -> None:
+    counts = {"dataset/turns": 328.0, "dataset/dropped_empty": 0.0, "filter/tokens_kept_share": 0.0}
+    values = {"hit_rate/first_prefill": 0.0, "requests/rejected": 0.0, "losses/other": 0.0, **counts}
+    with tracking.start(description) as tracked:
+        tracked.log_workload(counts)
+        tracked.log_result(Numbers(values, {}), folder)
+
+    run = stored(client, tracked)
+    assert list(run.data.metrics) == [
+        "hit_rate/first_prefill",
+        "losses/other",
+        "dataset/turns",
+        "filter/tokens_kept_share",
+    ]
+    assert run.data.tags[ZERO_COUNTS] == "requests/rejected dataset/dropped_empty"
+    assert with_zero_counts(run.data.metrics, run.data.tags) == values
+
+
+def test_count_that_an_earlier_attempt_logged_is_logged_as_0(
+    own_tracking: MlflowTracking, own_store: MlflowStore, description: RunDescription, folder: Path
+) -> None:
+    member = replace(description, sweep=SweepMember("p", 0), job_digest="d")
+    own_tracking.start(member).log_result(Numbers({"requests/rejected": 3.0, "blocks/hit": 0.0}, {}), folder)
+    with own_tracking.start(member) as resumed:
+        resumed.log_result(Numbers({"requests/rejected": 0.0, "blocks/hit": 2.0}, {}), folder)
+
+    run = own_store.client.get_run(str(resumed.run_id))
+    assert with_zero_counts(run.data.metrics, run.data.tags) == {"requests/rejected": 0.0, "blocks/hit": 2.0}
+    assert run.data.tags[ZERO_COUNTS] == ""
+
+
+def test_finished_run_that_is_reused_has_its_counts_of_0(
+    own_tracking: MlflowTracking, description: RunDescription, folder: Path
+) -> None:
+    member = replace(description, sweep=SweepMember("p", 0), job_digest="reused")
+    with own_tracking.start(member) as tracked:
+        tracked.log_result(Numbers({"requests/rejected": 0.0, "hit_rate/first_prefill": 0.5}, {}), folder)
+
+    found = own_tracking.find_finished(member, anywhere=False)
+    assert found is not None
+    assert found.values == {"requests/rejected": 0.0, "hit_rate/first_prefill": 0.5}
+
+
+def test_experiment_has_the_columns_of_the_run_list(
+    store: str, client: MlflowClient, description: RunDescription
+) -> None:
+    tracking = MlflowTracking(uri=store, experiment="an older one", run_name=None, tags={})
+    older = client.create_experiment("an older one")
+    with tracking.start(description):
+        pass
+
+    columns = json.loads(client.get_experiment(older).tags["mlflow.sharedViewState.cachelab"])["selectedColumns"]
+    assert columns[0] == "metrics.`hit_rate/first_prefill`"
+
+
+def test_zero_counts_that_exceed_one_tag_are_metrics() -> None:
+    assert len(zero_counts({f"dataset/{number:0100}": 0.0 for number in range(70)})) == 70
+    assert zero_counts({f"dataset/{number:0100}": 0.0 for number in range(80)}) == []
+
+
+def test_parameters_do_not_list_what_is_measured() -> None:
+    assert parameters_of({"metrics": {"a": "b"}, "order": {"num_users": 2}}) == {"order.num_users": "2"}
 
 
 @pytest.mark.parametrize(
@@ -193,6 +260,7 @@ def test_where_to_look(store: str, tracking: MlflowTracking, description: RunDes
 
     looking = dict(tracked.where_to_look)
     assert looking.pop("then").endswith(f"/runs/{tracked.run_id}")
+    assert looking.pop("all runs").endswith("/runs?viewStateShareKey=cachelab")
     assert looking == {"MLflow": f"mlflow ui --backend-store-uri {store}", "run id": tracked.run_id}
 
 

@@ -7,7 +7,7 @@ _NONE = -1
 
 
 @njit(cache=True)
-def lru_hits(blocks, offsets, lookups, tails, num_ids, capacity):
+def lru_hits(blocks, offsets, lookups, tails, num_ids, capacity, evictors):
     """The hit blocks of each request in a cache of `capacity` blocks, one request at a time.
 
     A request looks up its first blocks and uses the longest prefix found. It then takes one slot for each remaining
@@ -22,9 +22,11 @@ def lru_hits(blocks, offsets, lookups, tails, num_ids, capacity):
         tails: int64, shape (num_requests,). The blank slots that the request holds while it runs.
         num_ids: int. The number of block ids.
         capacity: int. The size of the cache in blocks.
+        evictors: bool. Whether to find the requests that evicted.
 
     Returns:
-        int64, shape (num_requests,): the hit blocks.
+        int64, shape (num_requests,): the hit blocks. int32, shape (num_requests,), or (0,) without `evictors`: the
+        request that evicted the first block that the request looked up and missed, or -1 if no request did.
     """
     most = np.int64(1)
     for i in range(len(lookups)):
@@ -44,6 +46,8 @@ def lru_hits(blocks, offsets, lookups, tails, num_ids, capacity):
     num_blank = room
     mine = np.empty(most, np.int32)
     hits = np.zeros(len(lookups), np.int64)
+    evicted_by = np.full(len(lookups) if evictors else 0, _NONE, np.int32)
+    evictor = np.full(num_ids if evictors else 0, _NONE, np.int32)
     for i in range(len(lookups)):
         begin = offsets[i]
         num_full = offsets[i + 1] - begin
@@ -54,6 +58,8 @@ def lru_hits(blocks, offsets, lookups, tails, num_ids, capacity):
             mine[num_hit] = slot
             num_hit += 1
         hits[i] = num_hit
+        if evictors and num_hit < lookups[i]:
+            evicted_by[i] = evictor[blocks[begin + num_hit]]
         num_mine = num_hit
         for k in range(num_hit, num_full + tails[i]):
             if num_blank:
@@ -65,7 +71,10 @@ def lru_hits(blocks, offsets, lookups, tails, num_ids, capacity):
                 slot = newer[room]
                 newer[room] = newer[slot]
                 older[newer[slot]] = room
+                lost = holds[slot]
                 _forget(slot, holds, first_copy, last_copy, next_copy)
+                if evictors and first_copy[lost] == _NONE:
+                    evictor[lost] = i
             if k < num_full:
                 block = blocks[begin + k]
                 holds[slot] = block
@@ -85,7 +94,7 @@ def lru_hits(blocks, offsets, lookups, tails, num_ids, capacity):
             older[slot], newer[slot] = older[room], room
             newer[older[room]] = slot
             older[room] = slot
-    return hits
+    return hits, evicted_by
 
 
 @njit(cache=True)

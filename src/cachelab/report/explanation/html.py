@@ -1,7 +1,6 @@
 """explanation.html: one page that needs no network and runs no script."""
 
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cachelab.explanation import CLASSES, Cause, Explanation
 from cachelab.metrics.base import Ratio
@@ -15,10 +14,8 @@ from cachelab.report.explanation.sections import (
     groups_section,
 )
 from cachelab.report.explanation.token_shares import LABELS, waterfall
+from cachelab.report.page.template import rendered
 from cachelab.report.section import count, percent, points
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 _TEXT = 400  # letters of a text
 _HOVER = 240
@@ -34,7 +31,8 @@ def explanation_html(explanation: Explanation, title: str) -> str:
         part = 100 * (Ratio(tokens, total).value or 0.0)
         steps.append({"share": share, "label": label, "tokens": tokens, "percent": part, "left": left})
         left += part
-    text: str = _template().render(
+    return rendered(
+        "explanation/page.html.j2",
         title=printable(title),
         verdict=printable(explanation.verdict),
         notes=explanation.notes,
@@ -54,18 +52,6 @@ def explanation_html(explanation: Explanation, title: str) -> str:
         else [],
         count=count,
     )
-    return text
-
-
-@cache
-def _template() -> "Template":
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    loader = PackageLoader("cachelab.report.explanation", ".")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("page.html.j2")
 
 
 def _cause(cause: Cause, explanation: Explanation) -> dict[str, Any]:

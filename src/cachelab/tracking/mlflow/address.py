@@ -10,6 +10,7 @@ from urllib.parse import quote
 from cachelab.errors import TrackingError
 from cachelab.secret import masked
 from cachelab.sqlite_address import database_file, in_memory, is_sqlite
+from cachelab.tracking.mlflow.run_list import run_list
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 _LOCK_S = 20.0  # how long to wait for another process that writes
@@ -83,7 +84,13 @@ def artifact_folder(uri: str, experiment: str) -> str | None:
 def where_to_look(uri: str, experiment_id: str, run_id: str) -> dict[str, str]:
     """Labelled addresses and commands that lead to a run; see TrackedRun."""
     uri = masked(uri, is_address=True)
+    page, runs = f"#/experiments/{experiment_id}/runs/{run_id}", run_list(experiment_id)
     if uri.startswith("http"):
-        return {"MLflow": f"{uri.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"}
-    page = f"http://127.0.0.1:5000/#/experiments/{experiment_id}/runs/{run_id}"
-    return {"MLflow": f"mlflow ui --backend-store-uri {uri}", "then": page, "run id": run_id}
+        return {"MLflow": f"{uri.rstrip('/')}/{page}", "all runs": f"{uri.rstrip('/')}/{runs}"}
+    local = "http://127.0.0.1:5000"
+    return {
+        "MLflow": f"mlflow ui --backend-store-uri {uri}",
+        "then": f"{local}/{page}",
+        "all runs": f"{local}/{runs}",
+        "run id": run_id,
+    }

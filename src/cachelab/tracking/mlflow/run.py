@@ -24,6 +24,7 @@ from cachelab.tracking.description import RunDescription
 from cachelab.tracking.mlflow.address import where_to_look
 from cachelab.tracking.mlflow.errors import TransientStoreError, asking
 from cachelab.tracking.mlflow.errors import reason as reason_of
+from cachelab.tracking.mlflow.zero_counts import ZERO_COUNTS, zero_counts
 
 log = logging.getLogger(__name__)
 Item = TypeVar("Item")
@@ -52,6 +53,8 @@ class MlflowRun:
         self._begun = begun
         self._logged: dict[str, float] = {}
         self._points: dict[str, set[tuple[int, float]]] = {}
+        self._workload: Mapping[str, float] = {}  # not logged yet
+        self._now_ms = int(time.time() * 1000)  # the same in each retry, so that the store ignores a repeated point
         self._no_room: TrackingError | None = None  # the error of an upload that did not fit on the disk
 
     @property
@@ -63,7 +66,7 @@ class MlflowRun:
 
         def log() -> None:
             self._client.log_text(self._id, description.config_yaml, "config.yaml")
-            self._log_parameters(description.parameters)
+            log_parameters(self._client, self._id, description.parameters)
             self._set_tags({**description.tags, "cachelab.command": description.command, **tags})
 
         self._ask("cannot log the config", log)
@@ -85,18 +88,21 @@ class MlflowRun:
         self._ask("cannot log the dataset", log_input)
 
     def log_parameters(self, parameters: Mapping[str, str]) -> None:
-        self._ask("cannot log the parameters", lambda: self._log_parameters(parameters))
+        self._ask("cannot log the parameters", lambda: log_parameters(self._client, self._id, parameters))
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         self._ask("cannot log the tags", lambda: self._set_tags(tags))
 
     def log_workload(self, numbers: Mapping[str, float]) -> None:
-        self._log(Numbers(numbers, {}))
+        """Keep the numbers until the result or the end: the run's page shows metrics in the order of their logging."""
+        self._workload = numbers
 
     def log_result(self, numbers: Numbers, folder: Path) -> None:
         """Log what is new in the numbers, upload the folder, and show its summary.md on the run's page."""
         try:
-            self._log(numbers)
+            values = {**numbers.values, **{k: v for k, v in self._workload.items() if k not in numbers.values}}
+            self._ask("cannot log the metrics", lambda: self._log(Numbers(values, numbers.series)))
+            self._workload = {}
             self._ask("cannot upload the files", lambda: self._upload(folder))
         except TrackingError as error:
             needed = ""
@@ -150,6 +156,8 @@ class MlflowRun:
                 self._set_tags({"cachelab.error": without_secrets(reason)})
             if self._no_room is not None:
                 return
+            if self._workload:
+                self._log(Numbers(self._workload, {}))
             if error is not None:
                 text = without_secrets("".join(traceback.format_exception(error)))
                 self._client.log_text(self._id, text, "error.txt")
@@ -174,25 +182,23 @@ class MlflowRun:
         self.end(error)
 
     def _log(self, numbers: Numbers) -> None:
-        """Log the numbers that the store does not hold yet."""
-        now_ms = int(time.time() * 1000)  # the same in each retry, so that the store ignores a repeated point
+        """Log the numbers that the store does not hold yet; counts of 0 as one tag (zero_counts.py)."""
         values = {_key(key): float(value) for key, value in numbers.values.items()}
         series = {_key(key): steps for key, steps in numbers.series.items()}
-
-        def log() -> None:
-            if self._begun:
-                self._read_logged(series)
-            new = {key: value for key, value in values.items() if self._logged.get(key) != value}
-            metrics = [Metric(key, value, now_ms, 0) for key, value in new.items()]
-            for key, steps in series.items():
-                known = self._points.get(key, set())
-                points = [(step, float(value)) for step, value in sorted(steps.items())]
-                metrics += [Metric(key, value, now_ms, step) for step, value in points if (step, value) not in known]
-            for batch in _batches(metrics, _METRICS_A_BATCH):
-                self._client.log_batch(self._id, metrics=batch)
-            self._logged |= new
-
-        self._ask("cannot log the metrics", log)
+        if self._begun:
+            self._read_logged(series)
+        zero = zero_counts({key: value for key, value in values.items() if key not in self._logged})
+        new = {key: value for key, value in values.items() if self._logged.get(key) != value and key not in zero}
+        metrics = [Metric(key, value, self._now_ms, 0) for key, value in new.items()]
+        for key, steps in series.items():
+            known = self._points.get(key, set())
+            points = [(step, float(value)) for step, value in sorted(steps.items())]
+            metrics += [Metric(key, value, self._now_ms, step) for step, value in points if (step, value) not in known]
+        for batch in _batches(metrics, _METRICS_A_BATCH):
+            self._client.log_batch(self._id, metrics=batch)
+        if zero or self._begun:
+            self._set_tags({ZERO_COUNTS: " ".join(zero)})
+        self._logged |= new
 
     def _read_logged(self, series: Iterable[str]) -> None:
         """Read the numbers that an earlier process logged to this run."""
@@ -201,11 +207,6 @@ class MlflowRun:
         for key in held.keys() & set(series):
             history = self._client.get_metric_history(self._id, key)
             self._points[key] = {(point.step, point.value) for point in history}
-
-    def _log_parameters(self, parameters: Mapping[str, str]) -> None:
-        params = [Param(_key(key), cut(value, _MAX_PARAM)) for key, value in parameters.items()]
-        for batch in _batches(params, _PARAMS_A_BATCH):
-            self._client.log_batch(self._id, params=batch)
 
     def _set_tags(self, tags: Mapping[str, str]) -> None:
         tagged = [RunTag(_key(key), cut(value, _MAX_TAG)) for key, value in tags.items()]
@@ -235,6 +236,13 @@ class MlflowRun:
                 if time.monotonic() >= until:
                     raise
                 time.sleep(_PAUSE_S)
+
+
+def log_parameters(client: MlflowClient, run_id: str, parameters: Mapping[str, str]) -> None:
+    """Log parameters to a run; characters that MLflow refuses in a key become `_`, long values are cut."""
+    params = [Param(_key(key), cut(value, _MAX_PARAM)) for key, value in parameters.items()]
+    for batch in _batches(params, _PARAMS_A_BATCH):
+        client.log_batch(run_id, params=batch)
 
 
 def _key(name: str) -> str:

@@ -71,6 +71,7 @@ class MlflowTracking:
             return None
         with self.open() as store:
             from cachelab.tracking.mlflow.store import DIGEST, REUSED
+            from cachelab.tracking.mlflow.zero_counts import with_zero_counts
 
             run = store.child(description.sweep)
             if (
@@ -78,12 +79,12 @@ class MlflowTracking:
                 and run.info.status == "FINISHED"
                 and run.data.tags.get(DIGEST) == description.job_digest
             ):
-                return FinishedRun(run.info.run_id, run.data.metrics)
+                return FinishedRun(run.info.run_id, with_zero_counts(run.data.metrics, run.data.tags))
             if not anywhere or (run := store.find_finished(description.job_digest)) is None:
                 return None
             if (parent := description.sweep.parent_run_id) is not None:
                 store.client.set_tag(parent, f"{REUSED}{description.sweep.number}", run.info.run_id)
-            return FinishedRun(run.info.run_id, run.data.metrics)
+            return FinishedRun(run.info.run_id, with_zero_counts(run.data.metrics, run.data.tags))
 
     @contextmanager
     def open(self) -> Iterator["MlflowStore"]:
@@ -154,13 +155,16 @@ class MlflowTracking:
     def _experiment_id(self, client: "MlflowClient", uri: str) -> str:
         from mlflow.exceptions import MlflowException
 
+        from cachelab.tracking.mlflow.run_list import VIEW, VIEW_TAG
+
         found = client.get_experiment_by_name(self.experiment)
         if found is None:
             try:
                 return client.create_experiment(
                     self.experiment,
                     artifact_location=artifact_folder(uri, self.experiment),
-                    tags={"mlflow.experimentKind": "custom_model_development"},  # its page shows the runs first
+                    # The first tag makes the experiment's page show the runs first.
+                    tags={"mlflow.experimentKind": "custom_model_development", VIEW_TAG: VIEW},
                 )
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
@@ -173,6 +177,8 @@ class MlflowTracking:
                 f"tracking.experiment={self.experiment}: this MLflow experiment was deleted: "
                 "restore it (mlflow experiments restore) or choose another name"
             )
+        if found.tags.get(VIEW_TAG) != VIEW:
+            client.set_experiment_tag(found.experiment_id, VIEW_TAG, VIEW)
         return str(found.experiment_id)
 
 

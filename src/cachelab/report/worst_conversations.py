@@ -1,0 +1,72 @@
+"""The conversations that lost most prompt tokens, and why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cachelab.metrics.base import Ratio
+from cachelab.metrics.lost_tokens import LOST, conversation_table
+from cachelab.metrics.observation import Observation
+from cachelab.report.losses_figure import LABELS
+from cachelab.report.section import Section, count, percent
+
+MOST = 10
+
+
+@dataclass(frozen=True, slots=True)
+class WorstConversation:
+    """A conversation's prompt tokens: reused, lost, and lost to the term `reason`, which lost most of them."""
+
+    id: str
+    requests: int
+    prompt_tokens: int
+    reused_tokens: int
+    lost_tokens: int
+    reason: str
+    reason_tokens: int
+
+
+def worst_conversations(observation: Observation, most: int = MOST) -> tuple[list[WorstConversation], bool]:
+    """The conversations with most lost tokens, the largest first, and whether tokens never seen before count as lost.
+
+    They count only where nothing else was lost: an earlier request had computed all other lost tokens.
+    """
+    table = conversation_table(observation)
+    known = [term for term in LOST if term != "never_seen"]
+    rows = [dict(zip(table, cells, strict=True)) for cells in zip(*table.values(), strict=True)]
+    never_seen = not any(row[f"{term}_tokens"] for row in rows for term in known)
+    terms = ["never_seen"] if never_seen else known
+    found = []
+    for row in rows:
+        tokens = {term: row[f"{term}_tokens"] for term in terms}
+        reason = max(terms, key=tokens.__getitem__)
+        if lost := sum(tokens.values()):
+            sizes = (row["requests"], row["prompt_tokens"], row["reused_tokens"])
+            found.append(WorstConversation(row["conversation_id"], *sizes, lost, LABELS[reason], tokens[reason]))
+    return sorted(found, key=lambda one: -one.lost_tokens)[:most], never_seen
+
+
+def worst_section(observation: Observation) -> Section:
+    """The same as a table."""
+    found, never_seen = worst_conversations(observation)
+    note = (
+        "Nothing was lost that an earlier request had computed: lost are the tokens never seen before."
+        if never_seen
+        else "Lost: prompt tokens that an earlier request had computed and this one computed again."
+    )
+    columns = ("conversation", "requests", "prompt tokens", "reused", "lost", "most of it to", "tokens")
+    return Section("Conversations that lost most", columns, _rows(found), note, frozenset({0, 5}))
+
+
+def _rows(found: Sequence[WorstConversation]) -> list[tuple[str, ...]]:
+    return [
+        (
+            one.id,
+            count(one.requests),
+            count(one.prompt_tokens),
+            percent(Ratio(one.reused_tokens, one.prompt_tokens).value),
+            count(one.lost_tokens),
+            one.reason,
+            count(one.reason_tokens),
+        )
+        for one in found
+    ]
