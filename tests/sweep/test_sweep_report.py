@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet
 import pytest
 
@@ -89,7 +90,7 @@ def test_report_and_figure_follow_the_objective() -> None:
     assert figure is not None
     (axes,) = figure.axes
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("engine.kv_cache_gib", "cached prompt tokens (%)")
-    assert {line.get_label(): list(line.get_ydata()) for line in axes.lines} == {
+    assert {line.get_label(): np.asarray(line.get_ydata()).tolist() for line in axes.lines} == {
         "a": pytest.approx([10, 20, 30]),
         "b": pytest.approx([40]),
     }

@@ -135,8 +135,7 @@ class SimEngine(EngineSizes):
         return replace(run, comparison_runs=points)
 
     def _with_memory(self, gib: float) -> "SimEngine":
-        memory = {"num_blocks": None, "kv_cache_gib": gib, "gpu_memory_gib": None, "weights_gib": 0.0}
-        return replace(self, at_gib=[], **memory)
+        return replace(self, at_gib=[], num_blocks=None, kv_cache_gib=gib, gpu_memory_gib=None, weights_gib=0.0)
 
     def _run(self, schedule: Schedule, progress: Progress) -> EngineRun:
         from cachelab.engine.vllm.recorded_executor import RecordedExecutor
