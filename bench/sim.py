@@ -1,6 +1,6 @@
 """Measures the overhead of cachelab over vLLM: start-up time, and requests/s of engine=sim and a bare EngineCore loop.
 
-    python bench/sim.py [--dataset FILE] [--rounds N] [--layers]
+    python bench/sim.py [--dataset FILE] [--rounds N] [--conversations N] [--layers]
 
 With --layers both loops have the layers of gpt-oss-20b, in two groups, and of Qwen3-Next, in four.
 
@@ -40,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", type=Path, help="a ShareGPT file; default: the bundled sample")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--conversations", type=int, help="only the first of them")
     parser.add_argument("--layers", action="store_true", help="models with several kinds of layers, no start-up time")
     options = parser.parse_args()
 
@@ -50,8 +51,8 @@ def main() -> None:
     dataset: Dataset = ShareGPT(path=str(options.dataset)) if options.dataset else Sample()
     loaded = dataset.load()
     conversations = CachedTokenizer(Mistral())(loaded)
-    requests = MultiTurn().build(Thresholds().apply(conversations).kept).requests
-    print(f"\n{len(conversations)} conversations, {len(requests)} requests of {loaded.source}")
+    requests = MultiTurn().build(Thresholds(max_conversations=options.conversations).apply(conversations).kept).requests
+    print(f"\n{len({r.conversation_id for r in requests})} conversations, {len(requests)} requests of {loaded.source}")
     print(f"{'':34}{'requests/s, median':>20}{'bare EngineCore':>18}{'own cost':>10}   rounds: own cost")
     one, eight = ByConversation().arrange(requests), Sessions(num_users=8).arrange(requests)
     rows = (
