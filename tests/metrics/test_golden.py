@@ -25,6 +25,7 @@ EXPECTED = {
     "hit_rate/first_prefill_tokens": 48 / 95,  # 0+4+8+0+4+4+20+8+0 of 9+6+18+3+8+8+24+12+7
     "hit_rate/per_request_mean": 65 / 162,  # (0 + 4/6 + 8/18 + 0 + 4/8 + 4/8 + 20/24 + 8/12 + 0) / 9 = (65/18) / 9
     "hit_rate/steady": 36 / 59,  # 9 // 2 = 4, so from B1 on: 4+4+20+8+0 of 8+8+24+12+7
+    "hit_rate/later_turns": 40 / 69,  # A1 B1 A2 C1 D1: 8+4+20+8+0 of 18+8+24+12+7
     "hit_rate/vllm_gpu": 48 / 95,  # the counters of conftest.py
     "hit_rate/vllm_gpu_all_prefills": 20 / 31,  # (48 + 52) / (95 + 60) = 100 / 155
     "hit_rate/vllm_cpu": 8 / 47,  # the counters of conftest.py
@@ -79,6 +80,8 @@ EXPECTED = {
     "requests/preempted": 2,  # A2, B1
     "requests/preemptions": 3,  # A2 twice, B1 once
     "requests/replies_cut": 1,  # A2
+    "requests/prompt_tokens": 95,  # 9+6+18+3+8+8+24+12+7
+    "requests/cached_tokens": 48,  # 0+4+8+0+4+4+20+8+0
     "engine/steps": 30,
     "engine/num_blocks": 12,
     "engine/kv_usage_max": 0.75,

@@ -21,7 +21,7 @@ from cachelab.engine.vllm.extra_args import OF_A_MODEL, SETTINGS, check_extra_ar
 from cachelab.engine.vllm.host_tier import HostGiB, offloading_args
 from cachelab.engine.vllm.step_work import StepRecorder
 from cachelab.errors import ConfigError, EngineError
-from cachelab.model.source import TINY, find_model
+from cachelab.model.source import find_model
 from cachelab.request import Schedule
 from cachelab.strict_config import STRICT, Count, FilePath, Text
 
@@ -36,13 +36,13 @@ MemoryBytes = Annotated[int, Field(gt=0, le=1 << 50)]
 class VllmEngine(EngineSizes):
     """Forward passes of `model` with greedy decoding; times are wall-clock times.
 
-    `model` is `tiny`, a folder or an id on the Hugging Face hub. A reply has `min(recorded length, max_output_tokens)`
-    tokens; end-of-sequence is ignored. `kv_cache_memory_bytes` is in bytes, `host_cache_gib` in GiB. `record_steps`
-    measures what each scheduler step computes and its seconds (EngineRun.steps). `args` are further fields of vLLM's
-    EngineArgs. The sizes are described in EngineSizes.
+    `model` is `tiny`, `tiny_window`, `tiny_state`, a folder or an id on the Hugging Face hub. A reply has
+    `min(recorded length, max_output_tokens)` tokens; end-of-sequence is ignored. `kv_cache_memory_bytes` is in bytes,
+    `host_cache_gib` in GiB. `record_steps` measures what each scheduler step computes and its seconds
+    (EngineRun.steps). `args` are further fields of vLLM's EngineArgs. The sizes are described in EngineSizes.
     """
 
-    model: Text = TINY
+    model: Text = "tiny"
     max_model_len: ModelLength = 8192
     enable_prefix_caching: bool = True
     dtype: Dtype = "auto"
@@ -146,8 +146,9 @@ class VllmEngine(EngineSizes):
             return vllm_core.build_core(self.engine_args(model))
         except EngineError as error:
             if longest := re.search(r"estimated maximum model length is (\d+)", str(error)):
+                key = self.memory_key if self.num_blocks is None else "engine.num_blocks"
                 raise EngineError(
-                    f"{self.memory_key}: the KV memory cannot hold one request of max_model_len "
+                    f"{key}: the KV memory cannot hold one request of max_model_len "
                     f"{self.max_model_len}: set it higher, or engine.max_model_len <= {longest[1]}"
                 ) from error
             raise
