@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_TURNS = 20
-_COLOURS = ("#009E73", "#BBBBBB", "#F0E442", "#CC79A7", "#56B4E9", "#000000", "#882255", "#D55E00", "#E69F00")
+_COLOURS = (
+    "#009E73", "#0072B2", "#BBBBBB", "#F0E442", "#CC79A7", "#56B4E9", "#000000", "#882255", "#D55E00", "#E69F00",
+)  # fmt: skip
 LABELS = {
     "reused": "reused",
+    "routing": "routing (in another replica)",
     "never_seen": "never seen (compulsory)",
     "block_rounding": "block rounding",
     "last_token": "last-token rule",
