@@ -12,7 +12,7 @@ GROUPS = ("dataset", "tokenizer", "filter", "trace", "order", "engine", "metrics
 """The keys of the resolved config that decide a run's numbers; tracking, folders and objectives do not."""
 
 _IF_GIVEN = ("price", "explain")
-"""Keys that decide numbers only if they are given, as `fleet` does if it has replicas. Else the digest is the old one."""
+"""Keys that decide numbers only if they are given, as `fleet` does with replicas. Else the digest is the old one."""
 
 
 def job_digest(config: Mapping[str, Any], dataset_digest: str, versions: Mapping[str, str | None]) -> str:

@@ -19,7 +19,7 @@ class PrefixApproximate:
 
     The record of a replica holds the blocks of at most `max_tokens` tokens; the least recently sent blocks are
     forgotten first, of one prompt the last ones. A block is also forgotten `ttl_s` seconds after it was last sent
-    (None: never). Replies are not in the record, since the router does not know their blocks, and it notices no eviction.
+    (None: never). Replies are not in the record, since the router does not know their blocks. It notices no eviction.
     """
 
     load_weight: LoadWeight = 1.0
