@@ -23,7 +23,7 @@ from cachelab.engine.vllm import core as vllm_core
 from cachelab.filter.thresholds import Thresholds
 from cachelab.fleet.replicas import Replicas
 from cachelab.order.all_at_once import AllAtOnce
-from cachelab.request import Request
+from cachelab.request import Request, Schedule
 from cachelab.tokenizer.cached_tokenizer import CachedTokenizer
 from cachelab.tokenizer.mistral import Mistral
 from cachelab.trace.single_turn import SingleTurn
@@ -95,7 +95,7 @@ def sim_line(requests: list[Request], num_replicas: int, rounds: int) -> str:
     own: list[float] = []
     bare: list[float] = []
     for _ in range(rounds):
-        built = build_seconds(engine, num_replicas)
+        built = build_seconds(engine, schedule, num_replicas)
         fleet = seconds_of(lambda: Replicas(num_replicas).run(engine, schedule, lambda ended: None))
         own.append(len(requests) / (fleet - built))
         bare.append(len(requests) / bare_seconds(engine, requests, num_replicas))
@@ -106,12 +106,11 @@ def sim_line(requests: list[Request], num_replicas: int, rounds: int) -> str:
     )
 
 
-def build_seconds(engine: SimEngine, num_replicas: int) -> float:
+def build_seconds(engine: SimEngine, schedule: Schedule, num_replicas: int) -> float:
     """The seconds to build and to close the engine cores."""
-    empty = AllAtOnce().arrange([])
 
     def build() -> None:
-        with engine.drivers(empty, num_replicas, lambda ended: None):
+        with engine.drivers(schedule, num_replicas, lambda ended: None):
             pass
 
     return seconds_of(build)

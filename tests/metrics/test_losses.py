@@ -34,6 +34,7 @@ def test_losses_of_the_golden_run(golden: Observation) -> None:
     # worked by hand in docs/metrics.md; in the order of first prefills: A0 B0 A1 D0 B1 C0 A2 C1 D1
     assert terms(golden) == {
         "reused": [0, 4, 8, 0, 4, 4, 20, 8, 0],
+        "routing": [0] * 9,
         "never_seen": [9, 2, 6, 3, 2, 0, 4, 3, 2],
         "block_rounding": [0, 0, 0, 0, 2, 0, 0, 1, 1],
         "last_token": [0, 0, 0, 0, 0, 4, 0, 0, 0],

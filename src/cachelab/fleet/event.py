@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
+from cachelab.error_format import format_finding
 from cachelab.errors import ConfigError
 from cachelab.strict_config import STRICT
 
@@ -27,6 +28,25 @@ class FleetEvent:
     def at_ns(self) -> int:
         """The time in nanoseconds."""
         return round(self.at_s * 1e9)
+
+
+def _checked(value: object) -> object:
+    """The events as objects. Raises ConfigError that names the key of a wrong one."""
+    if not isinstance(value, list):
+        return value  # pydantic refuses it
+    events = []
+    for index, fields in enumerate(value):
+        key = f"fleet.events[{index}]"
+        if not isinstance(fields, (dict, FleetEvent)):
+            raise ConfigError(f"{key}: an event is {{at_s: 60, action: kill, replica: 0}}, got {fields!r}")
+        try:
+            events.append(FleetEvent(**fields) if isinstance(fields, dict) else fields)
+        except ValidationError as error:
+            raise ConfigError(format_finding(error, key)) from error
+    return events
+
+
+FleetEvents = Annotated[list[FleetEvent], Field(max_length=1000), BeforeValidator(_checked)]
 
 
 class Change(NamedTuple):

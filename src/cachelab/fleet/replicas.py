@@ -10,7 +10,7 @@ from cachelab.engine.base import Engine, EngineRun, Progress
 from cachelab.engine.replay import ReplayEngine
 from cachelab.engine.sim import SimEngine
 from cachelab.errors import ConfigError
-from cachelab.fleet.event import FleetEvent, changes
+from cachelab.fleet.event import FleetEvents, changes
 from cachelab.fleet.prefix_approximate import PrefixApproximate
 from cachelab.fleet.replay_fleet import run_replay
 from cachelab.fleet.round_robin import RoundRobin
@@ -30,7 +30,7 @@ class Replicas:
 
     num_replicas: Annotated[int, Field(gt=0, le=1024)] = 4
     router: Router = field(default_factory=RoundRobin)
-    events: list[FleetEvent] = field(default_factory=list)
+    events: FleetEvents = field(default_factory=list)
 
     def __post_init__(self) -> None:
         list(changes(self.events, self.num_replicas))

@@ -1,4 +1,4 @@
-"""Compares the routers of a sweep at each number of replicas: a table, verdicts with paired intervals, a figure. Pure."""
+"""Compares the routers of a sweep at each number of replicas: table, verdicts with paired intervals, figure. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
