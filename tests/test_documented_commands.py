@@ -36,6 +36,7 @@ BASES: tuple[list[str], ...] = (
     ["engine=agreement"],
     ["order=sessions"],
     ["order=timed"],
+    ["fleet=replicas"],
     ["experiment=calibrate"],
     ["dataset=block_trace"],
     ["dataset=chat", "dataset.path=x"],

@@ -9,23 +9,35 @@ from cachelab.request import Request
 class View(Protocol):
     """The fleet when a request is routed. Lists hold one value per replica, by its number."""
 
-    now_ns: int
-    """The time, in nanoseconds of the fleet's clock."""
+    @property
+    def now_ns(self) -> int:
+        """The time, in nanoseconds of the fleet's clock."""
+        ...
 
-    open: Sequence[int]
-    """The numbers of the replicas that accept requests, in ascending order. There is at least one."""
+    @property
+    def open(self) -> Sequence[int]:
+        """The numbers of the replicas that accept requests, in ascending order. There is at least one."""
+        ...
 
-    in_flight_tokens: Sequence[int]
-    """Prompt and reply tokens of the requests that were sent to each replica and have not ended."""
+    @property
+    def in_flight_tokens(self) -> Sequence[int]:
+        """Prompt and reply tokens of the requests that were sent to each replica and have not ended."""
+        ...
 
-    sent_tokens: Sequence[int]
-    """Prompt and reply tokens of all requests that were sent to each replica."""
+    @property
+    def sent_tokens(self) -> Sequence[int]:
+        """Prompt and reply tokens of all requests that were sent to each replica."""
+        ...
 
-    prompt_tokens: int
-    """The length of the request's prompt."""
+    @property
+    def prompt_tokens(self) -> int:
+        """The length of the request's prompt."""
+        ...
 
-    block_size: int
-    """Tokens per block of the engines' caches."""
+    @property
+    def block_size(self) -> int:
+        """Tokens per block of the engines' caches."""
+        ...
 
     def cached_tokens(self) -> Sequence[int]:
         """The prompt tokens that the request would find in each replica's cache now."""
