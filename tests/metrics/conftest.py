@@ -153,8 +153,8 @@ GOLDEN_STEPS = [(0, d, 0, 0.05 if d == 4 else 0.16 if d == 12 else 0.01 * d) for
 
 
 # A and D ran on replica 0, B and C on replica 1; E0 was rejected. Only S is in both caches, of the 12 different blocks.
-# At no time did the other replica hold more of a prompt than was found.
-GOLDEN_PLACEMENT = Placement(2, (0, 0, 0, 1, 1, 1, 1, 0, 0, -1), (0, 4, 4, 4, 4, 4, 4, 0, 0, 0), 1, 12, 1)
+# When a request was routed, the other replica held nothing of its prompt.
+GOLDEN_PLACEMENT = Placement(2, (0, 0, 0, 1, 1, 1, 1, 0, 0, -1), (0,) * 10, 1, 12, 1)
 
 
 @pytest.fixture(scope="session")
