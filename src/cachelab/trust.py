@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 CALLBACKS = (
     "cachelab.sweep.callback.SweepCallback",
     "cachelab.sweep.capacity_sweep_callback.CapacitySweepCallback",
+    "cachelab.sweep.fleet_sweep_callback.FleetSweepCallback",
     "cachelab.tracking.secret_callback.SecretCallback",
 )
 """The classes that `hydra.callbacks` may name."""
