@@ -37,6 +37,7 @@ BASES: tuple[list[str], ...] = (
     ["order=sessions"],
     ["order=timed"],
     ["fleet=replicas"],
+    ["fleet=replicas", "fleet/router=prefix_aware"],
     ["experiment=calibrate"],
     ["dataset=block_trace"],
     ["dataset=chat", "dataset.path=x"],
