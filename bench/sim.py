@@ -116,7 +116,8 @@ def bare_loop(engine: SimEngine, schedule: Schedule) -> None:
             if request is not None:
                 lane_of[request.id] = lane
                 reply = request.reply_ids.tolist() or [0]
-                vllm_core.submit(core, request.id, request.prompt_ids.tolist(), reply, len(reply))
+                prompt = request.prompt_ids.tolist()
+                vllm_core.submit(core, vllm_core.new_request(core, request.id, prompt, reply, len(reply)))
 
         for lane in waiting:
             start(lane)

@@ -33,6 +33,9 @@ PARENT_VARIABLE = "CACHELAB_SWEEP_RUN_ID"
 SWEPT_VARIABLE = "CACHELAB_SWEPT"
 """Entries of a job's `hydra.job.env_set`: the id of the sweep's run, and the keys that the sweep varies."""
 
+OF_CALLBACKS = ("capacity_overlay.png", "capacity_overlay.svg", "fleet.md", "fleet.png", "fleet.svg")
+"""Files of other callbacks, which belong to the sweep's report."""
+
 
 class SweepCallback(Callback):
     """Opens the sweep's run before any job starts, and ends it with tables, comparison and figures.
@@ -165,7 +168,7 @@ class SweepCallback(Callback):
             report, tables = report_of(
                 sweep_name(config),
                 stored,
-                local_jobs(sweep_dir, self._parent, self._started_ms),
+                local_jobs(sweep_dir, self._started_ms, self._parent),
                 self._fetch(Path(scratch)),
                 baseline=config.comparison.baseline,
                 objectives=list(config.objective),
@@ -176,12 +179,7 @@ class SweepCallback(Callback):
             folder = write_sweep(report, sweep_dir / "sweep", tables, sweep_command(config))
             ending = ending_of(self._parent, report, error)
             with writing(folder, "write elsewhere with hydra.sweep.dir=FOLDER"):
-                for name in (
-                    "multirun.yaml",
-                    "optimization_results.yaml",
-                    "capacity_overlay.png",
-                    "capacity_overlay.svg",
-                ):
+                for name in ("multirun.yaml", "optimization_results.yaml", *OF_CALLBACKS):
                     if (sweep_dir / name).is_file():
                         (folder / name).write_bytes((sweep_dir / name).read_bytes())
                 (folder / "end.json").write_text(json.dumps(ending, indent=2) + "\n", encoding="utf-8")
