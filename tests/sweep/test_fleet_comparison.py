@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from cachelab.sweep.fleet_comparison import compare_fleets, fleet_figure
 from cachelab.sweep.sweep_job import SweepJob
 
@@ -66,5 +68,5 @@ def test_figure_has_a_curve_per_router_and_number() -> None:
     assert figure is not None
     upper, lower = figure.axes
     assert [line.get_label() for line in upper.get_lines()] == ["round_robin", "sticky", "one unlimited cache"]
-    assert list(lower.get_lines()[1].get_xdata()) == [1, 2]
+    assert np.asarray(lower.get_lines()[1].get_xdata()).tolist() == [1, 2]
     assert fleet_figure(compare_fleets(JOBS[:2], TABLES)) is None

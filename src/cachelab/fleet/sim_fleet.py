@@ -64,7 +64,8 @@ class SimReplicas:
         ]
 
     def prompt_blocks(self, sent: _Sent) -> Sequence[Hashable]:
-        return sent.flight.vllm_request.block_hashes[: sent.prompt_tokens // self.block_size]
+        hashes: Sequence[bytes] = sent.flight.vllm_request.block_hashes
+        return hashes[: sent.prompt_tokens // self.block_size]
 
     def submit(self, replica: int, sent: _Sent) -> None:
         self._sent[sent.request.id] = sent

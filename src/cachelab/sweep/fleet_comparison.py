@@ -71,16 +71,16 @@ def compare_fleets(jobs: Sequence[SweepJob], tables: Mapping[int, Mapping[str, S
     """
     found: dict[tuple[str, int], SweepJob] = {}
     for job in jobs:
-        router, size = job.settings.get(ROUTER), job.settings.get(REPLICAS, "")
-        if job.finished and router is not None and size.isdecimal():
-            found[router, int(size)] = job
+        named, number = job.settings.get(ROUTER), job.settings.get(REPLICAS, "")
+        if job.finished and named is not None and number.isdecimal():
+            found[named, int(number)] = job
     comparisons: dict[tuple[str, int], Comparison] = {}
     for (router, size), job in found.items():
         base = found.get((BASELINE, size))
         if base is None or router == BASELINE or size == 1 or not {job.number, base.number} <= tables.keys():
             continue
-        arms = [arm_of(f"{name} x {size}", tables[of.number]) for name, of in ((router, job), (BASELINE, base))]
-        comparisons[router, size] = compare(*arms)
+        arm = arm_of(f"{router} x {size}", tables[job.number])
+        comparisons[router, size] = compare(arm, arm_of(f"{BASELINE} x {size}", tables[base.number]))
     return FleetComparison(found, comparisons)
 
 

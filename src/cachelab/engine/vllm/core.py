@@ -162,7 +162,8 @@ def cached_tokens(core: "EngineCore", request: "Request") -> int:
 
 def cached_blocks(core: "EngineCore") -> Set[bytes]:
     """The hashes of the blocks in the prefix cache, which are equal in all engine cores of this process."""
-    return core.scheduler.kv_cache_manager.block_pool.cached_block_hash_to_block._cache.keys()
+    hashes: Set[bytes] = core.scheduler.kv_cache_manager.block_pool.cached_block_hash_to_block._cache.keys()
+    return hashes
 
 
 def step(core: "EngineCore") -> "tuple[Sequence[EngineCoreOutputs], bool]":
