@@ -44,6 +44,10 @@ class Replicas:
             return run_replay(engine, schedule, progress, self.num_replicas, self.router.begin(), events)
         if not isinstance(engine, SimEngine):
             raise ConfigError(f"fleet: engine={engine.name} has no replicas in one process: set engine=sim or replay")
+        if engine.at_gib:
+            raise ConfigError("engine.at_gib: a curve by memory is that of one engine: set fleet=single")
+        if engine.host_cache_gib:
+            raise ConfigError("fleet: replicas have no host tier: set engine.host_cache_gib=0 or fleet=single")
         if engine.history == "generated" and any(event.action == "kill" for event in events):
             raise ConfigError(
                 "fleet.events: after a kill a request is sent again, and with history=generated its prompt is gone: "
