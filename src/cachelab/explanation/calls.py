@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cachelab.errors import ConfigError, DatasetError
@@ -50,7 +51,8 @@ def explain(
     _check(calls, by, block_size)
     chosen = _tokenizer(tokenizer)
     settings = Chat(rows="request", time_field="timestamp", fields=[by] if by not in (None, "model") and by else [])
-    log = ChatLog(settings, Counter(dict.fromkeys(COUNTS, 0)))
+    counts = Counter(dict.fromkeys(COUNTS, 0))
+    log = ChatLog(settings, counts)
     conversations = log.read(_records(calls))
     dataset = LoadedDataset("calls", "calls", "", conversations, {}, log.notes)
     tokenized = [conversation.tokenized(chosen) for conversation in conversations]
@@ -68,7 +70,8 @@ def explain(
         metrics=(),
     )
     result = run(parts, arranged(parts, dataset, tokenized, {}), lambda ended: None)
-    return Explainer(by=by, show_text=show_text).explain(parts, result)
+    explanation = Explainer(by=by, show_text=show_text).explain(parts, result)
+    return replace(explanation, notes=(*_left_out(counts), *explanation.notes))
 
 
 def _check(calls: Sequence[Mapping[str, Any]], by: str | None, block_size: int) -> None:
@@ -80,10 +83,20 @@ def _check(calls: Sequence[Mapping[str, Any]], by: str | None, block_size: int) 
             raise DatasetError(f"calls[{index}] is of type {type(call).__name__}: give a mapping with messages")
     if not any(call.get("messages") for call in calls):
         raise DatasetError("calls: no call has messages: give requests as they are sent to a chat API")
+    for index, call in enumerate(calls):
+        if "messages" in call and not call["messages"]:
+            raise DatasetError(f"calls[{index}]: messages is empty: leave the call out, or give its messages")
     if by is not None and by != "model" and not any(by in call for call in calls):
         raise ConfigError(f"by: no call has the field {by}: name a field of the calls")
     if block_size < 1:
         raise ConfigError(f"block_size: {block_size} is less than 1")
+
+
+def _left_out(counts: Mapping[str, int]) -> tuple[str, ...]:
+    """What the calls hold that is not in the prompts."""
+    names = [name for name in counts if name == "failed_calls" or name.startswith("dropped_")]
+    found = [f"{name.replace('_', ' ')} ({counts[name]:,})" for name in names if counts[name]]
+    return (f"Left out of the calls (how often): {', '.join(found)}.",) if found else ()
 
 
 def _records(calls: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
