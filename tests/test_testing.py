@@ -70,6 +70,9 @@ def test_calls_keep_their_order_across_conversations() -> None:
 def test_groups_of_calls() -> None:
     made = [{**call, "tenant": "a" if index < 4 else "b"} for index, call in enumerate(calls(2, 4))]
     assert {group.value: group.requests for group in cachelab.explain(made, by="tenant").groups} == {"a": 4, "b": 4}
+    nested = [{**call, "metadata": {"route": call.pop("tenant")}} for call in made]
+    groups = cachelab.explain(nested, by="metadata.route").groups
+    assert {group.value: group.requests for group in groups} == {"a": 4, "b": 4}
 
 
 @pytest.mark.parametrize(
@@ -88,6 +91,12 @@ def test_call_that_cannot_be_read_is_named(call: Any, words: str) -> None:
 def test_prompts_below_one_block_are_no_test() -> None:
     with pytest.raises(ValueError, match="no prompt fills a block of the cache: test longer prompts"):
         assert_stable_prefix([{"messages": [{"role": "user", "content": "Hi"}]}])
+
+
+@pytest.mark.parametrize("bounds", [{"min_hit_rate": 90}, {"max_behind_a_break": 2}, {"max_behind_a_break": -0.1}])
+def test_bounds_are_shares(bounds: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"is not a share from 0 to 1: give 0\.02 for 2 %"):
+        assert_stable_prefix(calls(1, 1), **bounds)
 
 
 @pytest.mark.slow

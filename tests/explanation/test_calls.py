@@ -233,6 +233,8 @@ def test_wrong_calls_are_refused() -> None:
         cachelab.explain([call, 3])  # type: ignore[list-item]
     with pytest.raises(ConfigError, match="block_size: 0 is less than 1"):
         cachelab.explain([call], block_size=0)
+    with pytest.raises(ConfigError, match="num_blocks: 0 is less than 2, and vLLM keeps one block for itself"):
+        cachelab.explain([call], num_blocks=0)
 
 
 def test_prompts_without_history_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ def explain(
             default Mistral's, which needs no network.
         block_size: Tokens per block of the cache.
         num_blocks: Size of the cache in blocks. By default it holds everything.
-        by: A field of the calls by which they are grouped, or "model".
+        by: A field of the calls by which they are grouped, such as "metadata.route", or "model".
         show_text: Whether the changed texts are in the result.
 
     Nothing is written, and neither vLLM nor MLflow is imported. Raises CachelabError: DatasetError for a call that
@@ -48,7 +48,7 @@ def explain(
     from cachelab.pipeline import Parts, arranged, run
     from cachelab.trace.multi_turn import MultiTurn
 
-    _check(calls, by, block_size)
+    _check(calls, by, block_size, num_blocks)
     chosen = _tokenizer(tokenizer)
     settings = Chat(rows="request", time_field="timestamp", fields=[by] if by not in (None, "model") and by else [])
     counts = Counter(dict.fromkeys(COUNTS, 0))
@@ -74,8 +74,10 @@ def explain(
     return replace(explanation, notes=(*_left_out(counts), *explanation.notes))
 
 
-def _check(calls: Sequence[Mapping[str, Any]], by: str | None, block_size: int) -> None:
+def _check(calls: Sequence[Mapping[str, Any]], by: str | None, block_size: int, num_blocks: int | None) -> None:
     """Refuse arguments in words of this function, not of the settings behind it."""
+    from cachelab.dataset.field_path import value_at
+
     if not calls:
         raise DatasetError("calls: the list is empty: give at least one request with messages")
     for index, call in enumerate(calls):
@@ -86,10 +88,12 @@ def _check(calls: Sequence[Mapping[str, Any]], by: str | None, block_size: int) 
     for index, call in enumerate(calls):
         if "messages" in call and not call["messages"]:
             raise DatasetError(f"calls[{index}]: messages is empty: leave the call out, or give its messages")
-    if by is not None and by != "model" and not any(by in call for call in calls):
+    if by is not None and by != "model" and not any(value_at({**call}, by) is not None for call in calls):
         raise ConfigError(f"by: no call has the field {by}: name a field of the calls")
     if block_size < 1:
         raise ConfigError(f"block_size: {block_size} is less than 1")
+    if num_blocks is not None and num_blocks < 2:
+        raise ConfigError(f"num_blocks: {num_blocks} is less than 2, and vLLM keeps one block for itself")
 
 
 def _left_out(counts: Mapping[str, int]) -> tuple[str, ...]:
