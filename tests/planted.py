@@ -212,6 +212,13 @@ def _compact(row: Row, number: int, turn: int) -> None:
         row["messages"] = [messages[0], summary, *messages[9:]]
 
 
+def _summarise(row: Row, number: int, turn: int) -> None:
+    messages = row["messages"]
+    if len(messages) > 11:  # no message is left that an earlier prompt holds
+        summary = {"role": "user", "content": "Summary of the conversation so far: the user asked about a booking."}
+        row["messages"] = [messages[0], summary, *messages[11:]]
+
+
 def _other_system(row: Row, number: int, turn: int) -> None:
     if turn % 2:
         row["messages"][0]["content"] = "You check the work of another agent.\nReply with one word.\n" * 3
@@ -266,6 +273,7 @@ PLANTED = {
     "replies rewritten": Planted("reply_rewritten", "reply", _changed(_rewritten_replies)),
     "history truncated": Planted("history_truncated", "history", _changed(_truncate)),
     "history compacted": Planted("history_compacted", "history", _changed(_compact)),
+    "history replaced by a summary": Planted("history_compacted", "history", _changed(_summarise)),
     "system prompt replaced": Planted("system_replaced", "system message", _changed(_other_system)),
     "images encoded again": Planted("image", "first user message", _images),
     "changing model": Planted("isolation", "model", _isolated("model")),
