@@ -1,6 +1,8 @@
 """Measures the overhead of cachelab over vLLM: start-up time, and requests/s of engine=sim and a bare EngineCore loop.
 
-    python bench/sim.py [--dataset FILE] [--rounds N]
+    python bench/sim.py [--dataset FILE] [--rounds N] [--layers]
+
+With --layers both loops have the layers of gpt-oss-20b, in two groups, and of Qwen3-Next, in four.
 
 Both loops run in this process, alternately, on the same requests and with the same recorded executor. The bare loop
 keeps no records. Compare only ratios of one run: seconds depend on the machine.
@@ -38,9 +40,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", type=Path, help="a ShareGPT file; default: the bundled sample")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--layers", action="store_true", help="models with several kinds of layers, no start-up time")
     options = parser.parse_args()
 
-    for tracking in ("none", "mlflow"):
+    for tracking in () if options.layers else ("none", "mlflow"):
         first = seconds_to_first_request(tracking)
         print(f"process start to first request, experiment=multi_turn tracking={tracking}: {first:.1f} s")
 
@@ -50,12 +53,35 @@ def main() -> None:
     requests = MultiTurn().build(Thresholds().apply(conversations).kept).requests
     print(f"\n{len(conversations)} conversations, {len(requests)} requests of {loaded.source}")
     print(f"{'':34}{'requests/s, median':>20}{'bare EngineCore':>18}{'own cost':>10}   rounds: own cost")
-    for name, engine, schedule in (
-        ("max_num_seqs=1 (jump), in sequence", SimEngine(max_num_seqs=1), ByConversation().arrange(requests)),
-        ("max_num_seqs=8, 8 users", SimEngine(max_num_seqs=8), Sessions(num_users=8).arrange(requests)),
-    ):
+    one, eight = ByConversation().arrange(requests), Sessions(num_users=8).arrange(requests)
+    rows = (
+        [
+            ("gpt-oss-20b, one user", preset("gpt-oss-20b", 1), one),
+            ("gpt-oss-20b, 8 users", preset("gpt-oss-20b", 8), eight),
+            ("Qwen3-Next, one user", preset("qwen3-next-80b-a3b", 1), one),
+            ("Qwen3-Next, 8 users", preset("qwen3-next-80b-a3b", 8), eight),
+        ]
+        if options.layers
+        else [
+            ("max_num_seqs=1 (jump), in sequence", SimEngine(max_num_seqs=1), one),
+            ("max_num_seqs=8, 8 users", SimEngine(max_num_seqs=8), eight),
+        ]
+    )
+    for name, engine, schedule in rows:
         compare(name, engine, schedule, options.rounds)
+    if options.layers:
+        return
     print(f"\na further engine in this process: {statistics.median(build_seconds() for _ in range(5)) * 1000:.0f} ms")
+
+
+def preset(model: str, max_num_seqs: int) -> SimEngine:
+    """The simulator with the layers of an option of conf/model and 10 GiB."""
+    import yaml
+
+    from cachelab.composition import config_dir
+
+    settings = yaml.safe_load((config_dir() / "model" / f"{model}.yaml").read_text(encoding="utf-8"))
+    return SimEngine(**settings, max_model_len=8192, max_num_seqs=max_num_seqs, kv_cache_gib=10.0)
 
 
 def compare(name: str, engine: SimEngine, schedule: Schedule, rounds: int) -> None:
@@ -77,10 +103,8 @@ def compare(name: str, engine: SimEngine, schedule: Schedule, rounds: int) -> No
 
 def bare_loop(engine: SimEngine, schedule: Schedule) -> None:
     """Run the schedule with the fewest calls: build, submit, step. Nothing is recorded."""
-    from cachelab.engine.vllm.recorded_executor import RecordedExecutor
-
-    core = vllm_core.build_core(engine.engine_args(), RecordedExecutor)
-    core.model_executor.jump = engine.max_num_seqs == 1  # type: ignore[attr-defined]
+    core, _ = engine.build(schedule)
+    core.model_executor.jump = engine.may_jump  # type: ignore[attr-defined]
     for stage in schedule.stages:
         waiting = {id(lane): iter(lane) for lane in stage}
         lane_of: dict[str, int] = {}
@@ -104,9 +128,7 @@ def bare_loop(engine: SimEngine, schedule: Schedule) -> None:
 
 def build_seconds() -> float:
     """Seconds to build and close an engine in a process that has built one before."""
-    from cachelab.engine.vllm.recorded_executor import RecordedExecutor
-
-    return seconds(lambda: vllm_core.close(vllm_core.build_core(SimEngine().engine_args(), RecordedExecutor)))
+    return seconds(lambda: vllm_core.close(SimEngine().build(Schedule(()))[0]))
 
 
 def seconds(what: Callable[[], object]) -> float:

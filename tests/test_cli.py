@@ -106,7 +106,7 @@ def test_cli_alone_shows_what_can_be_run(new_cachelab: Cachelab) -> None:
 def test_cli_help_names_groups_and_settings(new_cachelab: Cachelab) -> None:
     done = new_cachelab("--help")
     assert done.returncode == 0
-    assert "order: all_at_once, by_arrival, by_conversation, by_turn, sessions" in done.stdout
+    assert "order: all_at_once, by_arrival, by_conversation, by_turn, sessions, timed" in done.stdout
     assert "num_blocks: null" in done.stdout
 
 

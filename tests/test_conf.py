@@ -70,7 +70,17 @@ def test_option_says_what_it_is_on_its_first_comment_line(file: Path) -> None:
 
 def test_option_files_are_those_of_the_groups() -> None:
     folders = {str(file.parent) for file in OPTION_FILES}
-    assert folders == {*GROUPS, "metrics", "experiment", "export", "price", "explain"}
+    assert folders == {*GROUPS, "metrics", "experiment", "export", "price", "explain", "model"}
+
+
+def test_a_model_sets_the_layers_of_the_engine_of_any_experiment() -> None:
+    config = plain(composed("experiment=multi_turn", "model=deepseek-v3"))
+    assert config["engine"]["layers"] == [{"kind": "mla", "layers": 61, "head_size": 576}]
+    assert "model" not in config
+    for engine in ("replay", "cpu", "agreement"):
+        root = build_root(plain(composed(f"engine={engine}", "model=llama-3-8b")))
+        with pytest.raises(ConfigError, match=r"engine\.layers: only engine=sim can be given layers, also with model="):
+            build_parts(root)
 
 
 def test_experiment_arms_differ_in_trace_and_order_only() -> None:
@@ -81,7 +91,7 @@ def test_experiment_arms_differ_in_trace_and_order_only() -> None:
 def test_experiment_keeps_what_the_command_line_says() -> None:
     config = plain(composed("experiment=multi_turn", "engine.num_blocks=999", "order=sessions", "order.num_users=2"))
     assert config["engine"]["num_blocks"] == 999
-    assert config["order"] == {"_target_": "cachelab.order.sessions.Sessions", "num_users": 2}
+    assert config["order"] == {"_target_": "cachelab.order.sessions.Sessions", "num_users": 2, "think_s": 0.0}
 
 
 @pytest.mark.parametrize("experiment", ["simple", "multi_turn", "single_turn", "unfiltered", "futurecloud"])

@@ -35,6 +35,8 @@ BASES: tuple[list[str], ...] = (
     ["engine=cuda"],
     ["engine=agreement"],
     ["order=sessions"],
+    ["order=timed"],
+    ["experiment=calibrate"],
     ["dataset=block_trace"],
     ["dataset=chat", "dataset.path=x"],
     ["dataset=claude_code", "dataset.path=x"],

@@ -20,6 +20,7 @@ SEE_A_CONFIG_NODE = {
     "cli",
     "composition",
     "job_context",
+    "run_folder_callback",
     "secret",
     "sweep/callback",
     "sweep/capacity_sweep_callback",

@@ -92,6 +92,7 @@ def build_parts(root: Root) -> Parts:
     root = _with_group_field(root)
     dataset = part("dataset")
     refuse_missing_source(dataset)
+    _refuse_layers(root.engine)
     tokenizer, engine = part("tokenizer"), part("engine")
     if root.history != "recorded" and not hasattr(engine, "history"):
         raise ConfigError(
@@ -112,6 +113,17 @@ def build_parts(root: Root) -> Parts:
         metrics=metrics,
         price=price,
     )
+
+
+def _refuse_layers(engine: Group) -> None:
+    """Raises ConfigError for layers (which `model=NAME` sets) of one of cachelab's engines that cannot have them."""
+    others = ("ReplayEngine", "CpuEngine", "CudaEngine", "AgreementEngine")
+    name = str(engine.get("_target_")).rpartition(".")[2]
+    if "layers" in engine and name in others:
+        raise ConfigError(
+            f"engine.layers: only engine=sim can be given layers, also with model=NAME; {name} cannot: "
+            "use engine=sim, or leave them out"
+        )
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,10 @@ class JobContext:
     @classmethod
     def name_of(cls, hydra: "DictConfig") -> str:
         """The name of the job on its own whose `hydra` node this is, before it has a folder."""
-        return cls(list(hydra.overrides.task), dict(hydra.runtime.choices), Path()).run_name
+        from omegaconf import OmegaConf
+
+        overrides: Any = OmegaConf.to_container(hydra.overrides.task)  # a value may be an interpolation
+        return cls(overrides, dict(hydra.runtime.choices), Path()).run_name
 
     @property
     def run_name(self) -> str:

@@ -1,4 +1,4 @@
-"""Digests of the files and folders that a config names: a model's folder, a config.json, a chat template."""
+"""Digests of files and folders that a config names: a model's folder, a config.json, a template, step costs."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -8,6 +8,7 @@ from typing import Any
 
 from cachelab.dataset.source_paths import is_hidden
 from cachelab.errors import ConfigError
+from cachelab.model.tiny_model import TINY_NAMES
 
 _PATH_KEYS = ("model", "config", "chat_template")
 """Last names of the keys, at any depth of `tokenizer` and `engine`, whose text may be a path."""
@@ -42,7 +43,7 @@ def file_digests(config: Mapping[str, Any]) -> dict[str, str]:
 
 def _may_be_a_path(key: str, text: str) -> bool:
     of_args = ".args." in key and "/" in text
-    return of_args or (key.rpartition(".")[2] in _PATH_KEYS and text != "tiny")
+    return of_args or key.endswith("cost.path") or (key.rpartition(".")[2] in _PATH_KEYS and text not in TINY_NAMES)
 
 
 def _texts(key: str, node: Any) -> Iterator[tuple[str, str]]:

@@ -105,7 +105,11 @@ def arranged(
     if sorted(request.id for request in schedule) != sorted(request.id for request in trace.requests):
         raise EngineError(f"order {type(parts.order).__name__}: its schedule does not hold each request exactly once")
     log.info("trace: %d requests in %d stages", len(schedule), len(schedule.stages))
-    all_numbers = {**numbers, **{f"trace/{key}": float(value) for key, value in trace.numbers.items()}}
+    all_numbers = {
+        **numbers,
+        **{f"trace/{key}": float(value) for key, value in trace.numbers.items()},
+        **{f"order/{key}": float(value) for key, value in schedule.numbers.items()},
+    }
     return Workload(dataset, conversations, trace.requests, schedule, all_numbers)
 
 

@@ -17,7 +17,9 @@ class Request:
     block trace). `spans` maps the tokens to these messages. The prompt shares its first `kept_tokens` tokens with the
     prompt and reply of the conversation's previous turn. `follows` is the id of the request whose reply is part of this
     prompt: this request cannot be sent before that one has ended (None: it can be sent at any time). `isolation` is
-    part of the identity of its blocks. `usage` is the logged usage.
+    part of the identity of its blocks. `usage` is the logged usage. `arrival_s` is its recorded time, in seconds from
+    any zero that the requests share; `think_s` the recorded seconds between the reply before it and this request (each
+    None if there is none). `timestamp_s` is `arrival_s`, or the number of the request in a source without times.
     Shapes: prompt_ids (prompt_tokens,), reply_ids (reply_tokens,), spans (num_spans, 2).
     """
 
@@ -33,6 +35,7 @@ class Request:
     follows: str | None = None
     spans: Spans = field(default_factory=lambda: NO_SPANS)
     tools: ToolDefinitions = ()
+    arrival_s: float | None = None
     think_s: float | None = None
     usage: LoggedUsage | None = None
     isolation: Isolation | None = None
@@ -57,16 +60,51 @@ Stage = tuple[Lane, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """When a request enters: `at_ns` after the start of the run, or `think_ns` after the request before it has ended.
+
+    The later of the two counts. The request before it is that of its lane, for the first of a lane the stage before.
+    """
+
+    at_ns: int = 0
+    think_ns: int = 0
+
+
+NO_WAIT = Wait()
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
-    """Stages that run one after another; a stage starts when the one before it is done."""
+    """Stages that run one after another; a stage starts when the one before it is done.
+
+    `waits`: by request id, for the requests that do not enter as soon as the one before them has ended. `numbers` are
+    logged as `order/<key>`.
+    """
 
     stages: tuple[Stage, ...]
+    waits: Mapping[str, Wait] = field(default_factory=dict)
+    numbers: Mapping[str, float] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Request]:
         return (request for stage in self.stages for lane in stage for request in lane)
 
     def __len__(self) -> int:
         return sum(len(lane) for stage in self.stages for lane in stage)
+
+    def earliest_ns(self) -> dict[str, int]:
+        """By request id, the time at which it enters if every reply takes no time. Nanoseconds from the start."""
+        found: dict[str, int] = {}
+        start_ns = 0
+        for stage in self.stages:
+            end_ns = start_ns
+            for lane in stage:
+                now_ns = start_ns
+                for request in lane:
+                    wait = self.waits.get(request.id, NO_WAIT)
+                    now_ns = found[request.id] = max(wait.at_ns, now_ns + wait.think_ns)
+                end_ns = max(end_ns, now_ns)
+            start_ns = end_ns
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,13 @@ class RunFolderCallback(Callback):
     """Renames `hydra.run.dir` before Hydra makes that folder, unless the command line names one."""
 
     def on_run_start(self, config: "DictConfig", **kwargs: Any) -> None:
-        from omegaconf import read_write
+        from omegaconf import OmegaConf, read_write
 
         from cachelab.job_context import JobContext
         from cachelab.job_folder import named_folder
 
         hydra = config.hydra
-        folder = named_folder(str(hydra.run.dir), JobContext.name_of(hydra), list(hydra.overrides.hydra))
+        given: Any = OmegaConf.to_container(hydra.overrides.hydra)
+        folder = named_folder(str(hydra.run.dir), JobContext.name_of(hydra), given)
         with read_write(hydra):
             hydra.run.dir = folder

@@ -5,9 +5,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from cachelab.conversation import Conversation
 from cachelab.dataset.base import LoadedDataset
 from cachelab.dataset.chat import Chat
+from cachelab.errors import DatasetError
 from cachelab.message import Isolation, LoggedUsage, Message, Part
 
 PROMPTS = [[{"role": "user", "content": "u"}]]
@@ -59,9 +62,39 @@ def test_litellm_standard_logging_payload(tmp_path: Path) -> None:
     assert conversation.prompt_messages() == [(U,), (U, A, V)]
     assert [turn.reply for turn in conversation.turns] == [A, B]
     assert [turn.timestamp_s for turn in conversation.turns] == [0.0, 1.0]
+    assert [turn.think_s for turn in conversation.turns] == [None, 0.25]  # from 1.0 to 1.25
     assert [turn.usage for turn in conversation.turns] == [LoggedUsage(9, 4)] * 2
     assert {turn.isolation for turn in conversation.turns} == {Isolation(model="m")}
     assert list(conversation.turns[0].tools) == [TOOL]
+
+
+@pytest.mark.parametrize(
+    ("ends", "think_s", "counted"),
+    [
+        ((1.5, 9.0), 0.5, {"turns_with_think_time": 1}),
+        ((2.0, 9.0), 0.0, {"turns_with_think_time": 1}),
+        ((2.5, 9.0), None, {"overlapping_calls": 1}),
+        ((0.5, 9.0), None, {"unusable_end_times": 1}),
+        ((None, 9.0), None, {}),
+    ],
+)
+def test_end_of_a_call_gives_the_think_time_of_the_next(
+    tmp_path: Path, ends: tuple[float | None, float], think_s: float | None, counted: dict[str, int]
+) -> None:
+    rows = [
+        {"messages": prompt, "response": completion(text), "start_time": 1 + n, "end_time": end}
+        for n, (prompt, text, end) in enumerate(zip(PROMPTS, "ab", ends, strict=True))
+    ]
+    loaded = Chat(path=lines(tmp_path / "calls.jsonl", *rows), timestamp_unit="s").load()
+    assert [turn.think_s for turn in only(loaded).turns] == [None, think_s]
+    names = ("turns_with_think_time", "overlapping_calls", "unusable_end_times")
+    assert {name: loaded.counts[name] for name in names if loaded.counts[name]} == counted
+
+
+def test_end_of_a_call_that_is_no_time_is_refused(tmp_path: Path) -> None:
+    row = {"messages": PROMPTS[0], "response": completion("a"), "start_time": 1.0, "end_time": "later"}
+    with pytest.raises(DatasetError, match=r"line 1: field end_time is 'later', not a time"):
+        Chat(path=lines(tmp_path / "calls.jsonl", row), timestamp_unit="s").load()
 
 
 def test_langfuse_observations(tmp_path: Path) -> None:

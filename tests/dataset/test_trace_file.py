@@ -167,7 +167,13 @@ def requests_of(spec: list[list[tuple[int, list[int], list[int], str]]]) -> list
             reply_ids = np.asarray(reply, dtype=np.int32)
             messages = (*messages, Message("user", text))
             said = Message("assistant", text)
-            requests.append(Request(f"c{n}/{k}", f"c{n}", k, prompt, reply_ids, messages, said, k / 3, kept))
+            times = (k / 3, 0.25 if k else None) if n else (None, None)  # the first conversation has none
+            requests.append(
+                Request(
+                    f"c{n}/{k}", f"c{n}", k, prompt, reply_ids, messages, said, k / 3, kept,
+                    arrival_s=times[0], think_s=times[1],
+                )
+            )  # fmt: skip
             context = np.concatenate([prompt, reply_ids])
     return requests
 
@@ -186,7 +192,7 @@ def test_rows_read_back_are_equal(spec: list[list[tuple[int, list[int], list[int
     for request, (id, turn_index, turn) in zip(requests, back, strict=True):
         assert (id, turn_index) == (request.conversation_id, request.turn_index)
         assert (turn.prompt, turn.response, turn.tokenizer) == (request.prompt, request.response, "tekken")
-        assert turn.timestamp_s == request.timestamp_s
+        assert (turn.timestamp_s, turn.think_s) == (request.arrival_s, request.think_s)
         assert turn.prompt_ids is not None
         assert turn.response_ids is not None
         assert turn.prompt_ids.tolist() == request.prompt_ids.tolist()
@@ -231,6 +237,20 @@ def test_isolation_of_a_request_is_written_and_read_back(tmp_path: Path) -> None
     (conversation,) = TraceFile(path=str(tmp_path / "trace.jsonl.gz")).load().conversations
     assert isinstance(conversation, RecordedConversation)
     assert conversation.turns[0].isolation == isolation
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"think_s": -1}, r"field think_s is -1\.0, not seconds from 0"),
+        ({"think_s": "soon"}, r"field think_s is text, not a number of seconds"),
+        ({"think_s": float("nan")}, r"field think_s is NaN"),
+        ({"timestamp_recorded": 0}, r"field timestamp_recorded is 0, not true or false"),
+    ],
+)
+def test_times_that_are_wrong_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(DatasetError, match=rf"^f: line 1: {message}"):
+        parse_trace(lines(row(**fields)), "f")
 
 
 @pytest.mark.parametrize("isolation", ['"a"', '{"salt": "a"}', '{"cache_salt": 3}'])

@@ -50,6 +50,32 @@ def test_simulator_agrees_with_a_model_that_runs_many_at_once(max_num_seqs: int)
     assert mismatches(observation) == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("max_num_seqs", [1, 4])
+@pytest.mark.parametrize(("model", "kind", "window"), [("tiny_window", "window", 96), ("tiny_state", "mamba", None)])
+def test_simulator_agrees_with_a_model_of_several_groups(
+    model: str, kind: str, window: int | None, max_num_seqs: int
+) -> None:
+    # 2 layers of full attention and 4 of another kind: three groups, which 61 blocks do not hold for all
+    engine = agreement(61, max_num_seqs=max_num_seqs)
+    engine = replace(engine, real=replace(engine.real, model=model))
+    observation = observed(engine, ByTurn().arrange(REQUESTS))
+    layout = observation.counters.layout
+    assert layout is not None
+    assert [(group.kind, group.layers, group.window) for group in layout.groups] == [
+        (kind, 2, window),
+        (kind, 2, window),
+        ("full", 2, None),
+    ]
+    assert len(observation.completed) == len(REQUESTS)
+    assert (
+        0
+        < observation.cached_tokens.sum()
+        < agreement(121).simulator(1001).run(ByTurn().arrange(REQUESTS), lambda ended: None).counters.hits_tokens
+    )
+    assert mismatches(observation) == []
+
+
 def test_differences_name_the_requests_in_the_order_of_first_prefills() -> None:
     observation = observed(agreement(61), ByTurn().arrange(REQUESTS[:4]))
     first, second, *others = observation.completed

@@ -36,7 +36,7 @@ ENGINES: dict[str, Callable[[], Engine]] = {
     "cpu and sim": lambda: AgreementEngine(real=CpuEngine(**CPU, max_num_seqs=1)),
     "cuda": lambda: CudaEngine(max_model_len=256, num_blocks=20),
 }
-ORDERS = [AllAtOnce(), ByConversation(), ByTurn(), Sessions(num_users=3)]
+ORDERS = [AllAtOnce(), ByConversation(), ByTurn(), Sessions(num_users=3, think_s=0.005)]
 MARKS = {"cuda": [pytest.mark.gpu]}
 
 

@@ -11,6 +11,8 @@ from cachelab.engine.kv_memory import kv_bytes
 from cachelab.engine.sim import DEFAULT_BLOCKS, SimEngine
 from cachelab.engine.vllm.hybrid_blocks import hybrid_block_size
 from cachelab.errors import ConfigError, EngineError
+from cachelab.metrics.capacity import points_table
+from cachelab.order.by_turn import ByTurn
 from workloads import conversation, one_lane, random_requests, request
 
 GIB = 1 << 30
@@ -87,6 +89,52 @@ def test_the_same_prompt_again_on_qwen35_4b(prompt: int, cached: int) -> None:
     assert [record.cached_tokens for record in records] == [0, cached, cached]
 
 
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [FULL, WINDOW],
+        [{**WINDOW, "layers": 3, "window": 100}, {**FULL, "layers": 2, "value_head_size": 64}],
+        QWEN,
+        [{"kind": "mla", "layers": 3, "head_size": 576}],
+        [{**FULL, "kind": "chunked", "window": 256, "dtype": "fp8"}, {**FULL, "dtype": "fp8"}],
+    ],
+)
+def test_layers_of_the_same_size_make_the_same_groups(layers: list[Any]) -> None:
+    # how the simulator gets the layers of a real engine (engine=agreement)
+    found = layout(sim(layers=layers, num_blocks=9600))
+    again = layout(sim(layers=[group.same_sized_layers() for group in found.groups], num_blocks=9600))
+    assert again == found
+
+
+def test_points_by_memory_are_runs_of_their_own() -> None:
+    schedule = ByTurn().arrange(random_requests(5, 12))
+    small: list[Any] = [{**FULL, "layers": 1}, {**WINDOW, "layers": 1, "window": 32}]
+    engine = sim(layers=small, block_size=8, num_blocks=400, max_model_len=256)
+    mib = [3.0, 6.0]  # 96 and 192 blocks of 8 x 4,096 bytes
+    points = replace(engine, at_gib=[size / 1024 for size in mib]).run(schedule, lambda ended: None).comparison_runs
+    alone = [replace(engine, num_blocks=None, kv_cache_gib=size / 1024) for size in mib]
+    assert [run.counters.num_blocks for run in points] == [95, 191]
+    for engine, point in zip(alone, points, strict=True):
+        assert engine.run(schedule, lambda ended: None).records == point.records
+
+
+def test_points_of_a_plain_model_lie_on_the_lru_curve() -> None:
+    requests = random_requests(5, 12)
+    engine = sim(layers=[{**FULL, "layers": 1}], block_size=8, num_blocks=400, max_model_len=256)
+    engine = replace(engine, at_gib=[0.0015, 0.003, 0.006])
+    run = engine.run(ByTurn().arrange(requests), lambda ended: None)
+    table = points_table(requests, run.comparison_runs)
+    assert table["blocks"] == table["plain_blocks"] == [48, 97, 195]
+    assert table["completed"] == [len(requests)] * 3
+    assert table["token_rate"] == table["lru_token_rate"]
+    assert 0 < table["token_rate"][0] < table["token_rate"][2]
+
+
+def test_layers_of_an_unknown_kind_cannot_be_stated() -> None:
+    with pytest.raises(ValueError, match="layers of kind cross_attention cannot be stated"):
+        KvGroup("cross_attention", 1, 16, 4096).same_sized_layers()
+
+
 def test_memory_gives_the_number_of_blocks() -> None:
     # Llama-3.2-1B's 32 KiB per token: 512 KiB per block of 16
     assert layout(sim(kv_cache_gib=1.0)).num_blocks == 2048 - 1
@@ -140,6 +188,36 @@ def test_a_window_is_hit_at_the_end_of_the_prompt_only() -> None:
     )
     records = engine.run(one_lane(turns), lambda ended: None).records
     assert [record.cached_tokens for record in records] == [0, 32]
+
+
+@pytest.mark.parametrize(("interval", "cached"), [(0, 32), (64, 64), (48, 96), (32, 96), (None, 96)])
+def test_a_window_in_the_reply_is_hit_where_it_is_retained(interval: int | None, cached: int) -> None:
+    # turn 0 computes 40 + 64 - 1 = 103 tokens and keeps its window at 32, where the prompt ends, and at the multiples
+    # of the interval (None: of the block, 16): 64; 48 and 96; 32, 64 and 96. Turn 1 finds the last one of these.
+    turns = conversation("a", (range(40), range(100, 164)), (range(200, 210), [1]))
+    layers: list[Any] = [{**FULL, "layers": 1}, {**WINDOW, "layers": 1, "window": 16}]
+    args = {"prefix_cache_retention_interval": interval}
+    engine = sim(layers=layers, num_blocks=100, max_model_len=256, args=args)
+    records = engine.run(one_lane(turns), lambda ended: None).records
+    assert [record.cached_tokens for record in records] == [0, cached]
+
+
+@pytest.mark.parametrize(("args", "cached"), [({}, 528), ({"prefix_cache_retention_interval": 528}, 1584)])
+def test_a_state_in_the_reply_is_hit_where_it_is_retained(args: dict[str, Any], cached: int) -> None:
+    # turn 0 computes 600 + 1,200 - 1 tokens; the prompt ends in the second block of 528, the reply in the fourth
+    turns = conversation("a", (range(600), range(1000, 2200)), (range(3000, 3010), [1]))
+    records = sim(layers=QWEN, kv_cache_gib=10.0, args=args).run(one_lane(turns), lambda ended: None).records
+    assert [record.cached_tokens for record in records] == [0, cached]
+
+
+@pytest.mark.parametrize(("prompt", "cached"), [(480, 464), (979, 976), (1500, 1488)])
+def test_a_state_is_hit_inside_a_block_with_a_finer_unit(prompt: int, cached: int) -> None:
+    # the largest multiple of 16 below the prompt's length, since its last token is computed again: 29, 61, 93 x 16
+    twice = [request(name, 0, range(prompt), range(20)) for name in "ab"]
+    engine = sim(layers=QWEN, kv_cache_gib=10.0, args={"prefix_match_unit": 16})
+    run = engine.run(one_lane(twice), lambda ended: None)
+    assert [record.cached_tokens for record in run.records] == [0, cached]
+    assert run.counters.block_size == 16
 
 
 @pytest.mark.parametrize(

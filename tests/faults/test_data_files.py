@@ -156,7 +156,16 @@ def check_trace(data: bytes, loaded: LoadedDataset) -> None:
             assert len(turn.prompt_ids) == row["prompt_kept_tokens"] + len(row["prompt_new_token_ids"])
     exact = ("tokenizer", "prompt_kept_tokens", "prompt_new_token_ids", "response_token_ids")
     assert loaded.counts["turns_with_token_ids"] == sum("tokenizer" in row for row in rows)
-    known = {"prompt", "response", "conversation_id", "turn_index", "timestamp", *exact}
+    known = {
+        "prompt",
+        "response",
+        "conversation_id",
+        "turn_index",
+        "timestamp",
+        *exact,
+        "think_s",
+        "timestamp_recorded",
+    }
     check_ignored(loaded, [key for row in rows for key in row if key not in known])
 
 

@@ -32,6 +32,7 @@ import yaml
 
 from cachelab.engine.base import EngineCounters
 from cachelab.engine.kv_layout import KvGroup, KvLayout
+from cachelab.engine.step_points import StepPoints
 from cachelab.message import LoggedUsage
 from cachelab.metrics.base import AnyMetric
 from cachelab.metrics.observation import Observation
@@ -146,6 +147,10 @@ def _golden_records() -> list[RequestRecord]:
     return [*records, RequestRecord("E0", "E", 0, "rejected", 40, reason="prompt of 40 tokens, max_model_len 32")]
 
 
+# 10 ms per decoding sequence, but for the fifth and the tenth step, which are held out: 50 ms of 4, 160 ms of 12.
+GOLDEN_STEPS = [(0, d, 0, 0.05 if d == 4 else 0.16 if d == 12 else 0.01 * d) for d in (1, 2, 3, 5, 4, 6, 7, 8, 9, 12)]
+
+
 @pytest.fixture(scope="session")
 def golden() -> Observation:
     records = _golden_records()
@@ -153,7 +158,8 @@ def golden() -> Observation:
         replace(record, cached_tokens=GOLDEN_REFERENCE.get(record.request_id, record.cached_tokens))
         for record in records
     ]
-    return Observation({request.id: request for request in _golden_requests()}, records, GOLDEN_COUNTERS, references)
+    requests = {request.id: request for request in _golden_requests()}
+    return Observation(requests, records, GOLDEN_COUNTERS, references, steps=StepPoints.of(GOLDEN_STEPS))
 
 
 @pytest.fixture(scope="session")

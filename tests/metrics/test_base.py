@@ -38,6 +38,8 @@ def test_measure_nothing_completed(nothing_completed: Observation, default_metri
         "requests/preempted": 0,
         "requests/preemptions": 0,
         "requests/replies_cut": 0,
+        "requests/prompt_tokens": 0,
+        "requests/cached_tokens": 0,
         "engine/steps": 30,
         "engine/num_blocks": 12,
         "engine/kv_usage_max": 0.75,

@@ -20,6 +20,8 @@ from cachelab.dataset.trace_file import parse_trace
 from cachelab.filter.thresholds import Thresholds
 from cachelab.metrics.base import NEVER, AnyMetric, measure
 from cachelab.metrics.observation import Observation
+from cachelab.order.sessions import Sessions
+from cachelab.order.timed import Timed
 from cachelab.trace.multi_turn import MultiTurn
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,6 +81,12 @@ def test_document_stages(tmp_path: Path) -> None:
         },
         "filter": set(Thresholds().apply([conversation]).numbers),
         "trace": set(MultiTurn().build([conversation]).numbers),
+        "order": {
+            *Timed(start="uniform").arrange(MultiTurn().build([conversation]).requests).numbers,
+            *Sessions(think_s="recorded").arrange(MultiTurn().build([conversation]).requests).numbers,
+        },
     }
-    names = re.findall(r"^\| `((?:dataset|filter|trace)/[a-z0-9_]+)` \|", DOCUMENT.read_text("utf-8"), re.MULTILINE)
+    names = re.findall(
+        r"^\| `((?:dataset|filter|trace|order)/[a-z0-9_]+)` \|", DOCUMENT.read_text("utf-8"), re.MULTILINE
+    )
     assert sorted(names) == sorted(f"{stage}/{key}" for stage, keys in counted.items() for key in keys)

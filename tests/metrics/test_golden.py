@@ -25,6 +25,7 @@ EXPECTED = {
     "hit_rate/first_prefill_tokens": 48 / 95,  # 0+4+8+0+4+4+20+8+0 of 9+6+18+3+8+8+24+12+7
     "hit_rate/per_request_mean": 65 / 162,  # (0 + 4/6 + 8/18 + 0 + 4/8 + 4/8 + 20/24 + 8/12 + 0) / 9 = (65/18) / 9
     "hit_rate/steady": 36 / 59,  # 9 // 2 = 4, so from B1 on: 4+4+20+8+0 of 8+8+24+12+7
+    "hit_rate/later_turns": 40 / 69,  # A1 B1 A2 C1 D1: 8+4+20+8+0 of 18+8+24+12+7
     "hit_rate/vllm_gpu": 48 / 95,  # the counters of conftest.py
     "hit_rate/vllm_gpu_all_prefills": 20 / 31,  # (48 + 52) / (95 + 60) = 100 / 155
     "hit_rate/vllm_cpu": 8 / 47,  # the counters of conftest.py
@@ -66,12 +67,21 @@ EXPECTED = {
     "reuse_gap/max_requests": 4,
     "reuse_gap/p50_requests": 1,  # between 1 and 1
     "reuse_gap/p95_requests": 3.5,  # at 4.75: 2 + 0.75 * 2
+    # Steps 4 and 9 are held out: 4 sequences took 50 ms, not 40; 12 (more than 9, so outside) took 160 ms, not 120.
+    "calibration/steps": 10,
+    "calibration/held_out_error_p50": 0.225,  # between 1/5 and 1/4
+    "calibration/held_out_error_p95": 0.2475,  # 0.2 + 0.95 * 0.05
+    "calibration/held_out_bias": 160 / 210 - 1,
+    "calibration/held_out_outside": 0.5,
+    "calibration/linear_error_p50": 0.225,
     "requests/submitted": 10,
     "requests/completed": 9,
     "requests/rejected": 1,  # E0
     "requests/preempted": 2,  # A2, B1
     "requests/preemptions": 3,  # A2 twice, B1 once
     "requests/replies_cut": 1,  # A2
+    "requests/prompt_tokens": 95,  # 9+6+18+3+8+8+24+12+7
+    "requests/cached_tokens": 48,  # 0+4+8+0+4+4+20+8+0
     "engine/steps": 30,
     "engine/num_blocks": 12,
     "engine/kv_usage_max": 0.75,
@@ -102,6 +112,8 @@ EXPECTED_SERIES = {
     "turn/hit_rate": {0: 2 / 5, 1: 5 / 10, 2: 5 / 6},
     "turn/logged_hit_rate": {1: 8 / 18, 2: 16 / 24},
     "turn/requests": {0: 4, 1: 4, 2: 1},
+    "minute/hit_rate": {0: 12 / 21},  # all within 10 seconds
+    "minute/requests": {0: 9},
 }
 
 

@@ -63,9 +63,9 @@ def test_tiny_model_is_built_once_however_many_ask(tmp_path: Path, monkeypatch: 
     built: list[Path] = []
     build = tiny._build
 
-    def counted(folder: Path, vocabulary: int) -> None:
+    def counted(folder: Path, vocabulary: int, name: tiny.TinyName) -> None:
         built.append(folder)
-        build(folder, vocabulary)
+        build(folder, vocabulary, name)
 
     monkeypatch.setattr(tiny, "_build", counted)
     import transformers  # noqa: F401  two threads must not be the first to import it
@@ -90,7 +90,7 @@ def test_tiny_model_has_equal_weights_wherever_it_is_built(tmp_path: Path) -> No
 
 
 def test_tiny_model_that_cannot_be_built_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(folder: Path, vocabulary: int) -> None:
+    def full(folder: Path, vocabulary: int, name: tiny.TinyName) -> None:
         (folder / "half").write_text("")
         raise OSError(28, "No space left on device")
 

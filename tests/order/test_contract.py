@@ -12,6 +12,8 @@ from cachelab.order.by_arrival import ByArrival
 from cachelab.order.by_conversation import ByConversation
 from cachelab.order.by_turn import ByTurn
 from cachelab.order.sessions import Sessions
+from cachelab.order.think_time import ThinkTime
+from cachelab.order.timed import Timed
 from cachelab.request import Request, Schedule
 from workloads import conversation, request
 
@@ -23,6 +25,10 @@ ORDERS = [
     Sessions(num_users=1),
     Sessions(num_users=3),
     Sessions(num_users=50),
+    Sessions(num_users=2, think_s=1.5),
+    Timed(),
+    Timed(start="poisson", rate=0.5, think_s=ThinkTime("lognormal", 20.0)),
+    Timed(start="uniform", rate_scale=float("inf")),
 ]
 
 
@@ -31,7 +37,9 @@ def chats(draw: st.DrawFn) -> list[Request]:
     """Chats of 1 to 5 turns, their requests shuffled among one another."""
     requests: list[Request] = []
     for index, turns in enumerate(draw(st.lists(st.integers(1, 5), min_size=1, max_size=8))):
-        requests += conversation(f"c{index}", *[([index, turn], [turn]) for turn in range(turns)])
+        made = conversation(f"c{index}", *[([index, turn], [turn]) for turn in range(turns)])
+        times = draw(st.lists(st.floats(0, 100), min_size=turns, max_size=turns))
+        requests += [replace(entry, arrival_s=time) for entry, time in zip(made, times, strict=True)]
     return draw(st.permutations(requests))
 
 
@@ -70,6 +78,20 @@ def test_order_schedules_each_request_once(order: Order, requests: list[Request]
 @given(requests=chats())
 def test_order_has_no_empty_lane(order: Order, requests: list[Request]) -> None:
     assert all(lane for stage in order.arrange(requests).stages for lane in stage)
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=str)
+@given(requests=chats())
+def test_order_has_waits_for_its_requests_only(order: Order, requests: list[Request]) -> None:
+    schedule = order.arrange(requests)
+    assert schedule.waits.keys() <= {entry.id for entry in requests}
+    assert all(wait.at_ns >= 0 and wait.think_ns >= 0 for wait in schedule.waits.values())
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=str)
+@given(requests=chats())
+def test_order_twice_is_the_same(order: Order, requests: list[Request]) -> None:
+    assert order.arrange(requests) == order.arrange(requests)
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=str)

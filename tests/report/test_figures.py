@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from cachelab.pipeline import Result
-from cachelab.report.figures import FIGURES, draw, hits_per_block, prompt_lengths, reuse_gaps
+from cachelab.report.figures import FIGURES, draw, hit_rate_by_minute, hits_per_block, prompt_lengths, reuse_gaps
 
 
 def heights(axes: Axes) -> list[float]:
@@ -32,6 +32,19 @@ def test_hit_rate_by_turn_data(result: Result) -> None:
     assert rate.get_ylim()[0] == 0
     assert rate.get_ylabel() == "block hit rate (%)"
     assert rate.get_title() == "First-prefill hit rate by turn, 3 completed requests"
+
+
+def test_hit_rate_by_minute_data(result: Result) -> None:
+    assert draw(result)["hit_rate_by_minute"] is None  # the run is shorter than a minute
+    columns = {"minute": [0, 2, 3], "requests": [3, 1, 2], "prompt_blocks": [4, 0, 4], "hit_blocks": [1, 0, 3]}
+    figure = hit_rate_by_minute({name: np.asarray(values) for name, values in columns.items()}, "simulated")
+
+    assert figure is not None
+    rate, requests = figure.axes
+    assert np.asarray(rate.lines[0].get_xydata()).tolist() == [[0, 25], [3, 75]]  # minute 2 has no full block
+    assert np.asarray(rate.lines[1].get_xydata()).tolist() == [[0, 25], [3, 50]]
+    assert requests.get_xlabel() == "minute of the simulated clock"
+    assert rate.get_title() == "First-prefill hit rate over time, 6 completed requests"
 
 
 def test_reuse_gaps_data(result: Result) -> None:
@@ -106,6 +119,7 @@ def test_figures_without_data_are_none(all_rejected: Result) -> None:
 
     assert [name for name, figure in figures.items() if figure is None] == [
         "hit_rate_by_turn",
+        "hit_rate_by_minute",
         "reuse_gaps",
         "hits_per_block",
         "ttft_by_cached_tokens",
@@ -114,7 +128,7 @@ def test_figures_without_data_are_none(all_rejected: Result) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", [name for name in FIGURES if name != "hit_rate_by_minute"])  # it has one minute
 def test_figure_as_png(result: Result, name: str) -> None:
     figure, axes = drawn(result, name)
     file = io.BytesIO()

@@ -1,5 +1,6 @@
 """The comparison of two arms, worked by hand and held to what it promises."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ def table(rows: list[tuple[str, int, int, int, int, int]]) -> Table:
     """Rows of (conversation, prompt tokens, cached tokens, full blocks, hit blocks, ideal hit blocks)."""
     names = ("conversation_id", "prompt_tokens", "cached_tokens", "full_blocks", "hit_blocks", "ideal_hit_blocks")
     columns: Table = {name: [row[i] for row in rows] for i, name in enumerate(names)}
+    ids = columns["conversation_id"]
+    columns["turn_index"] = [ids[:row].count(name) for row, name in enumerate(ids)]
     host = {"host_hit_blocks": [0] * len(rows)}
     return columns | host | {"outcome": ["completed"] * len(rows), "prefill_index": list(range(len(rows)))}
 
@@ -50,7 +53,17 @@ def test_arm_of_sums_completed_requests_by_conversation() -> None:
         # the last 50 % of two requests: the one with prefill index 2
         "steady_cached_tokens": [16.0],
         "steady_prompt_tokens": [30.0],
+        "later_cached_tokens": [16.0],
+        "later_prompt_tokens": [30.0],
     }
+
+
+def test_the_verdict_is_about_the_wanted_rate() -> None:
+    # in blocks both arms hit the same share, in tokens the first one hits more; the blocks have different sizes
+    tables = [table([(f"c{i}", 100, cached, blocks, 1, 1) for i in range(30)]) for cached, blocks in ((64, 1), (16, 1))]
+    found = compare(arm_of("one", tables[0]), arm_of("two", tables[1]), metric="hit_rate/first_prefill_tokens")
+    assert found.verdict.startswith("one is higher than two: +48.00 points of first_prefill_tokens (")
+    assert replace(found, metric=HEADLINE).verdict.startswith("no difference shown between one and two: +0.00 points (")
 
 
 def test_compare_differences_by_hand() -> None:

@@ -74,8 +74,8 @@ def complete_trials(database: Path) -> int:
 
 def test_sweep_joblib_gives_the_serial_table_under_one_parent(repository: Path, tmp_path: Path) -> None:
     out, _ = finished(start(repository, tmp_path / "serial", *GRID, "comparison.baseline=engine.num_blocks=257"))
-    assert "300 against 257" in out
-    assert "no difference shown between 300 and 257" in out
+    assert "300 blocks against 257 blocks" in out
+    assert "no difference shown between 300 blocks and 257 blocks" in out
     finished(start(repository, tmp_path / "joblib", *GRID, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"))
     assert table(tmp_path / "joblib") == table(tmp_path / "serial")
     database = tmp_path / "joblib" / "mlflow.db"

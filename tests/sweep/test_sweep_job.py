@@ -28,6 +28,12 @@ def test_labels_are_short_and_unique() -> None:
     assert labels([job(0, "a.b=1"), job(1, "a.b=2"), job(2, "a.b=2")]) == ["b=1", "#1 b=2", "#2 b=2"]
 
 
+def test_layers_are_shown_by_number_and_kind() -> None:
+    groups = "[{kind:full,layers:10,heads:8,head_size:128},{kind:window,layers:50,heads:8,head_size:128,window:1024}]"
+    jobs = [job(0, f"engine.layers={groups}"), job(1, "engine.layers=null"), job(2, "engine.layers=[{kind:flat}]")]
+    assert labels(jobs) == ["10 full + 50 window (1,024)", "full attention", "layers=[{kind:flat}]"]
+
+
 def test_named_finds_a_job_by_overrides_value_or_number() -> None:
     assert named(GRID, "trace=single_turn") == [GRID[2]]
     assert named(GRID, "trace=multi_turn order=by_turn") == [GRID[0]]

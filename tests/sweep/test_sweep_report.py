@@ -1,13 +1,16 @@
 """A sweep's report: which jobs are compared, what it writes, what it says."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet
 import pytest
 
 from cachelab.errors import ConfigError
 from cachelab.sweep.study_report import StudyReport, Trial
+from cachelab.sweep.sweep_figures import draw_sweep
 from cachelab.sweep.sweep_job import SweepJob
 from cachelab.sweep.sweep_report import MAX_ARMS, compared, note_text, report_sweep, write_sweep
 from cachelab.sweep.sweep_table import job_table, jobs_section, outcome_line
@@ -71,6 +74,26 @@ def test_report_of_two_arms_leads_with_the_verdict() -> None:
     assert report.numbers["comparison/difference"] == pytest.approx(0.7)
     assert report.numbers["sweep/jobs"] == 2
     assert "| first_prefill | 80.00 % | 10.00 % | +70.00 |" in note_text(report)
+
+
+def test_report_and_figure_follow_the_objective() -> None:
+    tokens = "hit_rate/first_prefill_tokens"
+    jobs = [
+        replace(job(number, f"model={model}", f"engine.kv_cache_gib={gib}"), values={HEADLINE: 0.5, tokens: rate})
+        for number, (model, gib, rate) in enumerate([("a", 10, 0.1), ("a", 20, 0.2), ("a", 40, 0.3), ("b", 10, 0.4)])
+    ]
+    report = report_sweep("models", ARMS, ARMS, ARMS[1], TABLES, [tokens])
+    assert report.headlines[0].startswith(
+        "multi_turn is higher than single_turn: +70.00 points of first_prefill_tokens"
+    )
+    figure = draw_sweep(jobs, {}, [], report.headline)["hit_rate"]
+    assert figure is not None
+    (axes,) = figure.axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("engine.kv_cache_gib", "cached prompt tokens (%)")
+    assert {line.get_label(): np.asarray(line.get_ydata()).tolist() for line in axes.lines} == {
+        "a": pytest.approx([10, 20, 30]),
+        "b": pytest.approx([40]),
+    }
 
 
 def test_write_sweep_leaves_tables_text_and_figures(tmp_path: Path) -> None:

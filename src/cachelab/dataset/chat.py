@@ -24,7 +24,7 @@ from cachelab.dataset.times import TimeReader, TimeUnit
 from cachelab.errors import DatasetError
 from cachelab.strict_config import STRICT, FilePath, Text
 
-FORMAT_VERSION = "chat-1"
+FORMAT_VERSION = "chat-2"
 """Version of the reading rules; part of the digest, so a change of the rules changes the digest."""
 
 COUNTS = (
@@ -34,7 +34,8 @@ COUNTS = (
     "empty_messages", "messages_with_reasoning", "invalid_tool_arguments", "aliased_roles", "repaired_texts",
     "system_fields", "conversations_without_reply", "replies_without_prompt", "replies_in_messages",
     "replies_from_next_call", "turns_without_reply", "branches", "repeated_prompts", "reordered_calls",
-    "duplicate_ids", "missing_ids", "turns_with_time", "turns_with_usage", "unusable_usage", "rows_without_isolation",
+    "duplicate_ids", "missing_ids", "turns_with_time", "turns_with_think_time", "overlapping_calls",
+    "unusable_end_times", "turns_with_usage", "unusable_usage", "rows_without_isolation",
     "ignored_fields", "ignored_values",
 )  # fmt: skip
 """The keys of the counts; all of them are always present."""
@@ -137,6 +138,7 @@ class ChatLog:
         calls = chain.from_iterable(message.tool_calls for message in messages)
         counts["invalid_tool_arguments"] = sum(call.arguments_object() is None for call in calls)
         counts["turns_with_time"] = sum(turn.timestamp_s is not None for turn in turns)
+        counts["turns_with_think_time"] = sum(turn.think_s is not None for turn in turns)
         counts["turns_with_usage"] = sum(turn.usage is not None for turn in turns)
         if self._settings.isolation and counts["rows_without_isolation"] == counts["rows"]:
             raise DatasetError(f"dataset.isolation={self._settings.isolation}: no row has this field")

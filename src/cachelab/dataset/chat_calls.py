@@ -23,6 +23,7 @@ class _Call:
     reply: int | None
     conversation_id: str | None
     time_ns: int | None
+    ended_ns: int | None
     tools: ToolDefinitions
     usage: LoggedUsage | None
     isolation: Isolation | None
@@ -44,8 +45,9 @@ class Calls:
         """Add a call."""
         numbers = array("I", [self._number(message) for message in row.messages])
         reply = None if row.reply is None else self._number(row.reply)
+        times = row.time_ns, row.ended_ns
         self._calls.append(
-            _Call(numbers, reply, row.conversation_id, row.time_ns, row.tools, row.usage, row.isolation, row.fields)
+            _Call(numbers, reply, row.conversation_id, *times, row.tools, row.usage, row.isolation, row.fields)
         )
         self._no_response = self._no_response and not row.has_response
 
@@ -106,7 +108,7 @@ class Calls:
     def _turns(self, calls: list[_Call], start_ns: int) -> tuple[Turn, ...]:
         turns: list[Turn] = []
         context: list[int] = []
-        for call in calls:
+        for before, call in zip((None, *calls), calls, strict=False):
             kept = 0
             for a, b in zip(context, call.messages, strict=False):
                 if a != b:
@@ -119,6 +121,7 @@ class Calls:
                     reply=None if call.reply is None else self._messages[call.reply],
                     tools=call.tools,
                     timestamp_s=None if call.time_ns is None else (call.time_ns - start_ns) / 1e9,
+                    think_s=self._think_s(before, call),
                     usage=call.usage,
                     isolation=call.isolation,
                     fields=call.fields,
@@ -126,6 +129,15 @@ class Calls:
             )
             context = [*call.messages, *([] if call.reply is None else [call.reply])]
         return tuple(turns)
+
+    def _think_s(self, before: _Call | None, call: _Call) -> float | None:
+        """Seconds from the end of the call before to the start of this one; None if unknown, or if they overlap."""
+        if before is None or before.ended_ns is None or call.time_ns is None:
+            return None
+        if call.time_ns < before.ended_ns:
+            self._counts["overlapping_calls"] += 1
+            return None
+        return (call.time_ns - before.ended_ns) / 1e9
 
 
 class _Prefixes:

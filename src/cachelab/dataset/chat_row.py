@@ -34,6 +34,9 @@ _CONVERSATIONS = (
 )  # fmt: skip
 _IDS = ("id", "conversation_id", "conversation_hash", "session_id", "uuid")
 _TIMES = ("timestamp", "created", "created_at", "createdAt", "start_time", "startTime")
+_ENDS = {"start_time": "end_time", "startTime": "endTime"}
+"""The field of a call's end, by the field of its start."""
+
 _LORAS = ("lora_name", "lora", "lora_request.lora_name")
 _USAGES = ("usage", "usageMetadata", "usage_metadata")
 
@@ -55,7 +58,8 @@ class RowSettings:
 class ChatRow:
     """One row. `says`: what the row is, by its fields; None if they do not decide it.
 
-    `times_ns` and `usages` hold the times and the usage that messages of a conversation have, by message index.
+    `ended_ns` is the end of a call whose `time_ns` is its start. `times_ns` and `usages` hold the times and the usage
+    that messages of a conversation have, by message index.
     """
 
     place: str
@@ -68,6 +72,7 @@ class ChatRow:
     conversation_id: str | None = None
     tools: ToolDefinitions = ()
     time_ns: int | None = None
+    ended_ns: int | None = None
     usage: LoggedUsage | None = None
     isolation: Isolation | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -97,7 +102,7 @@ class RowReader:
         given = [settings.messages_field, settings.tools_field, settings.response_field, settings.conversation_field]
         given += [settings.time_field, settings.isolation, *settings.fields]
         self._read = {name.split(".")[0] for name in given if name}
-        self._read |= {*_TOOLS, *_CONVERSATIONS, *_IDS, *_TIMES, *_LORAS, *_USAGES, "lora_request"}
+        self._read |= {*_TOOLS, *_CONVERSATIONS, *_IDS, *_TIMES, *_ENDS.values(), *_LORAS, *_USAGES, "lora_request"}
         self._read |= {"system", "instructions", "model", "cache_salt", "task_id", "trial", "metadata"}
         self._read |= {"messages", "body", "request"}
 
@@ -128,6 +133,7 @@ class RowReader:
         response = read_response(logged, response_name, self._messages) if response_name else Response()
         usage = response.usage if response.usage is not None else first_value([row], _USAGES)[1]
         shift = len(system)
+        time_ns, ended_ns = self._time(objects, response.created, place)
         return ChatRow(
             place=place,
             says="request" if response_name and says is None else says,
@@ -138,7 +144,8 @@ class RowReader:
             id=self._id(row),
             conversation_id=self._conversation_id(row, objects),
             tools=read_tools(*self._tools(objects)),
-            time_ns=self._time(objects, response.created, place),
+            time_ns=time_ns,
+            ended_ns=ended_ns,
             usage=read_usage(usage, self._counts),
             isolation=self._isolation(row, objects),
             fields={name: text for name in settings.fields if (text := scalar(value_at(row, name), name)) is not None},
@@ -202,13 +209,23 @@ class RowReader:
         places = [*objects, *(inner for fields in objects if isinstance(inner := value_at(fields, "metadata"), dict))]
         return first_scalar(places, _CONVERSATIONS)
 
-    def _time(self, objects: list[Row], created: Any, place: str) -> int | None:
+    def _time(self, objects: list[Row], created: Any, place: str) -> tuple[int | None, int | None]:
+        """The time of the call, and its end if the time is its start."""
         if (given := self._settings.time_field) is not None:
-            return self._times.ns(value_at(objects[-1], given), f"{place}: field {given}")
-        name, value = first_value(objects[::-1], _TIMES)
-        if not name:
-            name, value = "response.created", created
-        return self._times.ns(value, f"{place}: field {name}")
+            name, value = given, value_at(objects[-1], given)
+        else:
+            name, value = first_value(objects[::-1], _TIMES)
+            if not name:
+                name, value = "response.created", created
+        time_ns = self._times.ns(value, f"{place}: field {name}")
+        end_name, end = first_value(objects[::-1], [_ENDS[name]] if name in _ENDS else [])
+        if time_ns is None or not end_name:
+            return time_ns, None
+        ended_ns = self._times.ns(end, f"{place}: field {end_name}")
+        if ended_ns is not None and ended_ns < time_ns:
+            self._counts["unusable_end_times"] += 1
+            return time_ns, None
+        return time_ns, ended_ns
 
     def _message_time(self, item: Mapping[str, Any], place: str) -> int | None:
         name = next((name for name in _TIMES[:3] if item.get(name) is not None), None)

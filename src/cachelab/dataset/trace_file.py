@@ -1,8 +1,9 @@
 """Trace files: JSON Lines, plain or gzip, with one finished prompt and its recorded reply per row.
 
-A row has `prompt`, `response`, `conversation_id`, `turn_index` and `timestamp` (seconds). It may also have exact token
-ids, in four fields: `tokenizer`, `prompt_kept_tokens`, `prompt_new_token_ids` and `response_token_ids`. The prompt ids
-are then (prompt ids + response ids of the previous turn)[:prompt_kept_tokens] + prompt_new_token_ids.
+A row has `prompt`, `response`, `conversation_id`, `turn_index` and `timestamp` (seconds; not a time if
+`timestamp_recorded` is false). It may have `think_s`, the seconds since the previous reply. It may also have exact
+token ids, in four fields: `tokenizer`, `prompt_kept_tokens`, `prompt_new_token_ids` and `response_token_ids`. The
+prompt ids are then (prompt ids + response ids of the previous turn)[:prompt_kept_tokens] + prompt_new_token_ids.
 """
 
 from collections.abc import Iterator
@@ -18,14 +19,14 @@ from cachelab.dataset.json_lines import numbered_lines
 from cachelab.dataset.json_text import decode_json
 from cachelab.dataset.source_bytes import MaxBytes
 from cachelab.dataset.source_file import MAX_BYTES, SourceFile
-from cachelab.dataset.trace_row import EXACT_FIELDS, FIELDS, ISOLATION_FIELD, TraceRow
+from cachelab.dataset.trace_row import EXACT_FIELDS, FIELDS, ISOLATION_FIELD, TIME_FIELDS, TraceRow
 from cachelab.errors import DatasetError
 from cachelab.strict_config import STRICT, FilePath
 
-FORMAT_VERSION = "trace-1"
+FORMAT_VERSION = "trace-2"
 """Version of the rules that read the format. It is part of the digest, which changes with the rules."""
 
-_KNOWN = frozenset((*FIELDS, *EXACT_FIELDS, ISOLATION_FIELD))
+_KNOWN = frozenset((*FIELDS, *EXACT_FIELDS, ISOLATION_FIELD, *TIME_FIELDS))
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -108,8 +109,9 @@ def _turns(rows: list[TraceRow], name: str) -> Iterator[RecordedTurn]:
                 prompt_ids,
                 row.exact.response_ids,
                 row.exact.tokenizer,
+                think_s=row.think_s,
                 isolation=row.isolation,
             )
         else:
             context, before = np.empty(0, dtype=np.int32), None
-            yield RecordedTurn(row.prompt, row.response, row.timestamp_s, isolation=row.isolation)
+            yield RecordedTurn(row.prompt, row.response, row.timestamp_s, think_s=row.think_s, isolation=row.isolation)

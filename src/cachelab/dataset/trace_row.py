@@ -19,6 +19,9 @@ EXACT_FIELDS = ("tokenizer", "prompt_kept_tokens", "prompt_new_token_ids", "resp
 ISOLATION_FIELD = "isolation"
 """An optional object with `cache_salt`, `lora` and `model`, which are part of the identity of the row's blocks."""
 
+TIME_FIELDS = ("think_s", "timestamp_recorded")
+"""Optional: seconds between the previous reply and this prompt; false if `timestamp` is a number without a meaning."""
+
 MAX_SECONDS = 1e13
 """Largest time: 300,000 years. Nanoseconds and milliseconds of it do not overflow as floats."""
 
@@ -40,16 +43,17 @@ class ExactIds:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TraceRow:
-    """A row and its line number, from 1."""
+    """A row and its line number, from 1. `timestamp_s` is None if the row says that its time was not recorded."""
 
     line: int
     prompt: str
     response: str
     conversation_id: str
     turn_index: int
-    timestamp_s: float
+    timestamp_s: float | None
     exact: ExactIds | None
     isolation: Isolation | None
+    think_s: float | None = None
 
     @classmethod
     def of(cls, document: object, where: str, line: int) -> "TraceRow":
@@ -65,9 +69,10 @@ class TraceRow:
             _text(document, "response", where),
             conversation_id,
             _count(document, "turn_index", where),
-            _seconds(document, "timestamp", where),
+            _timestamp(document, where),
             _exact_ids(document, where),
             _isolation(document, where),
+            _think(document, where),
         )
 
 
@@ -124,10 +129,28 @@ def _seconds(document: dict[str, Any], field: str, where: str) -> float:
         raise DatasetError(f"{where}: field {field} is {kind(value)}, not a number of seconds: correct the row")
     if not -MAX_SECONDS <= value <= MAX_SECONDS:  # also refuses NaN
         raise DatasetError(
-            f"{where}: field timestamp is {described(value)}, not a finite number of seconds of at most "
+            f"{where}: field {field} is {described(value)}, not a finite number of seconds of at most "
             f"{MAX_SECONDS:.0e}: correct the row"
         )
     return float(value)
+
+
+def _timestamp(document: dict[str, Any], where: str) -> float | None:
+    seconds, recorded = _seconds(document, "timestamp", where), document.get("timestamp_recorded", True)
+    if not isinstance(recorded, bool):
+        raise DatasetError(
+            f"{where}: field timestamp_recorded is {described(recorded)}, not true or false: correct the row"
+        )
+    return seconds if recorded else None
+
+
+def _think(document: dict[str, Any], where: str) -> float | None:
+    if document.get("think_s") is None:
+        return None
+    seconds = _seconds(document, "think_s", where)
+    if seconds < 0:
+        raise DatasetError(f"{where}: field think_s is {described(seconds)}, not seconds from 0: correct the row")
+    return seconds
 
 
 def _ids(document: dict[str, Any], field: str, where: str) -> TokenIds:

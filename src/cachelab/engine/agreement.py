@@ -7,10 +7,11 @@ from pydantic.dataclasses import dataclass
 
 from cachelab.engine.base import EngineRun, Progress
 from cachelab.engine.history import HistoryName
+from cachelab.engine.kv_layout import KvLayout
 from cachelab.engine.sim import SimEngine
 from cachelab.engine.vllm.extra_args import NOT_SIMULATED, SETTINGS, check_extra_args
 from cachelab.engine.vllm.real_engine import VllmEngine
-from cachelab.errors import ConfigError
+from cachelab.errors import ConfigError, EngineError
 from cachelab.request import Schedule
 from cachelab.strict_config import STRICT
 
@@ -22,8 +23,8 @@ class AgreementEngine:
     """Runs a real engine, then the simulator on the same prompts with the real engine's replies.
 
     Records, counters and seconds are the real engine's. The simulator's records are the run's `reference_records`. The
-    simulator has the real engine's sizes and the same number of blocks. Requests that the real engine rejected are left
-    out of the second run.
+    simulator has the real engine's sizes, its groups of layers and the same number of blocks. Requests that the real
+    engine rejected are left out of the second run.
     """
 
     real: VllmEngine
@@ -53,16 +54,34 @@ class AgreementEngine:
     def run(self, schedule: Schedule, progress: Progress) -> EngineRun:
         """Run both engines, one after the other. Raises the EngineError of either."""
         run = self.real.run(schedule, progress)
-        reference = self.simulator(run.counters.num_blocks + 1).run(as_run(schedule, run), lambda ended: None)
+        layout = run.counters.layout
+        reference = self.simulator(run.counters.num_blocks + 1, layout).run(as_run(schedule, run), lambda ended: None)
+        made = reference.counters.layout
+        # One group of full attention has the same hits whatever its bytes, and the simulator keeps its own.
+        if layout is not None and made is not None and not layout.is_plain and made.groups != layout.groups:
+            raise EngineError(f"engine=agreement: the real engine has {layout}, but the simulator has {made}")
         log.info("the simulator ran the same %d requests", len(reference.records))
         note = "The simulator then ran the same prompts with the real engine's replies, in a cache of the same size."
         return replace(run, reference_records=reference.records, notes=(*run.notes, note))
 
-    def simulator(self, num_blocks: int) -> SimEngine:
-        """The simulator with the real engine's sizes, but `num_blocks` blocks (vLLM's null block included)."""
-        real = self.real
+    def simulator(self, num_blocks: int, layout: KvLayout | None = None) -> SimEngine:
+        """The simulator with the real engine's sizes, but `num_blocks` blocks (vLLM's null block included).
+
+        If `layout`, the real engine's, is not plain, the simulator gets layers of the same kinds and sizes.
+        Raises EngineError for a layout that cannot be simulated.
+        """
+        real, layers = self.real, None
+        if layout is not None and not layout.is_plain:
+            try:
+                layers = [group.same_sized_layers() for group in layout.groups]
+            except ValueError as error:
+                raise EngineError(f"engine.real.model: {error}: the simulator has no such layers") from error
         return SimEngine(
-            **real.sizes(num_blocks=num_blocks), enable_prefix_caching=real.enable_prefix_caching, args=real.args
+            **real.sizes(num_blocks=num_blocks),
+            enable_prefix_caching=real.enable_prefix_caching,
+            args=real.args,
+            layers=layers,
+            platform="cuda" if real.name == "cuda" else "cpu",
         )
 
 
@@ -77,4 +96,4 @@ def as_run(schedule: Schedule, run: EngineRun) -> Schedule:
     lanes = (
         [tuple(ran[request.id] for request in lane if request.id in ran) for lane in stage] for stage in schedule.stages
     )
-    return Schedule(tuple(tuple(lane for lane in stage if lane) for stage in lanes))
+    return replace(schedule, stages=tuple(tuple(lane for lane in stage if lane) for stage in lanes))

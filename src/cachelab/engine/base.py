@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from cachelab.engine.kv_layout import KvLayout
+from cachelab.engine.step_points import StepPoints
 from cachelab.prefix_cache.accesses import CountingRules
 from cachelab.prefix_cache.request_blocks import RequestBlocks
 from cachelab.request import Request, RequestRecord, Schedule
@@ -49,7 +50,8 @@ class EngineRun:
     gave (None: as scheduled). `reference_records`: the records of a second engine that ran the same requests (None: no
     second engine ran). `notes`: sentences that a reader of the numbers must know. `blocks`: the blocks of the completed
     requests in the order of first prefills, if the engine has numbered them. `comparison_runs`: runs of the same
-    schedule on vLLM's scheduler with other numbers of blocks.
+    schedule on vLLM's scheduler with other numbers of blocks. `steps`: the measured scheduler steps of an engine with a
+    model (None: not measured).
     """
 
     records: Sequence[RequestRecord]
@@ -59,6 +61,7 @@ class EngineRun:
     notes: tuple[str, ...] = ()
     blocks: RequestBlocks | None = None
     comparison_runs: Sequence["EngineRun"] = ()
+    steps: StepPoints | None = None
 
 
 Progress = Callable[[int], None]

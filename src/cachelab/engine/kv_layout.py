@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 from pydantic import Field
+
+from cachelab.model.layer_group import LayerGroup, LayerKind
 
 GIB = 1 << 30
 
@@ -29,6 +31,21 @@ class KvGroup:
     def keeps_all_tokens(self) -> bool:
         """Whether the group holds every token of a request, so that it grows with the request's length."""
         return self.kind in ("full", "mla")
+
+    def same_sized_layers(self) -> LayerGroup:
+        """Layers of this kind whose blocks have this group's size. Heads and numbers are taken together, as bytes.
+
+        Raises ValueError for a kind that cannot be stated.
+        """
+        if self.kind not in get_args(LayerKind):
+            raise ValueError(f"layers of kind {self.kind} cannot be stated")
+        kind, page_bytes = cast("LayerKind", self.kind), self.block_bytes // self.layers
+        if kind == "mamba":
+            return LayerGroup(kind, self.layers, state_bytes=page_bytes)
+        token_bytes = page_bytes // self.block_size
+        if kind == "mla":
+            return LayerGroup(kind, self.layers, head_size=token_bytes, dtype="fp8")
+        return LayerGroup(kind, self.layers, 1, token_bytes // 2, window=self.window, dtype="fp8")
 
 
 @dataclass(frozen=True, slots=True)

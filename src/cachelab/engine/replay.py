@@ -21,6 +21,12 @@ from cachelab.prefix_cache.request_blocks import number_blocks, trace_block_size
 from cachelab.request import Request, RequestRecord, Schedule
 from cachelab.strict_config import STRICT, Count
 
+ARRIVAL_NOTE = (
+    "A replay has no time: the requests ran one at a time, in the order in which they would enter if replies took no "
+    "time, and its seconds leave out all waiting. engine=sim runs the same order in time."
+)
+"""What readers must know about the replay of a schedule with times."""
+
 NOTES: Mapping[CountingRules, str] = {
     "vllm": "The replies are those of the dataset: the next turn can hit their blocks. A replay generates nothing.",
     "trace": "Replies leave no blocks in the cache, as in other tools for block traces.",
@@ -32,8 +38,9 @@ NOTES: Mapping[CountingRules, str] = {
 class ReplayEngine(EngineSizes):
     """A prefix cache of `num_blocks` - 1 usable blocks that evicts the least recently used block, as vLLM does.
 
-    Records, times and counters are equal to those of SimEngine with max_num_seqs=1, in every order. A KV connector and
-    a disabled prefix cache are not supported.
+    Records, times and counters are equal to those of SimEngine with max_num_seqs=1, in every order without times. Of a
+    schedule with times it takes only the order of arrival (`ARRIVAL_NOTE`). A KV connector and a disabled prefix cache
+    are not supported.
 
     `rules`: `vllm` counts blocks as vLLM does. `trace` counts them as other tools for block traces do (docs/replay.md):
     the block size is then the trace's, and no request is rejected for its length. `auto` is `trace` for a block trace,
@@ -81,6 +88,7 @@ class ReplayEngine(EngineSizes):
             longest = model_length(schedule, self.num_blocks, self.block_size)
             return replace(self, max_model_len=longest).run(schedule, progress)
         rules, block_size = self._counting(schedule)
+        submitted, schedule = schedule, in_order_of_arrival(schedule)
         admitted, records = self._admit(schedule, None if rules == "trace" else self.max_model_len)
         order = [entry.request for entry in admitted]
         prompts = np.asarray([len(request.prompt_ids) for request in order], np.int64)
@@ -93,9 +101,9 @@ class ReplayEngine(EngineSizes):
         counters = self._counters(blocks.accesses, cached, replies)
         comparison_runs = [self._sim(num_blocks).run(schedule, lambda ended: None) for num_blocks in self.sim_at]
         return EngineRun(
-            [records[request.id] for request in schedule],
+            [records[request.id] for request in submitted],
             counters,
-            notes=(NOTES[rules],),
+            notes=(NOTES[rules], *((ARRIVAL_NOTE,) if submitted.waits else ())),
             blocks=blocks,
             comparison_runs=comparison_runs,
         )
@@ -210,6 +218,17 @@ class ReplayEngine(EngineSizes):
             kv_bytes_per_token=self.kv_model.bytes_per_token,
             of_vllm=False,
         )
+
+
+def in_order_of_arrival(schedule: Schedule) -> Schedule:
+    """One lane in the order in which the requests would enter if replies took no time; the schedule if it has no times.
+
+    Requests that would enter at the same time keep the order of the schedule.
+    """
+    if not schedule.waits:
+        return schedule
+    earliest_ns = schedule.earliest_ns()
+    return Schedule(((tuple(sorted(schedule, key=lambda request: earliest_ns[request.id])),),))
 
 
 class _Admitted(NamedTuple):

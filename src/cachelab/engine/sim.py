@@ -15,6 +15,7 @@ from cachelab.engine.kv_layout import GiB
 from cachelab.engine.kv_memory import kv_bytes
 from cachelab.engine.sizes import EngineSizes, VllmBlocks, longest_request, model_length
 from cachelab.engine.step_cost import StepCost, check_clock
+from cachelab.engine.table_cost import AnyCost
 from cachelab.engine.vllm import core as vllm_core
 from cachelab.engine.vllm.clock import SimulatedTimeline
 from cachelab.engine.vllm.driver import Driver
@@ -47,7 +48,7 @@ class SimEngine(EngineSizes):
 
     The cache has `num_blocks` blocks, or as many as `kv_cache_gib` holds, or as many as `gpu_memory_gib` holds after
     `weights_gib`; at most one of these is given. `gpu_memory_utilization` is the share of `gpu_memory_gib` that is
-    used.
+    used. `at_gib`: further memories with which the schedule runs too, as points of a curve by size.
 
     `decode`: `token` emits a reply token by token. `jump` emits it in two steps, which is exact only with
     `max_num_seqs=1`, no host tier (a small host tier refuses many blocks at once that it accepts one by one) and
@@ -62,6 +63,7 @@ class SimEngine(EngineSizes):
     gpu_memory_gib: GiB | None = None
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.92
     weights_gib: Annotated[float, Field(ge=0, le=1 << 20, allow_inf_nan=False)] = 0.0
+    at_gib: Annotated[list[GiB], Field(max_length=100)] = field(default_factory=list)
     layers: LayerGroups | None = None
     model: FilePath | None = None
     model_cache_dir: FilePath | None = None
@@ -75,7 +77,7 @@ class SimEngine(EngineSizes):
     host_cache_gib: HostGiB = 0.0
     offload_prompt_only: bool = True
     kv_model: KvModel = field(default_factory=KvModel)
-    cost: StepCost = field(default_factory=StepCost)
+    cost: AnyCost = field(default_factory=StepCost)
     args: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -129,12 +131,20 @@ class SimEngine(EngineSizes):
 
     def run(self, schedule: Schedule, progress: Progress) -> EngineRun:
         """Run the schedule on a new engine core. Raises EngineError if vLLM refuses the arguments."""
+        run = self._run(schedule, progress)
+        points = [self._with_memory(gib)._run(schedule, lambda ended: None) for gib in self.at_gib]
+        return replace(run, comparison_runs=points)
+
+    def _with_memory(self, gib: float) -> "SimEngine":
+        return replace(self, at_gib=[], num_blocks=None, kv_cache_gib=gib, gpu_memory_gib=None, weights_gib=0.0)
+
+    def _run(self, schedule: Schedule, progress: Progress) -> EngineRun:
         from cachelab.engine.vllm.recorded_executor import RecordedExecutor
 
-        core, max_model_len = self._build(schedule)
+        core, max_model_len = self.build(schedule)
         try:
             executor: RecordedExecutor = core.model_executor
-            executor.cost = self.cost
+            executor.cost = self.cost.clock()
             executor.jump = self.may_jump and self.decode != "token"
             executor.observe_usage = lambda: vllm_core.kv_usage(core)
             driver = Driver(
@@ -149,7 +159,7 @@ class SimEngine(EngineSizes):
             )
             run = driver.run(schedule)
             check_clock(executor.now_ns)
-            return replace(run, notes=(SIMULATED_NOTES[self.history], *self._assumptions()))
+            return replace(run, notes=(SIMULATED_NOTES[self.history], *self._assumptions(), *executor.cost.notes))
         finally:
             vllm_core.close(core)
 
@@ -161,8 +171,8 @@ class SimEngine(EngineSizes):
             "The format of the weights is left out: it does not change the layout.",
         )
 
-    def _build(self, schedule: Schedule) -> "tuple[EngineCore, int]":
-        """An engine core, and its `max_model_len`."""
+    def build(self, schedule: Schedule) -> "tuple[EngineCore, int]":
+        """An engine core for the schedule, and its `max_model_len`. Raises EngineError if vLLM refuses."""
         if self.max_model_len is not None:
             return self._core(self.max_model_len), self.max_model_len
         if self.is_plain and self.num_blocks is not None:

@@ -1,6 +1,6 @@
 """The simulated clock: the cost of one scheduler step."""
 
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -11,6 +11,23 @@ from cachelab.strict_config import STRICT
 NS_PER_S = 1_000_000_000
 
 Seconds = Annotated[float, Field(ge=1e-9, le=3600, allow_inf_nan=False)]
+
+
+class StepClock(Protocol):
+    """Says how long the steps of one simulated run take."""
+
+    def step_ns(self, prefill_tokens: int, decode_sequences: int, passes: int = 1, context_tokens: int = 0) -> int:
+        """Nanoseconds of `passes` decode passes, the first of which also computes the prefill tokens.
+
+        `context_tokens`: tokens in the cache in front of the first pass, summed over its sequences. Each pass adds one
+        per decoding sequence.
+        """
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the seconds must know."""
+        ...
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -25,8 +42,19 @@ class StepCost:
     prefill_token_s: Seconds = 0.00004
     decode_sequence_s: Seconds = 0.0001
 
-    def step_ns(self, prefill_tokens: int, decode_sequences: int, passes: int = 1) -> int:
-        """Nanoseconds of `passes` equal decode passes, the first of which also computes the prefill tokens."""
+    def clock(self) -> StepClock:
+        """The clock of one run."""
+        return self
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return ()
+
+    def step_ns(self, prefill_tokens: int, decode_sequences: int, passes: int = 1, context_tokens: int = 0) -> int:
+        """Nanoseconds of `passes` equal decode passes, the first of which also computes the prefill tokens.
+
+        The model leaves out the context.
+        """
         per_pass = _ns(self.step_s) + _ns(self.decode_sequence_s) * decode_sequences
         return per_pass * passes + _ns(self.prefill_token_s) * prefill_tokens
 
@@ -36,7 +64,7 @@ def check_clock(last_ns: float) -> None:
     if last_ns >= 2**63:
         raise ConfigError(
             f"engine.cost: the simulated run lasts {last_ns / NS_PER_S:.3g} s, more than the clock's "
-            f"{2**63 / NS_PER_S:.3g} s: lower engine.cost.*"
+            f"{2**63 / NS_PER_S:.3g} s: lower engine.cost.*, or the times of the order (order.rate_scale)"
         )
 
 

@@ -66,7 +66,7 @@ class Explainer:
             return None if fixed is None else first_prefill(observed(fixed))
 
         found = find_causes(original, run, run_other, self.max_causes)
-        cost: StepCost | None = getattr(parts.engine, "cost", None)
+        cost = getattr(parts.engine, "cost", None)
         return Explanation(
             hit_rate=original.hit_rate,
             hit_rate_all_fixed=found.hit_rate_all_fixed,
@@ -77,7 +77,7 @@ class Explainer:
             + _hidden_reasoning(conversations, parts.tokenizer),
             shows_text=self.show_text,
             fixed=found.conversations,
-            prefill_token_s=None if cost is None else cost.prefill_token_s,
+            prefill_token_s=cost.prefill_token_s if isinstance(cost, StepCost) else None,
             price=parts.price,
             lost=original.lost,
         )

@@ -15,10 +15,15 @@ from cachelab.tokens import BlockTokens
 def trace_rows(requests: Sequence[Request], tokenizer: str) -> Iterator[dict[str, Any]]:
     """One row per request, in order; `tokenizer` names the tokenizer that made the ids.
 
+    A source without times has numbers as its timestamps, which are marked (`timestamp_recorded`).
     Only the prompt ids from `kept_tokens` on are stored. The others are in the row of the previous turn.
     """
     for request in requests:
-        isolation = {} if request.isolation is None else {"isolation": asdict(request.isolation)}
+        known: dict[str, Any] = {} if request.isolation is None else {"isolation": asdict(request.isolation)}
+        if request.think_s is not None:
+            known["think_s"] = request.think_s
+        if request.arrival_s is None:
+            known["timestamp_recorded"] = False
         yield {
             "prompt": request.prompt,
             "response": request.response,
@@ -29,7 +34,7 @@ def trace_rows(requests: Sequence[Request], tokenizer: str) -> Iterator[dict[str
             "prompt_kept_tokens": request.kept_tokens,
             "prompt_new_token_ids": request.prompt_ids[request.kept_tokens :].tolist(),
             "response_token_ids": request.reply_ids.tolist(),
-            **isolation,
+            **known,
         }
 
 

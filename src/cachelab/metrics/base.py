@@ -47,7 +47,7 @@ class Metric(_Definition[float | None]):
 
 
 class Series(_Definition[Mapping[int, float]]):
-    """One number per step (a turn index). `compute` omits the steps where the number is undefined."""
+    """One number per step (a turn index, a minute). `compute` omits the steps where the number is undefined."""
 
     __slots__ = ()
 

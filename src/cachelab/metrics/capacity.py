@@ -4,15 +4,18 @@ All of it is about full-attention layers. Where the model has layers of other ki
 full-attention layers alone: no layout hits more.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from cachelab.engine.base import EngineRun
 from cachelab.metrics.base import Metric, Ratio
-from cachelab.metrics.hit_rate import NO_BLOCK
+from cachelab.metrics.hit_rate import NO_BLOCK, first_prefill, first_prefill_tokens, later_turns
 from cachelab.metrics.hits import Int64s
 from cachelab.metrics.observation import Observation, memoize
 from cachelab.prefix_cache.hit_rate_curve import LruCurve, Rates, opt_hit_blocks, rates
+from cachelab.request import Request
 
 WITHIN = 0.01
 """The knee is this close to the ideal hit rate: one percentage point."""
@@ -60,6 +63,34 @@ def capacity_table(observation: Observation) -> dict[str, list[Any]]:
         for definition in DEFINITIONS:
             columns[f"{name}_{definition}_rate"] = [] if found is None else column(found, definition)
     return columns
+
+
+def points_table(requests: Sequence[Request], runs: Sequence[EngineRun]) -> dict[str, list[Any]]:
+    """One row per run of `engine.at_gib` or `engine.sim_at`, as columns.
+
+    `gib` is the memory of the run's blocks. The rates are those of the completed requests. `lru_token_rate`: what the
+    layers that keep all tokens would hit with this memory to themselves, one request at a time, with LRU eviction.
+    """
+    rows = [_point(Observation.of(requests, run)) for run in runs]
+    return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
+
+
+def _point(observation: Observation) -> dict[str, Any]:
+    counters, layout = observation.counters, observation.counters.layout
+    size = observation.plain_blocks
+    curve = lru_curve(observation)
+    known = observation.completed and size >= curve.smallest
+    return {
+        "gib": None if layout is None else layout.gib,
+        "blocks": counters.num_blocks,
+        "plain_blocks": size,
+        "completed": len(observation.completed),
+        "rejected": len(observation.records) - len(observation.completed),
+        "token_rate": first_prefill_tokens(observation).value,
+        "block_rate": first_prefill(observation).value,
+        "later_turns_rate": later_turns(observation).value,
+        "lru_token_rate": float(curve.rates([size]).token[0]) if known else None,
+    }
 
 
 def column(found: Rates, definition: str) -> list[float]:

@@ -29,6 +29,12 @@ def steady(observation: Observation) -> Ratio:
     return Ratio(int(observation.cached_tokens[half:].sum()), int(observation.prompt_tokens[half:].sum()))
 
 
+def later_turns(observation: Observation) -> Ratio:
+    """Cached prompt tokens of prompt tokens over the requests that are not the first turn of their conversation."""
+    later = np.asarray([record.turn_index > 0 for record in observation.completed], dtype=bool)
+    return Ratio(int(observation.cached_tokens[later].sum()), int(observation.prompt_tokens[later].sum()))
+
+
 def vllm_gpu(observation: Observation) -> Ratio:
     """Hits of queries of vLLM's prefix-cache counters, in tokens; 0 of 0 if vLLM did not run."""
     if not observation.counters.of_vllm:
@@ -76,6 +82,7 @@ RATIOS: Mapping[str, Callable[[Observation], Ratio]] = {
     "hit_rate/first_prefill": first_prefill,
     "hit_rate/first_prefill_tokens": first_prefill_tokens,
     "hit_rate/steady": steady,
+    "hit_rate/later_turns": later_turns,
     "hit_rate/vllm_gpu": vllm_gpu,
     "hit_rate/vllm_gpu_all_prefills": vllm_gpu_all_prefills,
     "hit_rate/vllm_cpu": vllm_cpu,
@@ -112,6 +119,13 @@ METRICS = (
         "Cached prompt tokens / prompt tokens of the last 50 % of the completed requests in order of first prefills.",
         lambda observation: steady(observation).value,
         NONE_COMPLETED,
+    ),
+    Metric(
+        "hit_rate/later_turns",
+        "ratio",
+        "Cached prompt tokens / prompt tokens of the completed requests that are not their conversation's first turn.",
+        lambda observation: later_turns(observation).value,
+        "no request completed that is not a first turn",
     ),
     Metric(
         "hit_rate/vllm_gpu",

@@ -21,7 +21,8 @@ def check_names(
     kinds = {metric.name: type(metric) for metric in metrics}
     for name in names:
         if kinds.get(name) is Series:
-            raise ConfigError(f"{setting}: {name} has one value per turn, not one per run: name another metric")
+            steps = "minute" if name.startswith("minute/") else "turn"
+            raise ConfigError(f"{setting}: {name} has one value per {steps}, not one per run: name another metric")
         if name in kinds or (name.startswith(COUNTED) if counts is None else name in counts):
             continue
         near = get_close_matches(name, [*kinds, *(counts or ())], 1)

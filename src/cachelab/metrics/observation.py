@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from cachelab.engine.base import EngineCounters, EngineRun
+from cachelab.engine.step_points import StepPoints
 from cachelab.errors import EngineError
 from cachelab.metrics.hits import Hits, Int64s
 from cachelab.prefix_cache.accesses import BlockAccesses
@@ -23,8 +24,9 @@ Value = TypeVar("Value")
 class Observation:
     """The requests of one run, their records and the engine's counters.
 
-    `requests`: the requests as they ran, by id. `interned`: their blocks, if the engine has numbered them. Raises
-    EngineError if a request has no record, or if a record contradicts itself.
+    `requests`: the requests as they ran, by id. `interned`: their blocks, if the engine has numbered them. `steps`: the
+    scheduler steps, if the engine has measured them. Raises EngineError if a request has no record, or if a record
+    contradicts itself.
     """
 
     requests: Mapping[str, Request]
@@ -32,6 +34,7 @@ class Observation:
     counters: EngineCounters
     reference_records: Sequence[RequestRecord] | None = None
     interned: RequestBlocks | None = None
+    steps: StepPoints | None = None
 
     def __post_init__(self) -> None:
         _check_outcomes(self.requests, self.records)
@@ -44,9 +47,8 @@ class Observation:
     @classmethod
     def of(cls, requests: Sequence[Request], run: EngineRun) -> "Observation":
         ran = requests if run.requests is None else run.requests
-        return cls(
-            {request.id: request for request in ran}, run.records, run.counters, run.reference_records, run.blocks
-        )
+        by_id = {request.id: request for request in ran}
+        return cls(by_id, run.records, run.counters, run.reference_records, run.blocks, run.steps)
 
     @cached_property
     def completed(self) -> Sequence[RequestRecord]:

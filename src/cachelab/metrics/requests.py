@@ -88,4 +88,18 @@ METRICS = (
         lambda observation: float(sum(record.reply_tokens_cut > 0 for record in observation.completed)),
         NEVER,
     ),
+    Metric(
+        "requests/prompt_tokens",
+        "tokens",
+        "Prompt tokens of the completed requests.",
+        lambda observation: float(observation.prompt_tokens.sum()),
+        NEVER,
+    ),
+    Metric(
+        "requests/cached_tokens",
+        "tokens",
+        "Prompt tokens of the completed requests that their first prefills found in the cache.",
+        lambda observation: float(observation.cached_tokens.sum()),
+        NEVER,
+    ),
 )

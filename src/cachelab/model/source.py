@@ -1,4 +1,4 @@
-"""Finds an engine's model: the tiny model, a folder, or a model on the hub."""
+"""Finds an engine's model: a tiny model, a folder, or a model on the hub."""
 
 import json
 from pathlib import Path
@@ -6,21 +6,20 @@ from typing import Any
 
 from cachelab.errors import EngineError
 from cachelab.model.hub import cached_folder, is_path, why_refused
-from cachelab.model.tiny_model import default_cache_dir, tiny_model, vocabulary_for
+from cachelab.model.tiny_model import TINY_NAMES, default_cache_dir, tiny_model, vocabulary_for
 
-TINY = "tiny"
 _WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth")
 
 
 def find_model(model: str, cache_dir: str | None, largest_token_id: int) -> str:
     """The model's folder, or its id if the hub gives it. Raises EngineError that says what is missing.
 
-    `largest_token_id` of the requests sets the vocabulary of the tiny model.
+    `largest_token_id` of the requests sets the vocabulary of a tiny model.
     """
-    if model == TINY:
+    if (name := next((name for name in TINY_NAMES if name == model), None)) is not None:
         folder = Path(cache_dir) if cache_dir else default_cache_dir()
         try:
-            return str(tiny_model(folder, vocabulary_for(largest_token_id)))
+            return str(tiny_model(folder, vocabulary_for(largest_token_id), name))
         except OSError as error:
             raise EngineError(
                 f"engine.model_cache_dir: the tiny model cannot be built in {folder} ({error.strerror or error}): "
@@ -30,7 +29,9 @@ def find_model(model: str, cache_dir: str | None, largest_token_id: int) -> str:
         check_folder(Path(model))
         return model
     if is_path(model):
-        raise EngineError(f"engine.model {model}: no such folder: give a model's folder, its id on the hub, or {TINY}")
+        raise EngineError(
+            f"engine.model {model}: no such folder: give a model's folder, its id on the hub, or {TINY_NAMES[0]}"
+        )
     from huggingface_hub.errors import HFValidationError
 
     try:
@@ -44,7 +45,7 @@ def find_model(model: str, cache_dir: str | None, largest_token_id: int) -> str:
         raise EngineError(
             f"engine.model {model}: neither a folder nor in the local Hugging Face cache, and the hub does not give it "
             f"({reason}): give a model's folder, run `hf download {model}` with a network connection (and a login, if "
-            f"the model needs one), or use engine.model={TINY}"
+            f"the model needs one), or use engine.model={TINY_NAMES[0]}"
         )
     return model
 

@@ -4,6 +4,8 @@ from .by_arrival import ByArrival
 from .by_conversation import ByConversation
 from .by_turn import ByTurn
 from .sessions import Sessions
+from .think_time import ThinkTime
+from .timed import Timed
 
 __all__ = [
     "AllAtOnce",
@@ -12,4 +14,6 @@ __all__ = [
     "ByTurn",
     "Order",
     "Sessions",
+    "ThinkTime",
+    "Timed",
 ]

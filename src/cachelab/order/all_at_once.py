@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from pydantic.dataclasses import dataclass
 
+from cachelab.order.chains import chains
 from cachelab.request import Request, Schedule
 from cachelab.strict_config import STRICT
 
@@ -18,10 +19,4 @@ class AllAtOnce:
 
     def arrange(self, requests: Sequence[Request]) -> Schedule:
         """Lanes in the order of their first requests."""
-        lanes: dict[str, list[Request]] = {}
-        lane_of: dict[str, str] = {}
-        for request in sorted(requests, key=lambda request: request.turn_index):
-            lane_of[request.id] = lane_of.get(request.follows or "", request.id)
-            lanes.setdefault(lane_of[request.id], []).append(request)
-        first_seen = [request.id for request in requests if request.id in lanes]
-        return Schedule((tuple(tuple(lanes[first]) for first in first_seen),))
+        return Schedule((tuple(chains(requests)),))

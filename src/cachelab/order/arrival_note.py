@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from cachelab.conversation import TokenizedConversation
 from cachelab.order.base import Order
 from cachelab.order.by_arrival import ByArrival
+from cachelab.order.timed import Timed
 
 
 def arrival_note(order: Order, conversations: Sequence[TokenizedConversation]) -> str | None:
@@ -13,13 +14,13 @@ def arrival_note(order: Order, conversations: Sequence[TokenizedConversation]) -
     A trace that cachelab wrote of a source without times has the turns' numbers instead (trace/base.py): no note.
     """
     times = [turn.timestamp_s for conversation in conversations for turn in conversation.turns]
-    if isinstance(order, ByArrival) or len(conversations) < 2 or None in times or len(set(times)) < 2:
+    if isinstance(order, ByArrival | Timed) or len(conversations) < 2 or None in times or len(set(times)) < 2:
         return None
     if _made(conversations):
         return None
     return (
         "The log has times of arrival, which this order does not use; in the order of arrival the hit rate may be "
-        "lower: set order=by_arrival."
+        "lower: set order=by_arrival, or order=timed with engine=sim."
     )
 
 

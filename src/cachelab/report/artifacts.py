@@ -16,7 +16,7 @@ from cachelab.explanation.tables import request_table as explained_table
 from cachelab.export.trace_writer import block_trace_rows, trace_rows, write_trace
 from cachelab.metrics.base import AnyMetric
 from cachelab.metrics.blocks import block_table
-from cachelab.metrics.capacity import capacity_table
+from cachelab.metrics.capacity import capacity_table, points_table
 from cachelab.metrics.losses import losses_table
 from cachelab.metrics.requests import request_table
 from cachelab.metrics.turn import turn_table
@@ -47,9 +47,10 @@ def write_artifacts(
 ) -> Path:
     """Write `<output_dir>/artifacts` atomically and return it. An existing folder of that name is replaced.
 
-    config.yaml, metrics.json, summary.md, report.html and, if vLLM ran, engine/kv_groups.json are always written.
-    `kept` selects from: trace.jsonl.gz (also trace_as_run.jsonl.gz if prompts or replies changed; for a block trace
-    block_trace.jsonl.gz), requests.parquet, blocks.parquet, per_turn.csv and losses_per_turn.csv, capacity.csv,
+    config.yaml, metrics.json, summary.md and report.html are always written, with engine/kv_groups.json if vLLM ran and
+    step_costs.csv if scheduler steps were measured. `kept` selects from: trace.jsonl.gz (also trace_as_run.jsonl.gz if
+    prompts or replies changed; for a block trace block_trace.jsonl.gz), requests.parquet, blocks.parquet, per_turn.csv
+    and losses_per_turn.csv, capacity.csv (with `engine.at_gib` or `engine.sim_at` also capacity_points.csv),
     figures/*.png and *.svg. With an `explanation` also explanation.md, explanation.html, breaks.csv, breaks.parquet,
     breaks_per_request.parquet and, if texts are shown, fixed.jsonl.gz. With `latex` also tables/*.tex. Raises OSError
     if a file cannot be written.
@@ -102,9 +103,13 @@ def _write(
         write_csv(folder / "losses_per_turn.csv", losses_table(result.observation))
     if "capacity" in kept:
         write_csv(folder / "capacity.csv", capacity_table(result.observation))
+        if runs := result.run.comparison_runs:
+            write_csv(folder / "capacity_points.csv", points_table(result.workload.requests, runs))
     if (layout := result.run.counters.layout) is not None:
         (folder / "engine").mkdir()
         (folder / "engine" / "kv_groups.json").write_text(json.dumps(layout_data(layout), indent=2) + "\n")
+    if (steps := result.run.steps) is not None:
+        steps.averaged().write(folder / "step_costs.csv")
     numbers = {"values": dict(result.numbers.values), "series": {k: dict(v) for k, v in result.numbers.series.items()}}
     (folder / "metrics.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
     shown = _write_figures(folder / "figures", result) if "figures" in kept else {}

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cachelab.metrics.base import Ratio
 from cachelab.metrics.capacity import DEFINITIONS, capacity_table, gib, knee_blocks
-from cachelab.metrics.hit_rate import first_prefill
+from cachelab.metrics.hit_rate import first_prefill, first_prefill_tokens
 from cachelab.metrics.ideal import ideal
 from cachelab.metrics.observation import Observation
 from cachelab.pipeline import Result
@@ -36,26 +37,32 @@ _LABELS = dict(zip(DEFINITIONS, ("of blocks", "of tokens", "mean of requests", "
 
 
 def capacity_figure(result: Result) -> "Figure | None":
-    """The hit rates of LRU, Belady's optimum and an unlimited cache by cache size, with the measured points."""
+    """The hit rates of LRU, Belady's optimum and an unlimited cache by cache size, with the measured points.
+
+    They are block hit rates. If the model has layers of several kinds, they are shares of the prompt tokens, since its
+    hits have another unit; the curves are those of its full-attention layers alone.
+    """
     observation = result.observation
     table = capacity_table(observation)
-    ceiling = ideal(observation).value
+    plain = observation.plain_accesses is observation.accesses
+    ceiling = ideal(observation).value if plain else _plain_ideal_tokens(observation)
     if len(table["blocks"]) < 2 or not ceiling:
         return None
     figure = blank_figure(6.2, _WIDTH)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    measured = _measured(result)
+    rate, alone = ("block", "") if plain else ("token", ", full attention alone")
+    measured = _measured(result, first_prefill if plain else first_prefill_tokens)
     largest = max([table["blocks"][-1], *(size for _, _, points in measured for size, _ in points)])
     blocks = np.asarray([*table["blocks"], largest])  # beyond the table the rates stay as they are
     smallest = blocks[0]
     upper.axhline(100 * ceiling, color=GREY, linestyle="--", label=f"unlimited cache {100 * ceiling:.1f} %")
-    upper.plot(blocks, _rates(table, "opt_block"), color=ORANGE, label="Belady's optimum")
-    upper.plot(blocks, _rates(table, "lru_block"), color=BLUE, label="LRU")
+    upper.plot(blocks, _rates(table, f"opt_{rate}"), color=ORANGE, label="Belady's optimum" + alone)
+    upper.plot(blocks, _rates(table, f"lru_{rate}"), color=BLUE, label="LRU" + alone)
     for label, marker, points in measured:
         upper.plot(*zip(*points, strict=True), marker, color=RED, label=label, zorder=3)
     if (knee := knee_blocks(observation)) is not None:
         upper.axvline(knee, color=GREEN, linewidth=1, linestyle=":", label=_size(observation, "knee", knee))
-    upper.set_ylabel("block hit rate (%)")
+    upper.set_ylabel("block hit rate (%)" if plain else "cached prompt tokens (%)")
     rules = "vLLM's rules" if observation.counters.rules == "vllm" else "rules of block traces"
     upper.set_title(f"Hit rate by cache size, {len(observation.completed):,} requests, {rules}", fontsize=11)
     for definition, colour in zip(DEFINITIONS, (BLUE, SKY, GREEN, PURPLE), strict=True):
@@ -103,20 +110,30 @@ def _rates(table: Table, name: str) -> list[float]:
     return [*rates, rates[-1]]
 
 
-def _measured(result: Result) -> list[tuple[str, str, list[tuple[float, float]]]]:
-    """Label, marker and points (blocks, percent) of the run itself and of its comparison runs."""
+def _plain_ideal_tokens(observation: Observation) -> float | None:
+    accesses = observation.plain_accesses
+    if not len(observation.completed):
+        return None
+    return float(accesses.cached_tokens(accesses.ideal_hit_blocks()).sum() / observation.prompt_tokens.sum())
+
+
+def _measured(
+    result: Result, rate_of: Callable[[Observation], Ratio]
+) -> list[tuple[str, str, list[tuple[float, float]]]]:
+    """Label, marker and points (blocks, percent) of the run itself and of its comparison runs, by size."""
     found = []
-    own = first_prefill(result.observation).value
+    own = rate_of(result.observation).value
     if own is not None:
         label = f"this run, measured: {100 * own:.1f} %"
         found.append((label, "*", [(float(result.observation.plain_blocks), 100 * own)]))
     points = []
     for run in result.run.comparison_runs:
-        rate = first_prefill(Observation.of(result.workload.requests, run)).value
+        observation = Observation.of(result.workload.requests, run)
+        rate = rate_of(observation).value
         if rate is not None:
-            points.append((float(run.counters.num_blocks), 100 * rate))
+            points.append((float(observation.plain_blocks), 100 * rate))
     if points:
-        found.append(("vLLM's own scheduler", "x", points))
+        found.append(("vLLM's own scheduler", "x-", sorted(points)))
     return found
 
 
@@ -134,7 +151,7 @@ def _axes_of_size(upper: "Axes", lower: "Axes", observation: Observation, low: f
     log_ticks(above, "x", low * size, high * size)
     if (one := gib(observation, 1)) is not None:
         higher = upper.secondary_xaxis(1.22, functions=_scaled(one))
-        higher.set_xlabel(f"GiB at {observation.counters.kv_bytes_per_token:,} bytes per token", fontsize=8)
+        higher.set_xlabel(f"GiB at {observation.counters.kv_bytes_per_token:,.10g} bytes per token", fontsize=8)
         higher.tick_params(labelsize=8)
         log_ticks(higher, "x", low * one, high * one)
 

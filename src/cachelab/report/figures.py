@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from cachelab.metrics.minute import minute_table
 from cachelab.metrics.requests import request_table
 from cachelab.metrics.reuse import gaps_requests, gaps_s
 from cachelab.pipeline import Result
@@ -39,6 +40,7 @@ _LONG_TAIL = 10  # longest prompt / median; beyond it, bins of equal width would
 
 FIGURES: Mapping[str, str] = {
     "hit_rate_by_turn": "Block hit rate by turn, measured and with an unlimited cache, and the number of requests",
+    "hit_rate_by_minute": "Block hit rate by minute of the engine's clock, and the number of requests",
     "reuse_gaps": "Gaps between two hits of a block, in seconds and in requests",
     "hits_per_block": "Number of blocks by number of hits",
     "prompt_lengths": "Prompt lengths by outcome, and the cached share of their tokens",
@@ -55,6 +57,7 @@ def draw(result: Result) -> dict[str, "Figure | None"]:
     clock = result.run.counters.clock
     return {
         "hit_rate_by_turn": hit_rate_by_turn(table),
+        "hit_rate_by_minute": hit_rate_by_minute(minute_table(result.observation), clock),
         "reuse_gaps": reuse_gaps(gaps_s(result.observation), gaps_requests(result.observation), clock),
         "hits_per_block": hits_per_block(result.observation.hits.per_block),
         "prompt_lengths": prompt_lengths(table),
@@ -91,6 +94,29 @@ def hit_rate_by_turn(table: Table) -> "Figure | None":
         for turn, number in zip(turns, requests, strict=True):
             lower.annotate(f"{number:,}", (turn, number), ha="center", va="bottom", fontsize=8)
         lower.margins(y=0.25)
+    return figure
+
+
+def hit_rate_by_minute(table: Mapping[str, Numbers], clock: str) -> "Figure | None":
+    """Block hit rate of each minute of the engine's clock, and its completed requests; None for a single minute."""
+    minutes, total = table["minute"], table["prompt_blocks"]
+    if len(minutes) < 2 or not total.sum():
+        return None
+    known = total > 0
+    figure = blank_figure(4.4)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    upper.plot(minutes[known], 100 * table["hit_blocks"][known] / total[known], ".", color=BLUE, label="each minute")
+    so_far = 100 * np.cumsum(table["hit_blocks"]) / np.maximum(np.cumsum(total), 1)
+    upper.plot(minutes[known], so_far[known], color=ORANGE, label="from the start")
+    upper.set_ylim(0, 105)
+    upper.set_ylabel("block hit rate (%)")
+    upper.set_title(f"First-prefill hit rate over time, {table['requests'].sum():,} completed requests")
+    legend_outside(upper)
+    lower.vlines(minutes, 0, table["requests"], color=GREY)
+    lower.set_ylim(bottom=0)
+    lower.set_ylabel("requests")
+    lower.set_xlabel(f"minute{' of the simulated clock' if clock == 'simulated' else ''}")
+    whole_ticks(lower, "both")
     return figure
 
 

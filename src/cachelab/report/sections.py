@@ -12,6 +12,7 @@ from cachelab.metrics.losses import TERMS, lost
 from cachelab.metrics.observation import Observation
 from cachelab.pipeline import Result
 from cachelab.report.absence import why_absent
+from cachelab.report.calibration_section import calibration
 from cachelab.report.layout_section import layout_section
 from cachelab.report.losses_figure import LABELS
 from cachelab.report.reuse_sections import clock_suffix, reuse, reuse_gaps
@@ -76,6 +77,7 @@ def sections(result: Result, description: RunDescription, *, max_turns: int) -> 
         layout_section(result.run.counters.layout),
         engine_counters(result),
         timing(result),
+        calibration(values),
         prices(values, description),
         agreement(result.observation),
         stages(values),
@@ -90,6 +92,7 @@ def asked_for(result: Result, description: RunDescription) -> list[Section]:
         requirements(values, description),
         published(result),
         agreement(result.observation),
+        calibration(values),
         prices(values, description),
     ]
     return [section for section in found if section.rows]

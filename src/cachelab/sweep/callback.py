@@ -5,6 +5,7 @@ import logging
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,7 @@ class SweepCallback(Callback):
         self._tracking: MlflowTracking | None = None
         self._parent: str | None = None
         self._ended = False
+        self._started_ms = int(1000 * time.time())
 
     def on_multirun_start(self, config: "DictConfig", **kwargs: Any) -> None:
         """Check the config and open the sweep's run in the store. Raises SystemExit with one line if that fails."""
@@ -143,6 +145,7 @@ class SweepCallback(Callback):
         from cachelab.report.console import print_unmet
         from cachelab.sweep.console import print_sweep
         from cachelab.sweep.description import sweep_command
+        from cachelab.sweep.local_jobs import local_jobs
         from cachelab.sweep.study import read_study
         from cachelab.sweep.sweep_report import write_sweep
 
@@ -162,7 +165,7 @@ class SweepCallback(Callback):
             report, tables = report_of(
                 sweep_name(config),
                 stored,
-                sweep_dir,
+                local_jobs(sweep_dir, self._parent, self._started_ms),
                 self._fetch(Path(scratch)),
                 baseline=config.comparison.baseline,
                 objectives=list(config.objective),

@@ -29,6 +29,7 @@ RATES: Mapping[str, tuple[str, str]] = {
     "hit_rate/first_prefill_tokens": ("cached_tokens", "prompt_tokens"),
     "hit_rate/per_request_mean": ("cached_share", "requests"),
     "hit_rate/steady": ("steady_cached_tokens", "steady_prompt_tokens"),
+    "hit_rate/later_turns": ("later_cached_tokens", "later_prompt_tokens"),
     "hit_rate/ideal": ("ideal_hit_blocks", "full_blocks"),
     "hit_rate/of_ideal": ("hit_blocks", "ideal_hit_blocks"),
 }
@@ -81,7 +82,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A run compared with a baseline, over the conversations in which both completed requests."""
+    """A run compared with a baseline, over the conversations in which both completed requests.
+
+    `metric`: the rate that the verdict is about.
+    """
 
     arm: str
     baseline: str
@@ -89,10 +93,13 @@ class Comparison:
     only_in_arm: int
     only_in_baseline: int
     differences: Mapping[str, Difference]
+    metric: str = HEADLINE
 
     @property
     def headline(self) -> Difference | None:
-        """The difference for the verdict: of all cache tiers if one of the runs had hits in a host tier."""
+        """The difference for the verdict: of `metric`; of all cache tiers if one of the runs hit a host tier."""
+        if self.metric != HEADLINE:
+            return self.differences.get(self.metric)
         return self.differences.get(ALL_TIERS) or self.differences.get(HEADLINE)
 
     @property
@@ -104,7 +111,8 @@ class Comparison:
         headline = self.headline
         if headline is None:
             return f"not comparable: {names} have no full prompt block in their common conversations"
-        points = f"{100 * headline.difference:+.2f} points" + (" (all tiers)" if headline.metric == ALL_TIERS else "")
+        of_what = {HEADLINE: "", ALL_TIERS: " (all tiers)"}.get(headline.metric, f" of {short_name(headline.metric)}")
+        points = f"{100 * headline.difference:+.2f} points{of_what}"
         if headline.low is None or headline.high is None:
             return f"no verdict: {names} have only one conversation in common, their hit rates differ by {points}"
         interval = f"{100 * CONFIDENCE:g} % interval {100 * headline.low:+.2f} to {100 * headline.high:+.2f}"
@@ -129,6 +137,9 @@ def arm_of(name: str, table: Mapping[str, Sequence[Any]]) -> Arm:
     )
     columns = {key: np.asarray([table[key][row] for row in done], dtype=np.float64) for key in names}
     columns["all_tiers_blocks"] = columns["hit_blocks"] + columns["host_hit_blocks"]
+    later = np.asarray([table["turn_index"][row] > 0 for row in done], dtype=bool)
+    columns["later_cached_tokens"] = np.where(later, columns["cached_tokens"], 0.0)
+    columns["later_prompt_tokens"] = np.where(later, columns["prompt_tokens"], 0.0)
     steady = np.zeros(len(done), dtype=bool)
     steady[np.argsort(columns["prefill_index"], kind="stable")[len(done) // 2 :]] = True
     columns["requests"] = np.ones(len(done))
@@ -145,8 +156,16 @@ def arm_of(name: str, table: Mapping[str, Sequence[Any]]) -> Arm:
     return Arm(name, conversations.tolist(), sums)
 
 
-def compare(arm: Arm, baseline: Arm, seed: int = 0) -> Comparison:
-    """Compare every rate over the common conversations; a rate with a zero denominator is omitted."""
+def short_name(metric: str) -> str:
+    """The name of a hit rate without its group."""
+    return metric.removeprefix("hit_rate/")
+
+
+def compare(arm: Arm, baseline: Arm, seed: int = 0, metric: str = HEADLINE) -> Comparison:
+    """Compare every rate over the common conversations; a rate with a zero denominator is omitted.
+
+    `metric`: the rate of the verdict.
+    """
     common, in_arm, in_baseline = np.intersect1d(
         np.asarray(arm.conversations, dtype=np.str_),
         np.asarray(baseline.conversations, dtype=np.str_),
@@ -154,15 +173,15 @@ def compare(arm: Arm, baseline: Arm, seed: int = 0) -> Comparison:
         return_indices=True,
     )
     differences: dict[str, Difference] = {}
-    for metric, (numerator, denominator) in RATES.items():
+    for name, (numerator, denominator) in RATES.items():
         own = (arm.columns[numerator][in_arm], arm.columns[denominator][in_arm])
         other = (baseline.columns[numerator][in_baseline], baseline.columns[denominator][in_baseline])
         if not own[1].sum() or not other[1].sum():
             continue
-        if metric == ALL_TIERS and not any(side.columns["host_hit_blocks"].sum() for side in (arm, baseline)):
+        if name == ALL_TIERS and not any(side.columns["host_hit_blocks"].sum() for side in (arm, baseline)):
             continue
         low, high = interval(own, other, seed) if len(common) > 1 else (None, None)
-        differences[metric] = Difference(metric, rate(*own), rate(*other), low, high)
+        differences[name] = Difference(name, rate(*own), rate(*other), low, high)
     return Comparison(
         arm.name,
         baseline.name,
@@ -170,6 +189,7 @@ def compare(arm: Arm, baseline: Arm, seed: int = 0) -> Comparison:
         len(arm.conversations) - len(common),
         len(baseline.conversations) - len(common),
         differences,
+        metric,
     )
 
 

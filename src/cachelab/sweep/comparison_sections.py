@@ -14,6 +14,7 @@ _HIT_RATES = (
     "first_prefill_tokens",
     "per_request_mean",
     "steady",
+    "later_turns",
     "vllm_gpu",
     "vllm_gpu_all_prefills",
 )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def report_of(
     name: str,
     stored: "Sequence[SweepJob]",
-    sweep_dir: Path,
+    local: "Sequence[SweepJob]",
     fetch: "Callable[[SweepJob], Path | None]",
     *,
     baseline: str | None,
@@ -28,15 +28,15 @@ def report_of(
 ) -> "tuple[SweepReport, Mapping[str, Mapping[str, Sequence[Any]]]]":
     """The report of a sweep, and the request tables of the compared jobs by the jobs' labels.
 
-    `stored`: the jobs in the store; those in `sweep_dir` are added. `fetch` returns the path of a job's
+    `stored`: the jobs in the store; `local`: those with a folder on this machine. `fetch` returns the path of a job's
     requests.parquet, None if it has none.
     `require`: metric -> bound that each job has to meet. `searching`: whether a search chose the jobs.
     """
-    from cachelab.sweep.local_jobs import local_jobs, read_requests
+    from cachelab.sweep.local_jobs import read_requests
     from cachelab.sweep.sweep_job import labels, merged
     from cachelab.sweep.sweep_report import compared, report_sweep
 
-    jobs = merged(stored, local_jobs(sweep_dir))
+    jobs = merged(stored, local)
     notes: list[str] = []
     arms: list[SweepJob] = []
     arm = None

@@ -22,8 +22,12 @@ _COLUMNS = (
 )
 
 
-def local_jobs(sweep_dir: Path) -> list[SweepJob]:
-    """Every job with a result.json below the folder."""
+def local_jobs(sweep_dir: Path, parent_run_id: str | None, since_ms: int) -> list[SweepJob]:
+    """Every job of a sweep with a result.json below the folder; an earlier sweep may have left others there.
+
+    `parent_run_id` is the sweep's run. Without one, the sweep's jobs are those that started since `since_ms`
+    (milliseconds since 1970).
+    """
     return [
         SweepJob(
             number=-1 if record.number is None else record.number,
@@ -39,6 +43,7 @@ def local_jobs(sweep_dir: Path) -> list[SweepJob]:
             require=required(record.parameters),
         )
         for folder, record in records(sweep_dir)
+        if record.parent_run_id == parent_run_id and (parent_run_id is not None or record.started_ms >= since_ms)
     ]
 
 

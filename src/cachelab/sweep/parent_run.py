@@ -143,7 +143,7 @@ def _job(run: Run, number: int | None = None) -> SweepJob | None:
         status=run.info.status,
         error=tags.get(ERROR) or tags.get(INFEASIBLE),
         run_id=run.info.run_id,
-        values={key: value for key, value in values.items() if not key.startswith("turn/")},
+        values={key: value for key, value in values.items() if not key.startswith(("turn/", "minute/"))},
         seconds=None if ended is None else (ended - run.info.start_time) / 1000,
         require=required(run.data.params),
     )

@@ -10,7 +10,7 @@ from cachelab.errors import ConfigError
 from cachelab.report.section import Section
 from cachelab.report.style import save
 from cachelab.report.summary import table as markdown
-from cachelab.sweep.comparison import HEADLINE, Comparison, arm_of, compare
+from cachelab.sweep.comparison import HEADLINE, RATES, Comparison, arm_of, compare
 from cachelab.sweep.comparison_sections import comparison_sections, differences
 from cachelab.sweep.requirement_lines import unmet_lines
 from cachelab.sweep.study_report import StudyReport
@@ -31,6 +31,7 @@ class SweepReport:
     """A finished sweep; `comparisons` compare each job with the baseline.
 
     `unmet` has one line per bound of `require` that a job does not meet; `required`: whether there are bounds.
+    `headline`: the hit rate of the verdicts and figures.
     """
 
     name: str
@@ -41,6 +42,7 @@ class SweepReport:
     notes: Sequence[str] = ()
     unmet: Sequence[str] = ()
     required: bool = False
+    headline: str = HEADLINE
 
     @property
     def headlines(self) -> list[str]:
@@ -52,7 +54,7 @@ class SweepReport:
     def numbers(self) -> dict[str, float]:
         """The metrics of the sweep's run: numbers of jobs, and the headline's difference if two jobs were compared."""
         found: dict[str, float] = {}
-        if len(self.comparisons) == 1 and (headline := self.comparisons[0].differences.get(HEADLINE)):
+        if len(self.comparisons) == 1 and (headline := self.comparisons[0].differences.get(self.headline)):
             found["comparison/difference"] = headline.difference
             if headline.low is not None and headline.high is not None:
                 found |= {"comparison/difference_low": headline.low, "comparison/difference_high": headline.high}
@@ -103,8 +105,10 @@ def report_sweep(
 ) -> SweepReport:
     """Compare the jobs `arms` with the baseline, and check the bounds of `require`. Pure.
 
-    `tables` maps labels to the columns of requests.parquet.
+    `tables` maps labels to the columns of requests.parquet. The verdicts and figures are about the first objective if
+    it is a hit rate of RATES, else about HEADLINE.
     """
+    headline = objectives[0] if objectives and objectives[0] in RATES else HEADLINE
     label_of = dict(zip((job.number for job in jobs), labels(jobs), strict=True))
     comparisons: list[Comparison] = []
     if baseline is not None and label_of[baseline.number] in tables:
@@ -112,12 +116,12 @@ def report_sweep(
         for job in arms:
             label = label_of[job.number]
             if job.number != baseline.number and label in tables:
-                comparisons.append(compare(arm_of(label, tables[label]), other))
+                comparisons.append(compare(arm_of(label, tables[label]), other, metric=headline))
     compared_sections = comparison_sections(arms, [label_of[job.number] for job in arms], comparisons) if arms else []
     sections = [jobs_section(jobs, objectives), *(study.sections if study else []), *compared_sections]
     unmet = unmet_lines(jobs, require or {}, None if study is None else study.best)
     required = any(job.require for job in jobs) or bool(require)
-    return SweepReport(name, jobs, comparisons, sections, study, notes, unmet, required)
+    return SweepReport(name, jobs, comparisons, sections, study, notes, unmet, required, headline)
 
 
 def write_sweep(
@@ -135,7 +139,7 @@ def write_sweep(
 def _write(folder: Path, report: SweepReport, tables: Mapping[str, Mapping[str, Sequence[Any]]], command: str) -> None:
     (folder / "figures").mkdir()
     write_job_table(folder, job_table(report.jobs))
-    figures = draw_sweep(report.jobs, tables, report.comparisons)
+    figures = draw_sweep(report.jobs, tables, report.comparisons, report.headline)
     if report.study is not None:
         figures |= report.study.draw()
         report.study.write(folder)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from cachelab.override import readable
 from cachelab.report.section import ABSENT, Section, percent, plain
 from cachelab.sweep.sweep_job import SweepJob, labels, swept
 
@@ -56,7 +57,11 @@ def jobs_section(jobs: Sequence[SweepJob], objectives: Sequence[str], *, max_row
     rows = [
         (
             str(job.number),
-            *([job.settings.get(key, ABSENT) for key in keys] if len(keys) > 1 else [label_of[job.number]]),
+            *(
+                [readable(key, job.settings.get(key, ABSENT)) for key in keys]
+                if len(keys) > 1
+                else [label_of[job.number]]
+            ),
             job.status if not job.reused else f"{job.status} (reused)",
             *(_cell(name, job.values.get(name)) for name in columns),
             job.error or (f"untracked: {job.untracked}" if job.untracked else ""),

@@ -30,6 +30,7 @@ def of_tokenized(turn: TokenizedTurn, number: int) -> dict[str, Any]:
         "reply": _reply(turn.turn),
         "timestamp_s": float(number) if turn.timestamp_s is None else turn.timestamp_s,
         "tools": turn.turn.tools if isinstance(turn.turn, Turn) else (),
+        "arrival_s": turn.timestamp_s,
         "think_s": turn.think_s,
         "usage": turn.usage,
         "isolation": turn.isolation,

@@ -11,6 +11,7 @@ from cachelab.engine.sim import SimEngine
 from cachelab.engine.vllm import core as vllm_core
 from cachelab.engine.vllm.backends import CpuEngine, CudaEngine
 from cachelab.errors import ConfigError, EngineError
+from cachelab.order.sessions import Sessions
 from cachelab.request import Request
 from workloads import conversation, one_lane, request
 
@@ -40,6 +41,23 @@ def test_cpu_recorded_reuses_prompts_only() -> None:
     result = run(cpu(), CHAT)
     assert cached(result) == [0, 32, 64]
     assert replies(result)[0] != CHAT[0].reply_ids.tolist()
+
+
+def test_cpu_measures_what_each_step_computes() -> None:
+    # 2 sequences, 64 tokens per step: long prompts are computed in parts, next to decodes
+    chats = [*CHAT, *conversation("b", (range(500, 600), range(3)), ([1], range(40)))]
+    engine = cpu(record_steps=True, max_num_batched_tokens=64, max_output_tokens=30)
+    result = engine.run(Sessions(num_users=2, think_s=0.01).arrange(chats), lambda ended: None)
+    assert result.steps is not None
+    prefill, decodes, context = result.steps.work.T.astype(int).tolist()
+    assert len(result.steps) == result.counters.steps
+    assert sum(prefill) == sum(record.prompt_tokens - record.cached_tokens for record in result.records)
+    assert sum(decodes) == sum(record.reply_tokens - 1 for record in result.records)
+    assert max(prefill) <= 64
+    assert {0, 1, 2} == set(decodes)
+    assert min(context) == 0
+    assert (result.steps.seconds > 0).all()
+    assert all(record.preemptions == 0 for record in result.records)
 
 
 def test_cpu_forced_emits_the_recorded_reply_and_reuses_it() -> None:

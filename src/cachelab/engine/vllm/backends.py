@@ -12,7 +12,7 @@ from cachelab.engine.vllm import core as vllm_core
 from cachelab.engine.vllm.host_tier import GIB
 from cachelab.engine.vllm.real_engine import MemoryBytes, VllmEngine
 from cachelab.errors import ConfigError, EngineError
-from cachelab.model.source import TINY
+from cachelab.model.tiny_model import TINY_NAMES
 from cachelab.strict_config import STRICT
 
 
@@ -20,7 +20,7 @@ from cachelab.strict_config import STRICT
 class CpuEngine(VllmEngine):
     """Real forward passes on the CPU.
 
-    `num_threads` None means one thread for the tiny model, which more threads only slow down, and all cores for other
+    `num_threads` None means one thread for a tiny model, which more threads only slow down, and all cores for other
     models. The KV memory is `kv_cache_memory_bytes`; where that is None, the share `gpu_memory_utilization` of the
     machine's memory. vLLM's CPU backend has no host tier.
     """
@@ -52,7 +52,7 @@ class CpuEngine(VllmEngine):
         from torch import _C
 
         # vLLM's CPU worker replaces torch.set_num_threads with a function that does nothing.
-        _C.set_num_threads(self.num_threads or (1 if self.model == TINY else len(os.sched_getaffinity(0))))
+        _C.set_num_threads(self.num_threads or (1 if self.model in TINY_NAMES else len(os.sched_getaffinity(0))))
 
     def forcing_args(self) -> Mapping[str, Any]:
         from cachelab.engine.vllm.teacher_forcing import TeacherForcing

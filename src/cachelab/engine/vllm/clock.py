@@ -8,6 +8,8 @@ if TYPE_CHECKING:
 
     from cachelab.engine.vllm.recorded_executor import RecordedExecutor
 
+_LONGEST_SLEEP_S = 3600.0
+
 
 class Timeline(Protocol):
     """An engine's clock. All times are whole nanoseconds."""
@@ -16,6 +18,10 @@ class Timeline(Protocol):
 
     def now_ns(self) -> int:
         """The time now."""
+        ...
+
+    def wait_until(self, time_ns: int) -> None:
+        """Return when the clock shows this time or a later one."""
         ...
 
     def first_scheduled_ns(self, output: "EngineCoreOutput") -> int:
@@ -34,6 +40,9 @@ class SimulatedTimeline:
     def now_ns(self) -> int:
         return self._executor.now_ns
 
+    def wait_until(self, time_ns: int) -> None:
+        self._executor.now_ns = max(self._executor.now_ns, time_ns)
+
     def first_scheduled_ns(self, output: "EngineCoreOutput") -> int:
         return self._executor.first_scheduled_ns[output.request_id]
 
@@ -45,6 +54,10 @@ class WallClock:
 
     def now_ns(self) -> int:
         return time.monotonic_ns()
+
+    def wait_until(self, time_ns: int) -> None:
+        while (left_ns := time_ns - time.monotonic_ns()) > 0:
+            time.sleep(min(left_ns / 1e9, _LONGEST_SLEEP_S))
 
     def first_scheduled_ns(self, output: "EngineCoreOutput") -> int:
         scheduled = next(event for event in output.events or () if event.type.name == "SCHEDULED")

@@ -16,6 +16,7 @@ from cachelab.error_format import reason
 from cachelab.errors import EngineError
 
 if TYPE_CHECKING:
+    from vllm.v1.core.sched.output import SchedulerOutput
     from vllm.v1.engine import EngineCoreOutputs
     from vllm.v1.engine.core import EngineCore
     from vllm.v1.executor.abstract import Executor
@@ -159,13 +160,13 @@ def warm_up(core: "EngineCore") -> None:
         step(core)
 
 
-def after_each_schedule(core: "EngineCore", look: Callable[[], None]) -> None:
-    """Call `look` after each scheduling decision, before the step is computed."""
+def after_each_schedule(core: "EngineCore", look: "Callable[[SchedulerOutput], None]") -> None:
+    """Call `look` with each scheduling decision, before the step is computed."""
     schedule = core.scheduler.schedule
 
     def watched(*args: Any, **kwargs: Any) -> Any:
         output = schedule(*args, **kwargs)
-        look()
+        look(output)
         return output
 
     core.scheduler.schedule = watched

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from cachelab.engine.base import EngineCounters, EngineRun, Progress, why_rejected
+from cachelab.engine.entry_queue import Entry, EntryQueue, wait_line
 from cachelab.engine.history import History, HistoryLost, RecordedReplies
 from cachelab.engine.kv_layout import KvLayout
 from cachelab.engine.vllm import core as vllm_core
@@ -42,11 +43,15 @@ class _InFlight:
 
 @dataclass
 class Driver:
-    """One run of one engine core. `run` is called once and changes every field below `plain_block_size`.
+    """One run of one engine core. `run` is called once and changes every field below `on_step`.
+
+    A request is submitted between two steps, at or after the time at which it enters; its `submitted_ns` is that time,
+    so that the wait for the running step counts as latency.
 
     `max_output_tokens` cuts every reply. Tokens that `max_model_len` cuts are counted in the record
     (`reply_tokens_cut`). `plain_block_size`: the block size that was asked for, which the model's layers may not allow
-    (None: the engine's). `ran`: the requests that ran with another prompt or reply than scheduled.
+    (None: the engine's). `on_step` is called after each step with its nanoseconds. `ran`: the requests that ran with
+    another prompt or reply than scheduled.
     """
 
     core: "EngineCore"
@@ -57,6 +62,7 @@ class Driver:
     max_output_tokens: int | None = None
     history: History = field(default_factory=RecordedReplies)
     plain_block_size: int | None = None
+    on_step: Callable[[int], None] | None = None
     ran: dict[str, Request] = field(default_factory=dict)
     records: dict[str, RequestRecord] = field(default_factory=dict)
     in_flight: dict[str, _InFlight] = field(default_factory=dict)
@@ -69,8 +75,11 @@ class Driver:
         layout = kv_layout(self.core, self.plain_block_size)
         log.info("KV cache: %s", layout)
         log.info("engine is up: submitting the first of %d requests", len(schedule))
+        if self.timeline.kind == "wall" and (line := wait_line(schedule)) is not None:
+            log.warning("%s", line)
+        entries = EntryQueue(schedule.waits, self.timeline.now_ns())
         for stage in schedule.stages:
-            self._run_stage(stage)
+            self._run_stage(stage, entries)
         log.info("engine is done after %d steps", self.steps)
         missing = next((request.id for request in schedule if request.id not in self.records), None)
         if missing is not None:
@@ -79,19 +88,28 @@ class Driver:
         records = [replace(self.records[request.id], prefill_index=index.get(request.id)) for request in schedule]
         return EngineRun(records, self._counters(layout), [self.ran.get(request.id, request) for request in schedule])
 
-    def _run_stage(self, stage: Stage) -> None:
+    def _run_stage(self, stage: Stage, entries: EntryQueue) -> None:
         for lane in stage:
-            self._submit_next(iter(lane))
+            entries.add(iter(lane), self.timeline.now_ns())
         idle_steps = 0
-        while self.in_flight:
+        while True:
+            self._submit_due(entries)
+            if not self.in_flight:
+                if entries.next_ns is None:
+                    return
+                self.timeline.wait_until(entries.next_ns)
+                continue
+            began_ns = self.timeline.now_ns()
             outputs, executed = vllm_core.step(self.core)
+            if self.on_step is not None:
+                self.on_step(self.timeline.now_ns() - began_ns)
             self.steps += executed
             ended = 0
             for batch in outputs:
                 if batch.scheduler_stats is not None:
                     self._count(batch.scheduler_stats)
                 for output in batch.outputs:
-                    ended += self._take(output)
+                    ended += self._take(output, entries)
             if ended:
                 self.progress(ended)
             idle_steps = 0 if executed or ended else idle_steps + 1
@@ -99,43 +117,50 @@ class Driver:
                 stuck = ", ".join(list(self.in_flight)[:3])
                 raise EngineError(f"the engine scheduled nothing in {idle_steps} steps; waiting: {stuck}")
 
-    def _submit_next(self, lane: Iterator[Request]) -> None:
-        for request in lane:
-            try:
-                prompt_ids = self.history.prompt_ids(request)
-            except HistoryLost as lost:
-                self._reject(request, len(request.prompt_ids), str(lost))
-                continue
-            if (reason := why_rejected(len(prompt_ids), self.max_model_len)) is not None:
-                self._reject(request, len(prompt_ids), reason)
-                continue
-            room = self.max_model_len - len(prompt_ids)
-            # An engine generates at least one token per request, also where the recorded reply is empty.
-            wanted = max(1, len(request.reply_ids))
-            allowed = min(wanted, self.max_output_tokens or wanted)
-            reply_tokens = min(allowed, room)
-            record = RequestRecord(
-                request.id,
-                request.conversation_id,
-                request.turn_index,
-                "completed",
-                len(prompt_ids),
-                reply_tokens_cut=allowed - reply_tokens,
-                submitted_ns=self.timeline.now_ns(),
-            )
-            self.in_flight[request.id] = _InFlight(request, lane, record, prompt_ids, reply_tokens)
-            reply = request.reply_ids[:reply_tokens].tolist() or [0]
-            self.submitted.append(request.id)
-            vllm_core.submit(
-                self.core,
-                request.id,
-                prompt_ids.tolist(),
-                reply,
-                reply_tokens,
-                number=len(self.submitted),
-                cache_salt=request.isolation.salt if request.isolation else None,
-            )
-            return
+    def _submit_due(self, entries: EntryQueue) -> None:
+        now_ns = self.timeline.now_ns()
+        while (entry := entries.pop(now_ns)) is not None:
+            if not self._submit(entry):
+                entries.add(entry.lane, entry.enters_ns, entry.number)
+
+    def _submit(self, entry: Entry) -> bool:
+        """Submit a request, or record its rejection. Returns whether it was submitted."""
+        request = entry.request
+        try:
+            prompt_ids = self.history.prompt_ids(request)
+        except HistoryLost as lost:
+            self._reject(request, len(request.prompt_ids), str(lost))
+            return False
+        if (reason := why_rejected(len(prompt_ids), self.max_model_len)) is not None:
+            self._reject(request, len(prompt_ids), reason)
+            return False
+        room = self.max_model_len - len(prompt_ids)
+        # An engine generates at least one token per request, also where the recorded reply is empty.
+        wanted = max(1, len(request.reply_ids))
+        allowed = min(wanted, self.max_output_tokens or wanted)
+        reply_tokens = min(allowed, room)
+        record = RequestRecord(
+            request.id,
+            request.conversation_id,
+            request.turn_index,
+            "completed",
+            len(prompt_ids),
+            reply_tokens_cut=allowed - reply_tokens,
+            submitted_ns=entry.enters_ns,
+        )
+        self.in_flight[request.id] = _InFlight(request, entry.lane, record, prompt_ids, reply_tokens)
+        reply = request.reply_ids[:reply_tokens].tolist() or [0]
+        self.submitted.append(request.id)
+        vllm_core.submit(
+            self.core,
+            request.id,
+            prompt_ids.tolist(),
+            reply,
+            reply_tokens,
+            number=len(self.submitted),
+            cache_salt=request.isolation.salt if request.isolation else None,
+        )
+        return True
 
     def _reject(self, request: Request, prompt_tokens: int, reason: str) -> None:
         self.records[request.id] = RequestRecord(
@@ -143,7 +168,7 @@ class Driver:
         )
         self.progress(1)
 
-    def _take(self, output: "EngineCoreOutput") -> bool:
+    def _take(self, output: "EngineCoreOutput", entries: EntryQueue) -> bool:
         """Record one output. Returns whether its request has ended."""
         flight = self.in_flight[output.request_id]
         flight.output_ids += output.new_token_ids
@@ -165,14 +190,15 @@ class Driver:
             generated = f"{len(flight.output_ids)} of {flight.reply_tokens} tokens were generated"
             raise EngineError(f"request {output.request_id} ended early: {generated}")
         del self.in_flight[output.request_id]
+        ended_ns = self.timeline.now_ns()
         self.records[output.request_id] = replace(
             flight.record,
             preemptions=flight.preemptions,
             reply_tokens=len(flight.output_ids),
-            finished_ns=self.timeline.now_ns(),
+            finished_ns=ended_ns,
         )
         self._remember(flight)
-        self._submit_next(flight.lane)
+        entries.add(flight.lane, ended_ns)
         return True
 
     def _remember(self, flight: _InFlight) -> None:

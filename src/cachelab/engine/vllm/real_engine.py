@@ -13,13 +13,15 @@ from pydantic.dataclasses import dataclass
 from cachelab.engine.base import EngineRun, Progress
 from cachelab.engine.history import REAL_NOTES, HistoryName, history
 from cachelab.engine.sizes import EngineSizes, ModelLength
+from cachelab.engine.step_points import StepPoints
 from cachelab.engine.vllm import core as vllm_core
 from cachelab.engine.vllm.clock import WallClock
 from cachelab.engine.vllm.driver import Driver
 from cachelab.engine.vllm.extra_args import OF_A_MODEL, SETTINGS, check_extra_args
 from cachelab.engine.vllm.host_tier import HostGiB, offloading_args
+from cachelab.engine.vllm.step_work import StepRecorder
 from cachelab.errors import ConfigError, EngineError
-from cachelab.model.source import TINY, find_model
+from cachelab.model.source import find_model
 from cachelab.request import Schedule
 from cachelab.strict_config import STRICT, Count, FilePath, Text
 
@@ -34,12 +36,13 @@ MemoryBytes = Annotated[int, Field(gt=0, le=1 << 50)]
 class VllmEngine(EngineSizes):
     """Forward passes of `model` with greedy decoding; times are wall-clock times.
 
-    `model` is `tiny`, a folder or an id on the Hugging Face hub. A reply has `min(recorded length, max_output_tokens)`
-    tokens; end-of-sequence is ignored. `kv_cache_memory_bytes` is in bytes, `host_cache_gib` in GiB. `args` are further
-    fields of vLLM's EngineArgs. The sizes are described in EngineSizes.
+    `model` is `tiny`, `tiny_window`, `tiny_state`, a folder or an id on the Hugging Face hub. A reply has
+    `min(recorded length, max_output_tokens)` tokens; end-of-sequence is ignored. `kv_cache_memory_bytes` is in bytes,
+    `host_cache_gib` in GiB. `record_steps` measures what each scheduler step computes and its seconds
+    (EngineRun.steps). `args` are further fields of vLLM's EngineArgs. The sizes are described in EngineSizes.
     """
 
-    model: Text = TINY
+    model: Text = "tiny"
     max_model_len: ModelLength = 8192
     enable_prefix_caching: bool = True
     dtype: Dtype = "auto"
@@ -52,6 +55,7 @@ class VllmEngine(EngineSizes):
     host_cache_gib: HostGiB = 0.0
     offload_prompt_only: bool = True
     model_cache_dir: FilePath | None = None
+    record_steps: bool = False
     args: dict[str, Any] = field(default_factory=dict)
 
     backend: ClassVar[str]
@@ -89,7 +93,12 @@ class VllmEngine(EngineSizes):
             self._check_vocabulary(vllm_core.vocabulary_size(core), largest)
             vllm_core.warm_up(core)
             usage = [0.0]
-            vllm_core.after_each_schedule(core, lambda: usage.append(max(usage.pop(), vllm_core.kv_usage(core))))
+            vllm_core.after_each_schedule(
+                core, lambda scheduled: usage.append(max(usage.pop(), vllm_core.kv_usage(core)))
+            )
+            recorder = StepRecorder() if self.record_steps else None
+            if recorder is not None:
+                vllm_core.after_each_schedule(core, recorder.scheduled)
             driver = Driver(
                 core,
                 WallClock(),
@@ -98,8 +107,11 @@ class VllmEngine(EngineSizes):
                 lambda: usage[-1],
                 max_output_tokens=self.max_output_tokens,
                 history=history(self.history),
+                on_step=None if recorder is None else recorder.ended,
             )
-            return replace(driver.run(schedule), notes=(REAL_NOTES[self.history],))
+            run = driver.run(schedule)
+            steps = None if recorder is None else StepPoints.of(recorder.steps)
+            return replace(run, notes=(REAL_NOTES[self.history],), steps=steps)
         finally:
             vllm_core.close(core)
 
@@ -134,8 +146,9 @@ class VllmEngine(EngineSizes):
             return vllm_core.build_core(self.engine_args(model))
         except EngineError as error:
             if longest := re.search(r"estimated maximum model length is (\d+)", str(error)):
+                key = self.memory_key if self.num_blocks is None else "engine.num_blocks"
                 raise EngineError(
-                    f"{self.memory_key}: the KV memory cannot hold one request of max_model_len "
+                    f"{key}: the KV memory cannot hold one request of max_model_len "
                     f"{self.max_model_len}: set it higher, or engine.max_model_len <= {longest[1]}"
                 ) from error
             raise

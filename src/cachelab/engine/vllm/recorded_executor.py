@@ -13,10 +13,11 @@ from vllm.v1.executor.abstract import Executor
 from vllm.v1.outputs import EMPTY_MODEL_RUNNER_OUTPUT, ModelRunnerOutput
 
 from cachelab.engine.sizes import MAX_VLLM_BLOCKS
-from cachelab.engine.step_cost import StepCost
+from cachelab.engine.step_cost import StepClock, StepCost
 from cachelab.engine.vllm.core import REPLY
 from cachelab.engine.vllm.host_tier import completed_transfers
 from cachelab.engine.vllm.layer_specs import LayerSpecs
+from cachelab.engine.vllm.step_work import WorkTracker
 from cachelab.errors import EngineError
 
 PLENTY_OF_BYTES = 1 << 60
@@ -28,12 +29,11 @@ ANY_LAYOUT = ("LBNHC",)
 
 @dataclass(slots=True)
 class _Reply:
-    """The state of one request: `num_given` reply tokens emitted, the KV of `num_computed` positions computed."""
+    """The state of one request, of whose reply `num_given` tokens are emitted."""
 
     token_ids: list[int]
     prompt_tokens: int
     num_given: int = 0
-    num_computed: int = 0
 
 
 class RecordedExecutor(Executor):
@@ -61,13 +61,14 @@ class RecordedExecutor(Executor):
         return type(cls.__name__, (cls,), fields)
 
     def _init_executor(self) -> None:
-        self.cost = StepCost()
+        self.cost: StepClock = StepCost()
         self.jump = False
         self.observe_usage: Callable[[], float] = lambda: 0.0
         self.now_ns = 0
         self.kv_usage_max = 0.0
         self.first_scheduled_ns: dict[str, int] = {}
         self._replies: dict[str, _Reply] = {}
+        self._tracker = WorkTracker()
 
     def collective_rpc(self, method: Any, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"the recorded executor has no workers to run {method}")
@@ -118,32 +119,23 @@ class RecordedExecutor(Executor):
     def _answer(self, scheduled: SchedulerOutput) -> ModelRunnerOutput:
         for request_id in scheduled.finished_req_ids:
             self._replies.pop(request_id, None)
-        starts: dict[str, int] = {}
         for new in scheduled.scheduled_new_reqs:
-            starts[new.req_id] = new.num_computed_tokens
             # A preempted request can be scheduled as new again: its state is kept.
             if new.req_id not in self._replies:
                 self._replies[new.req_id] = _Reply(new.sampling_params.extra_args[REPLY], new.prompt_len)
                 self.first_scheduled_ns[new.req_id] = self.now_ns
-        cached = scheduled.scheduled_cached_reqs
-        starts.update(zip(cached.req_ids, cached.num_computed_tokens, strict=True))
+        work = self._tracker.of(scheduled)
         if not scheduled.num_scheduled_tokens:
             return EMPTY_MODEL_RUNNER_OUTPUT
 
-        prefill_tokens = decode_tokens = decode_sequences = 0
         sampled: list[list[int]] = []
-        for request_id, num_tokens in scheduled.num_scheduled_tokens.items():
-            reply, start = self._replies[request_id], starts[request_id]
-            end = start + num_tokens
-            # Positions of the prompt, and those computed before a preemption, are computed as one batch.
-            batched = max(0, min(end, max(reply.prompt_tokens, reply.num_computed)) - start)
-            prefill_tokens += batched
-            decode_tokens = max(decode_tokens, num_tokens - batched)
-            decode_sequences += num_tokens > batched
-            reply.num_computed = max(reply.num_computed, end)
+        for request_id, end in self._tracker.ends.items():
+            reply = self._replies[request_id]
             sampled.append(self._next_tokens(reply) if end == reply.prompt_tokens + reply.num_given else [])
         self.kv_usage_max = max(self.kv_usage_max, self.observe_usage())
-        self.now_ns += self.cost.step_ns(prefill_tokens, decode_sequences, max(1, decode_tokens))
+        self.now_ns += self.cost.step_ns(
+            work.prefill_tokens, work.decode_sequences, max(1, work.decode_tokens), work.context_tokens
+        )
         request_ids = list(scheduled.num_scheduled_tokens)
         return ModelRunnerOutput(request_ids, {r: i for i, r in enumerate(request_ids)}, sampled)
 

@@ -1,0 +1,31 @@
+"""experiment=calibrate measures scheduler steps, and the simulator runs with them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cachelab.engine.step_points import StepPoints
+
+
+def cachelab(folder: Path, *words: str) -> str:
+    command = [sys.executable, "-m", "cachelab", *words, "tracking=none", "artifacts=[requests]"]
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1] / "src"), "COLUMNS": "100"}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_calibrate_writes_a_table_for_the_simulator(tmp_path: Path) -> None:
+    few = ("filter.max_conversations=12", "engine.max_output_tokens=6")
+    printed = cachelab(tmp_path, "experiment=calibrate", *few, "hydra.run.dir=measured")
+    assert "error of the table on held-out steps, median" in printed
+    path = tmp_path / "measured/artifacts/step_costs.csv"
+    assert len(StepPoints.read(str(path))) > 10
+    simulated = cachelab(
+        tmp_path, "order=timed", "order.start=poisson", "engine/cost=table", f"engine.cost.path={path}", *few
+    )
+    assert "Simulated seconds are interpolated" in simulated
