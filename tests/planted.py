@@ -273,10 +273,13 @@ PLANTED = {
     "replies rewritten": Planted("reply_rewritten", "reply", _changed(_rewritten_replies)),
     "history truncated": Planted("history_truncated", "history", _changed(_truncate)),
     "history compacted": Planted("history_compacted", "history", _changed(_compact)),
-    "history replaced by a summary": Planted("history_compacted", "history", _changed(_summarise)),
     "system prompt replaced": Planted("system_replaced", "system message", _changed(_other_system)),
     "images encoded again": Planted("image", "first user message", _images),
     "changing model": Planted("isolation", "model", _isolated("model")),
     "changing cache salt": Planted("isolation", "cache salt", _isolated("cache_salt")),
 }
 """Every cause by its name."""
+
+SUMMARISED = Planted("history_compacted", "history", _changed(_summarise))
+"""A summary in place of all messages that an earlier prompt holds. In agent traces most of these are taken for another
+task, since the tool results of the new turns look like earlier ones."""
