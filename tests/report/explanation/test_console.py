@@ -37,7 +37,7 @@ def test_console_shows_verdict_causes_and_fixes(explained: Explanation) -> None:
         "    before  a <b>[<script>alert(1)</script>]</details> & more",
     ]
     assert " 3  different task, agent or branch,               3          20       -       -" in lines
-    assert lines[-2:] == ["All causes undone: hit rate 80.50 %.", "A note <of> the run."]
+    assert lines[-2:] == ["Causes 1 to 2 undone: hit rate 80.50 %.", "A note <of> the run."]
     assert max(map(cell_len, lines)) <= 80
 
 

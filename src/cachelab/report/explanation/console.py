@@ -91,7 +91,7 @@ def explanation_lines(explanation: Explanation, width: int, whole: str = "") -> 
             "through the same engine."
         ]
         if explanation.hit_rate_all_fixed is not None:
-            notes.append(f"All causes undone: hit rate {percent(explanation.hit_rate_all_fixed.value)}.")
+            notes.append(f"{explanation.all_fixed_label}: hit rate {percent(explanation.hit_rate_all_fixed.value)}.")
         lines += [Line("")] + [Line(text, "dim") for note in notes for text in textwrap.wrap(note, width)]
     return lines + [Line(text, "dim") for note in explanation.notes for text in textwrap.wrap(printable(note), width)]
 
