@@ -94,6 +94,7 @@ def sim_line(requests: list[Request], num_replicas: int, rounds: int) -> str:
     schedule = AllAtOnce().arrange(requests)
     own: list[float] = []
     bare: list[float] = []
+    build_seconds(engine, schedule, num_replicas)  # imports vLLM, which no later one does
     for _ in range(rounds):
         built = build_seconds(engine, schedule, num_replicas)
         fleet = seconds_of(lambda: Replicas(num_replicas).run(engine, schedule, lambda ended: None))
