@@ -108,9 +108,9 @@ def works(scratch: Path, options: argparse.Namespace) -> Iterator[Work]:
         cannot="kvlint needs one row a request with its whole history; the other two read no text",
     )
     path.unlink()
-    yield Work("experiment=simple, sim, MLflow", SIMPLE, cannot="no other tool runs vLLM's scheduler")
-    yield Work("experiment=simple, replay, MLflow", (*SIMPLE, "engine=replay"))
-    yield Work("experiment=simple, replay, tracking=none", (*SIMPLE, "engine=replay", "tracking=none"))
+    yield Work("experiment=simple, sim, MLflow", SIMPLE, cannot="no other tool runs vLLM's scheduler", warm=True)
+    yield Work("experiment=simple, replay, MLflow", (*SIMPLE, "engine=replay"), warm=True)
+    yield Work("experiment=simple, replay, tracking=none", (*SIMPLE, "engine=replay", "tracking=none"), warm=True)
     chats, model = request_rows(options.sharegpt, scratch)
     common = ("dataset=chat", f"dataset.path={chats}", "dataset.rows=request", "tokenizer=huggingface")
     local = (
@@ -157,7 +157,7 @@ def row(work: Work, checkouts: Mapping[str, Path], peers: Path | None, rounds: i
             if not (work.warm and round_ == 0):
                 took.setdefault(name, []).append(one)
                 sums[name] = checksum(folder)
-    if "sim" in work.name:
+    if ", sim," in work.name:
         bare = (sys.executable, "-c", BARE)
         took["vLLM alone (import, engine core)"] = [
             measure(bare, {"PYTHONPATH": str(ROOT / "src"), "VLLM_LOGGING_LEVEL": "ERROR"}) for _ in range(rounds)
