@@ -7,15 +7,19 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import overload
 
 import numpy as np
+import numpy.typing as npt
 
 from cachelab.prefix_cache.accesses import Int32s, Int64s
 from cachelab.request import Request
 from cachelab.tokens import AnyTokens, TokenIds
 
 ROOT = -1
-_DIGEST_BYTES = 16
+_SHA_BYTES, _DIGEST_BYTES = 32, 16
+_AT_ONCE = 1 << 16
+"""Blocks whose numbers are Python objects at the same time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,25 +85,65 @@ class BlockIds:
 
     def digests(self, blocks: Iterable[int]) -> Mapping[int, str]:
         """Names of the blocks and of their ancestors: 32 hex digits of a chained SHA-256, equal in every process."""
-        digests = {ROOT - number: _root_digest(salt) for number, salt in enumerate(self.roots.salts)}
-        for block in blocks:
-            lineage = []
-            while block not in digests:
-                lineage.append(block)
-                block = int(self.parents[block])
-            for descendant in reversed(lineage):
-                parent = digests[int(self.parents[descendant])]
-                digests[descendant] = hashlib.sha256(parent + self._content(descendant)).digest()
-        return {block: digest[:_DIGEST_BYTES].hex() for block, digest in digests.items() if block >= 0}
+        named = self._with_ancestors(np.fromiter(blocks, np.int64))
+        return dict(zip(named.tolist(), self.names(named), strict=True))
+
+    def names(self, blocks: Int64s) -> "BlockNames":
+        """The same names, one for each block. Shape: (num_blocks,)."""
+        named = self._with_ancestors(blocks)
+        made = bytearray(_SHA_BYTES * len(named))
+        place = np.zeros(self.num_ids, np.int32)
+        place[named] = np.arange(len(named), dtype=np.int32)
+        roots = [_root_digest(salt) for salt in self.roots.salts]
+        tokens = memoryview(np.ascontiguousarray(self.tokens, "<i4")).cast("B")
+        repeats, end = self.block_size // self.width, 0
+        for some in np.array_split(named, len(named) // _AT_ONCE + 1):  # parents first: their ids are smaller
+            parents = self.parents[some]
+            starts = _SHA_BYTES * place[np.maximum(parents, 0)].astype(np.int64)
+            rows = zip(parents.tolist(), starts.tolist(), (4 * self.where[some]).tolist(), strict=True)
+            for parent, start, at in rows:
+                before = made[start : start + _SHA_BYTES] if parent >= 0 else roots[ROOT - parent]
+                content = bytes(tokens[at : at + 4 * self.width]) * repeats
+                made[end : end + _SHA_BYTES] = hashlib.sha256(before + content).digest()
+                end += _SHA_BYTES
+        whole = np.frombuffer(made, np.uint8).reshape(-1, _SHA_BYTES)
+        return BlockNames(whole[place[blocks], :_DIGEST_BYTES])
+
+    def _with_ancestors(self, blocks: Int64s) -> Int64s:
+        """The blocks and their ancestors, in ascending order."""
+        wanted = np.zeros(self.num_ids, np.bool_)
+        while len(blocks):
+            wanted[blocks] = True
+            parents = self.parents[blocks]
+            parents = parents[parents >= 0]
+            blocks = np.unique(parents[~wanted[parents]])
+        return np.flatnonzero(wanted)
 
     def root_digest(self, sequence: int) -> str:
         """The digest of a sequence's root, the parent of its first block: "" without isolation, else 32 hex digits."""
         return _root_digest(self.roots.salts[int(self.roots.numbers[sequence])])[:_DIGEST_BYTES].hex()
 
-    def _content(self, block: int) -> bytes:
-        start = int(self.where[block])
-        tokens = self.tokens[start : start + self.width].astype("<i4", copy=False).tobytes()
-        return tokens * (self.block_size // self.width)
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockNames(Sequence[str]):
+    """Names of blocks as 32 hex digits each, made from 16 bytes when they are read.
+
+    `digests`: uint8, shape (num_blocks, 16).
+    """
+
+    digests: npt.NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.digests)
+
+    @overload
+    def __getitem__(self, key: int) -> str: ...
+
+    @overload
+    def __getitem__(self, key: slice | Int64s) -> "BlockNames": ...
+
+    def __getitem__(self, key: int | slice | Int64s) -> "str | BlockNames":
+        return self.digests[key].tobytes().hex() if isinstance(key, int) else BlockNames(self.digests[key])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,8 +175,32 @@ def _root_digest(salt: str | None) -> bytes:
 
 
 def concatenated(sequences: Sequence[tuple[AnyTokens, ...]]) -> tuple[TokenIds, Int64s, Int64s]:
-    """All sequences as one int32 array, and the start and the length of each. Shape of these: (num_sequences,)."""
+    """All sequences in one int32 array, and the start and the length of each. Shape of these: (num_sequences,).
+
+    Sequences of one piece that are parts of one array are not copied: the array is returned.
+    """
     lengths = np.fromiter((sum(map(len, pieces)) for pieces in sequences), np.int64, len(sequences))
+    if (whole := _shared_base(sequences)) is not None:
+        starts = np.fromiter((_address(piece) for (piece,) in sequences), np.int64, len(sequences))
+        return whole, (starts - _address(whole)) // whole.itemsize, lengths
     all_pieces = [piece for pieces in sequences for piece in pieces]
     tokens = np.concatenate(all_pieces, dtype=np.int32) if all_pieces else np.empty(0, np.int32)
     return tokens, np.cumsum(lengths) - lengths, lengths
+
+
+def _shared_base(sequences: Sequence[tuple[AnyTokens, ...]]) -> TokenIds | None:
+    """The array of which all sequences are contiguous parts; None if there is none."""
+    first = sequences[0][0] if sequences else None
+    base = first.base if isinstance(first, np.ndarray) else None
+    if not isinstance(base, np.ndarray) or base.dtype != np.int32 or not base.flags.c_contiguous or base.ndim != 1:
+        return None
+    for pieces in sequences:
+        piece = pieces[0]
+        if len(pieces) > 1 or not isinstance(piece, np.ndarray) or piece.base is not base or piece.strides != (4,):
+            return None
+    return base
+
+
+def _address(array: TokenIds) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
