@@ -28,6 +28,7 @@ SEE_A_CONFIG_NODE = {
     "sweep/digest",
     "sweep/fleet_sweep_callback",
     "sweep/optuna_sweeper",
+    "sweep/retention_sweep_callback",
     "tracking/secret_callback",
     "trust",
     "arguments",

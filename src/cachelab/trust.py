@@ -19,6 +19,7 @@ CALLBACKS = (
     "cachelab.sweep.callback.SweepCallback",
     "cachelab.sweep.capacity_sweep_callback.CapacitySweepCallback",
     "cachelab.sweep.fleet_sweep_callback.FleetSweepCallback",
+    "cachelab.sweep.retention_sweep_callback.RetentionSweepCallback",
     "cachelab.tracking.secret_callback.SecretCallback",
 )
 """The classes that `hydra.callbacks` may name."""

@@ -21,7 +21,9 @@ class EngineCounters:
     in blocks of the engine's block size. `kv_usage_max` is a share from 0 to 1. `rules`: how blocks are counted
     (prefix_cache/accesses.py). `kv_bytes_per_token`: KV-cache bytes per token of the model, None if unknown.
     `layout`: the groups of the model's layers (None: one group of full attention); `block_size` is the unit of its
-    hits. `of_vllm`: whether vLLM ran and counted. Two engines can be equal without these two.
+    hits. `of_vllm`: whether vLLM ran and counted. Two engines can be equal without these two. `policy`: the name of
+    what decides which block leaves the cache. `lifetime_s`: seconds after its last use at which a block expires
+    (None: never).
     """
 
     clock: Literal["simulated", "wall"]
@@ -40,6 +42,8 @@ class EngineCounters:
     kv_bytes_per_token: float | None = None
     layout: KvLayout | None = field(default=None, compare=False)
     of_vllm: bool = field(default=True, compare=False)
+    policy: str = "lru"
+    lifetime_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

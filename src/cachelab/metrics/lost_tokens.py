@@ -34,13 +34,14 @@ def evicted_by(observation: Observation) -> list[str | None]:
     """For each completed request the id of the request that evicted the first block that it lost.
 
     None if nothing of it was evicted, and for all requests if it is not known. It is known for requests that ran one at
-    a time, if an LRU cache of the run's size hits what the run hit. The order of evictions among several requests at
-    once is not in the records.
+    a time on an engine that evicts by LRU, if an LRU cache of the run's size hits what the run hit. The order of
+    evictions among several requests at once is not in the records.
     """
     unknown: list[str | None] = [None] * len(observation.completed)
     accesses, size = observation.accesses, observation.counters.num_blocks
     several = observation.placement is not None  # replicas, each with its own cache
-    if several or observation.plain_accesses is not accesses or not _one_at_a_time(observation):
+    other_policy = observation.counters.policy != "lru"
+    if several or other_policy or observation.plain_accesses is not accesses or not _one_at_a_time(observation):
         return unknown
     if accesses.rules == "vllm" and size < accesses.most_slots:
         return unknown

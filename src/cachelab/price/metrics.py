@@ -24,6 +24,11 @@ def price_metrics(price: Price) -> tuple[Metric, ...]:
     def per_1000(observation: Observation) -> float:
         return 1000 * as_run(observation) / len(observation.completed)
 
+    def expired(observation: Observation) -> float | None:
+        if observation.counters.lifetime_s is None:
+            return None
+        return as_run(observation) - price.cost(PromptTokens.without_expiry(observation))
+
     def saved(observation: Observation) -> float | None:
         whole = uncached(observation)
         return Ratio(whole - as_run(observation), whole).value
@@ -49,7 +54,14 @@ def price_metrics(price: Price) -> tuple[Metric, ...]:
         _if_completed(saved),
         f"{NONE_COMPLETED}, or price/prompts_uncached is 0",
     )
-    return (*found, share)
+    expiry = Metric(
+        "price/expired",
+        unit,
+        "price/prompts minus its value if the tokens of losses/expired had been cached: what the expiry costs.",
+        _if_completed(expired),
+        f"{NONE_COMPLETED}, or blocks do not expire (engine/policy=ttl)",
+    )
+    return (*found, share, expiry)
 
 
 def _if_completed(compute: Callable[[Observation], float | None]) -> Callable[[Observation], float | None]:

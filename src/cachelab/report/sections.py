@@ -220,6 +220,7 @@ def prices(values: Mapping[str, float], description: RunDescription) -> Section:
     currency = (description.config.get("price") or {}).get("currency", "")
     labels = {
         "prompts": "as run",
+        "expired": "of this, for expired blocks",
         "prompts_uncached": "without a prefix cache",
         "prompts_ideal": "with an unlimited cache",
         "per_1000_requests": "as run, per 1,000 requests",

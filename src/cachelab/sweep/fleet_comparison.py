@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from cachelab.report.section import Section, count, decimal, percent
 from cachelab.report.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, blank_figure, legend_outside, plain_ticks
-from cachelab.sweep.comparison import Comparison, arm_of, compare
+from cachelab.sweep.comparison import Comparison
+from cachelab.sweep.comparison_by_size import compare_by_size
 from cachelab.sweep.sweep_job import SweepJob
 
 if TYPE_CHECKING:
@@ -74,13 +75,8 @@ def compare_fleets(jobs: Sequence[SweepJob], tables: Mapping[int, Mapping[str, S
         name, number = job.settings.get(ROUTER), job.settings.get(REPLICAS, "")
         if job.finished and name is not None and number.isdecimal():
             found[name, int(number)] = job
-    comparisons: dict[tuple[str, int], Comparison] = {}
-    for (router, size), job in found.items():
-        base = found.get((BASELINE, size))
-        if base is None or router == BASELINE or size == 1 or not {job.number, base.number} <= tables.keys():
-            continue
-        arm = arm_of(f"{router} x {size}", tables[job.number])
-        comparisons[router, size] = compare(arm, arm_of(f"{BASELINE} x {size}", tables[base.number]))
+    several = {key: job for key, job in found.items() if key[1] > 1}
+    comparisons = compare_by_size(several, tables, BASELINE, lambda router, size: f"{router} x {size}")
     return FleetComparison(found, comparisons)
 
 
