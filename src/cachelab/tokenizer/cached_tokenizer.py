@@ -4,8 +4,8 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from typing import Any
 from cachelab.conversation import Conversation, RecordedConversation, TokenizedConversation, TokenizedTurn, of_turn
 from cachelab.dataset.base import LoadedDataset
 from cachelab.disk import writing
-from cachelab.errors import CachelabError, TokenizerError
+from cachelab.errors import TokenizerError
 from cachelab.stage_progress import report
 from cachelab.tokenizer.base import Tokenizer
+from cachelab.tokenizer.stored_table import cache_folder, made_table, stored_table
 
 ENCODING_VERSION = 3
 """Raise it with every change of what a TokenizedTurn holds, in this package or in conversation.py."""
@@ -65,34 +66,24 @@ class CachedTokenizer:
         return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
 
     def _through_disk(self, texts: Texts, fingerprint: str) -> Tokenized:
-        import datasets
         import pyarrow
 
-        folder = self.cache_dir or str(Path(datasets.config.HF_DATASETS_CACHE) / "cachelab")
-        ids = datasets.List(datasets.Value("int32"))
-        columns = {"kept_tokens": datasets.Value("int32")} | dict.fromkeys(_ARRAYS, ids)
+        folder = cache_folder() / "cachelab" if self.cache_dir is None else Path(self.cache_dir)
         try:
-            with writing(Path(folder), "set cache_dir to a folder of another disk"), _without_bars():
-                table = datasets.Dataset.from_generator(
-                    lambda: _rows(self.tokenizer, texts),
-                    features=datasets.Features(columns),
-                    cache_dir=folder,
-                    fingerprint=fingerprint,
-                ).with_format("arrow")[:]
+            with writing(folder, "set cache_dir to a folder of another disk"):
+                table = stored_table(folder, fingerprint)
+                if table is None:
+                    rows = partial(_rows, self.tokenizer, texts)
+                    table = made_table(folder, fingerprint, rows, numbers=["kept_tokens"], lists=_ARRAYS)
             turns = sum(len(conversation.turns) for conversation in texts)
             if len(table) != turns:
                 raise OSError(f"it holds {len(table)} turns under {fingerprint}, the dataset {turns}")
             return _joined(texts, _arrays(table))
-        except (OSError, pyarrow.ArrowException, datasets.exceptions.DatasetsError) as error:
-            cause = error.__cause__ if isinstance(error, datasets.exceptions.DatasetsError) else error
-            if isinstance(cause, CachelabError):
-                raise cause from None
-            if isinstance(cause, OSError | pyarrow.ArrowException):
-                raise TokenizerError(
-                    f"cache_dir {folder}: cannot be read or written ({' '.join(str(cause).split())}): "
-                    "delete that folder, or set cache_dir to one that can be written"
-                ) from error
-            raise
+        except (OSError, pyarrow.ArrowException) as error:
+            raise TokenizerError(
+                f"cache_dir {folder}: cannot be read or written ({' '.join(str(error).split())}): "
+                "delete that folder, or set cache_dir to one that can be written"
+            ) from error
 
 
 def _rows(tokenizer: Tokenizer, conversations: Texts) -> Iterator[Row]:
@@ -141,18 +132,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """Hide the bars of `datasets`, which lack the total."""
-    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
-    if are_progress_bars_disabled():
-        yield
-        return
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        enable_progress_bars()
