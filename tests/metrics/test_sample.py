@@ -14,8 +14,8 @@ def test_sample_worked_by_hand() -> None:
     assert (sample.mean, sample.percentile(50), sample.per(2).mean) == (2.5, 2.5, 1.25)
 
 
-@given(Values, st.sampled_from([1, 1e9]), st.floats(0, 100))
-def test_sample_against_numpy(pairs: list[tuple[int, int]], unit: float, percent: float) -> None:
+@given(Values, st.sampled_from([1, 10**9]), st.floats(0, 100))
+def test_sample_against_numpy(pairs: list[tuple[int, int]], unit: int, percent: float) -> None:
     values, counts = np.asarray(pairs, np.int64).T
     sample = WeightedSample.of(values, counts).per(unit)
     every = np.repeat(values, counts) if unit == 1 else np.repeat(values, counts) / unit

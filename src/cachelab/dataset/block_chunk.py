@@ -168,4 +168,4 @@ def _scope(row: BlockRow, roots: dict[Any, Any]) -> tuple[str, Any]:
 def _small(ids: Int64s) -> Ids:
     """A copy of the ids, as int32 if they fit."""
     fits = not len(ids) or (int(ids.min()) >= _INT32.min and int(ids.max()) <= _INT32.max)
-    return ids.astype(np.int32 if fits else np.int64)
+    return ids.astype(np.int32) if fits else ids.copy()

@@ -13,6 +13,7 @@ from cachelab.dataset.block_reader import BlockReader, OnBadRow
 from cachelab.dataset.block_row import Chat, Step
 from cachelab.dataset.source_bytes import path_name
 from cachelab.errors import DatasetError
+from cachelab.mapped_array import give_back, mapped_array
 from cachelab.prefix_cache.accesses import BlockAccesses, Int32s, Int64s
 
 FORMAT_VERSION = "block-trace-2"
@@ -132,7 +133,7 @@ def _numbered(chunks: list[BlockChunk]) -> tuple[Int32s, int, int, int]:
     if named:
         lowest, highest = 0, -1 - lowest
     if lowest >= 0 and highest < 2 * total + 1024:
-        numbered = np.empty(total, np.int32)
+        numbered = mapped_array(total)
         end = total
         while raw:  # each chunk's ids are freed as soon as they are copied
             ids = raw.pop()
@@ -140,6 +141,7 @@ def _numbered(chunks: list[BlockChunk]) -> tuple[Int32s, int, int, int]:
             end -= len(ids)
         used = np.zeros(highest + 1, np.bool_)  # the numbers can have gaps
         used[numbered] = True
+        give_back(numbered)
         return numbered, highest + 1, num_listed, int(np.count_nonzero(used))
     import pandas
 

@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from cachelab.atomic import atomic_file
+from cachelab.mapped_array import give_back
 from cachelab.request import Request
 from cachelab.tokens import BlockTokens
+
+_GIVE_BACK_AFTER = 4096
+"""Requests after which the memory of their tokens is given back."""
 
 
 def trace_rows(requests: Sequence[Request], tokenizer: str) -> Iterator[dict[str, Any]]:
@@ -18,7 +22,9 @@ def trace_rows(requests: Sequence[Request], tokenizer: str) -> Iterator[dict[str
     A source without times has numbers as its timestamps, which are marked (`timestamp_recorded`).
     Only the prompt ids from `kept_tokens` on are stored. The others are in the row of the previous turn.
     """
-    for request in requests:
+    for number, request in enumerate(requests):
+        if number % _GIVE_BACK_AFTER == 0:
+            give_back(request.prompt_ids)
         known: dict[str, Any] = {} if request.isolation is None else {"isolation": asdict(request.isolation)}
         if request.think_s is not None:
             known["think_s"] = request.think_s
@@ -41,10 +47,12 @@ def trace_rows(requests: Sequence[Request], tokenizer: str) -> Iterator[dict[str
 def block_trace_rows(requests: Sequence[Request]) -> Iterator[dict[str, Any]]:
     """One row per request of a block trace, in order. The ids are the numbers that cachelab gave the blocks."""
     numbers = {request.id: number for number, request in enumerate(requests)}
-    for request in requests:
+    for number, request in enumerate(requests):
         prompt, reply = request.prompt_ids, request.reply_ids
         if not isinstance(prompt, BlockTokens) or not isinstance(reply, BlockTokens):
             raise TypeError(f"request {request.id} is not of a block trace")
+        if number % _GIVE_BACK_AFTER == 0:
+            give_back(prompt.prompt_blocks)
         row: dict[str, Any] = {
             "timestamp": round(1000 * request.timestamp_s),
             "input_length": len(prompt),

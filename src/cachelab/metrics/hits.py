@@ -10,6 +10,7 @@ from cachelab.metrics.sample import WeightedSample
 from cachelab.prefix_cache.accesses import BlockAccesses
 from cachelab.request import RequestRecord
 
+Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 
 
@@ -19,7 +20,7 @@ class Hits:
 
     `block`: an id of the run's BlockIds. `per_block`: its hits. `conversations`: how many conversations hit it.
     `depth`: its place in the prompt, from 0. `first`, `last`: the requests that hit it first and last, as indices into
-    the completed requests. int64, shape of each: (num_distinct_blocks,).
+    the completed requests. int32 (`block`: int64), shape of each: (num_distinct_blocks,).
 
     `gaps`: int64, shape (num_gaps, 3): a request, a later one, and how many blocks the second hit that the first had
     hit last. `prefill_index` and `time_ns`: those of each completed request's first prefill. int64, shape
@@ -27,11 +28,11 @@ class Hits:
     """
 
     block: Int64s
-    per_block: Int64s
-    conversations: Int64s
-    depth: Int64s
-    first: Int64s
-    last: Int64s
+    per_block: Int32s
+    conversations: Int32s
+    depth: Int32s
+    first: Int32s
+    last: Int32s
     gaps: Int64s
     prefill_index: Int64s
     time_ns: Int64s
@@ -50,13 +51,16 @@ class Hits:
         groups = np.asarray([number.setdefault(record.conversation_id, len(number)) for record in completed], np.int64)
         conversations = groups_of_blocks(*workload, np.argsort(groups, kind="stable"), groups)
         block = np.flatnonzero(counts)
-        columns = (counts, conversations, depths, first, last)
         return cls(
-            block,
-            *(column[block].astype(np.int64) for column in columns),
-            gaps,
-            np.asarray([record.prefill_index for record in completed], np.int64),
-            np.asarray([record.first_scheduled_ns for record in completed], np.int64),
+            block=block,
+            per_block=counts[block],
+            conversations=conversations[block],
+            depth=depths[block],
+            first=first[block],
+            last=last[block],
+            gaps=gaps,
+            prefill_index=np.asarray([record.prefill_index for record in completed], np.int64),
+            time_ns=np.asarray([record.first_scheduled_ns for record in completed], np.int64),
         )
 
     def gaps_in(self, column: Int64s) -> WeightedSample:

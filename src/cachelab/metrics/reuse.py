@@ -10,7 +10,7 @@ _STATISTICS = ("mean", "min", "max", "p50", "p95")
 @memoize
 def gaps_s(observation: Observation) -> WeightedSample:
     """Seconds of the engine's clock between consecutive hits of one block, over all blocks."""
-    return observation.hits.gaps_in(observation.hits.time_ns).per(1e9)
+    return observation.hits.gaps_in(observation.hits.time_ns).per(10**9)
 
 
 @memoize

@@ -20,7 +20,7 @@ class WeightedSample:
 
     whole: Int64s
     counts: Int64s
-    unit: float = 1.0
+    unit: int | float = 1
 
     @classmethod
     def of(cls, whole: Int64s, counts: Int64s) -> "WeightedSample":
@@ -30,7 +30,7 @@ class WeightedSample:
         np.add.at(sums, place, counts)
         return cls(different, sums)
 
-    def per(self, unit: float) -> "WeightedSample":
+    def per(self, unit: int | float) -> "WeightedSample":
         """The sample of the values divided by `unit`."""
         return replace(self, unit=self.unit * unit)
 
@@ -44,9 +44,9 @@ class WeightedSample:
 
     @property
     def mean(self) -> float:
-        """The exact sum, divided once, so that the result does not depend on the order of the sample."""
+        """The exact sum, divided once: the result does not depend on the order of the sample."""
         total = sum(value * count for value, count in zip(self.whole.tolist(), self.counts.tolist(), strict=True))
-        return float(total / len(self) / self.unit)
+        return float(total / (len(self) * self.unit))
 
     def percentile(self, percent: float) -> float:
         """The percentile with linear interpolation, to the last bit that of `numpy.percentile`."""

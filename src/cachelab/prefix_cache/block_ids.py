@@ -7,14 +7,16 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 
+from cachelab.mapped_array import give_back
 from cachelab.prefix_cache.accesses import Int32s, Int64s
 from cachelab.request import Request
-from cachelab.tokens import AnyTokens, TokenIds
+from cachelab.tokens import AnyTokens, TokenIds, follows, part_of, start_in
 
 ROOT = -1
 _SHA_BYTES, _DIGEST_BYTES = 32, 16
@@ -72,6 +74,7 @@ class BlockIds:
         tokens, starts, lengths = concatenated(sequences)
         roots = roots or Roots.same(len(sequences))
         ids, offsets, parents, where = intern(tokens, starts, lengths, width, roots.numbers)
+        give_back(tokens)
         return cls(ids, offsets, parents, where, tokens, width, block_size, roots)
 
     @property
@@ -95,7 +98,7 @@ class BlockIds:
         place = np.zeros(self.num_ids, np.int32)
         place[named] = np.arange(len(named), dtype=np.int32)
         roots = [_root_digest(salt) for salt in self.roots.salts]
-        tokens = memoryview(np.ascontiguousarray(self.tokens, "<i4")).cast("B")
+        tokens = np.ascontiguousarray(self.tokens, "<i4").data.cast("B")
         repeats, end = self.block_size // self.width, 0
         for some in np.array_split(named, len(named) // _AT_ONCE + 1):  # parents first: their ids are smaller
             parents = self.parents[some]
@@ -106,8 +109,7 @@ class BlockIds:
                 content = bytes(tokens[at : at + 4 * self.width]) * repeats
                 made[end : end + _SHA_BYTES] = hashlib.sha256(before + content).digest()
                 end += _SHA_BYTES
-        whole = np.frombuffer(made, np.uint8).reshape(-1, _SHA_BYTES)
-        return BlockNames(whole[place[blocks], :_DIGEST_BYTES])
+        return BlockNames(np.frombuffer(made, np.uint8).reshape(-1, _SHA_BYTES)[:, :_DIGEST_BYTES], place[blocks])
 
     def _with_ancestors(self, blocks: Int64s) -> Int64s:
         """The blocks and their ancestors, in ascending order."""
@@ -128,13 +130,14 @@ class BlockIds:
 class BlockNames(Sequence[str]):
     """Names of blocks as 32 hex digits each, made from 16 bytes when they are read.
 
-    `digests`: uint8, shape (num_blocks, 16).
+    `digests`: uint8, shape (num_digests, 16). `rows`: int32, shape (num_blocks,): the digest of each block.
     """
 
     digests: npt.NDArray[np.uint8]
+    rows: Int32s
 
     def __len__(self) -> int:
-        return len(self.digests)
+        return len(self.rows)
 
     @overload
     def __getitem__(self, key: int) -> str: ...
@@ -143,7 +146,10 @@ class BlockNames(Sequence[str]):
     def __getitem__(self, key: slice | Int64s) -> "BlockNames": ...
 
     def __getitem__(self, key: int | slice | Int64s) -> "str | BlockNames":
-        return self.digests[key].tobytes().hex() if isinstance(key, int) else BlockNames(self.digests[key])
+        if isinstance(key, int):
+            digest: bytes = self.digests[self.rows[key]].tobytes()
+            return digest.hex()
+        return BlockNames(self.digests, self.rows[key])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,30 +183,28 @@ def _root_digest(salt: str | None) -> bytes:
 def concatenated(sequences: Sequence[tuple[AnyTokens, ...]]) -> tuple[TokenIds, Int64s, Int64s]:
     """All sequences in one int32 array, and the start and the length of each. Shape of these: (num_sequences,).
 
-    Sequences of one piece that are parts of one array are not copied: the array is returned.
+    Parts of one array that is not longer than all sequences together are not copied: the result is that array, and
+    behind it the sequences that are no part of it.
     """
     lengths = np.fromiter((sum(map(len, pieces)) for pieces in sequences), np.int64, len(sequences))
-    if (whole := _shared_base(sequences)) is not None:
-        starts = np.fromiter((_address(piece) for (piece,) in sequences), np.int64, len(sequences))
-        return whole, (starts - _address(whole)) // whole.itemsize, lengths
-    all_pieces = [piece for pieces in sequences for piece in pieces]
-    tokens = np.concatenate(all_pieces, dtype=np.int32) if all_pieces else np.empty(0, np.int32)
-    return tokens, np.cumsum(lengths) - lengths, lengths
+    base = next((base for pieces in sequences if (base := _whole(pieces)) is not None), None)
+    if base is None or len(base) > lengths.sum():
+        all_pieces = [piece for pieces in sequences for piece in pieces]
+        tokens = np.concatenate(all_pieces, dtype=np.int32) if all_pieces else np.empty(0, np.int32)
+        return tokens, np.cumsum(lengths) - lengths, lengths
+    starts = np.empty(len(sequences), np.int64)
+    others: list[AnyTokens] = []
+    end = len(base)
+    for index, pieces in enumerate(sequences):
+        if _whole(pieces) is base:
+            starts[index] = start_in(pieces[0], base)
+        else:
+            starts[index] = end
+            end += int(lengths[index])
+            others.extend(pieces)
+    return np.concatenate([base, *others], dtype=np.int32) if others else base, starts, lengths
 
 
-def _shared_base(sequences: Sequence[tuple[AnyTokens, ...]]) -> TokenIds | None:
-    """The array of which all sequences are contiguous parts; None if there is none."""
-    first = sequences[0][0] if sequences else None
-    base = first.base if isinstance(first, np.ndarray) else None
-    if not isinstance(base, np.ndarray) or base.dtype != np.int32 or not base.flags.c_contiguous or base.ndim != 1:
-        return None
-    for pieces in sequences:
-        piece = pieces[0]
-        if len(pieces) > 1 or not isinstance(piece, np.ndarray) or piece.base is not base or piece.strides != (4,):
-            return None
-    return base
-
-
-def _address(array: TokenIds) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
+def _whole(pieces: tuple[AnyTokens, ...]) -> TokenIds | None:
+    """The array of which the pieces are neighbouring parts; None if there is none."""
+    return part_of(pieces[0]) if all(follows(*pair) for pair in pairwise(pieces)) else None
