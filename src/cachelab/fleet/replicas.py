@@ -48,7 +48,9 @@ class Replicas:
                 )
             return run_replay(engine, schedule, progress, self.num_replicas, self.router.begin(), events)
         if not isinstance(engine, SimEngine):
-            raise ConfigError(f"fleet: engine={engine.name} has no replicas in one process: set engine=sim or replay")
+            raise ConfigError(
+                f"fleet: an engine of kind {engine.name} has no replicas in one process: set engine=sim or replay"
+            )
         if engine.at_gib:
             raise ConfigError("engine.at_gib: a curve by memory is that of one engine: set fleet=single")
         if engine.host_cache_gib:
