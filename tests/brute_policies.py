@@ -257,14 +257,14 @@ def _lru_with_copies(
                 break
         hits.append(len(mine))
         order = [slot for slot in order if slot not in mine]
-        for block in [*chain[len(mine) :], *[None] * tails]:
+        for block in [*chain[len(mine) :], *[()] * tails]:
             taken = len(order) + len(fixed) + sum(fixed.get(slot[1]) != slot[0] for slot in mine)
             if taken == capacity:
                 if not order:
                     break
                 del order[0]
             made += 1
-            mine.append((made, () if block is None else block))
+            mine.append((made, block))
         mine = [slot for slot in mine if slot[1]]
         for slot in reversed(mine):
             used[slot] = now

@@ -50,7 +50,7 @@ class RetentionComparison:
             for policy in self.policies:
                 if (job := self.jobs.get((policy, size))) is not None:
                     rows.append((count(size), policy, *_cells(job.values, priced=priced)))
-        columns = ("blocks", "policy", "hit rate", "optimum", "of optimum", "expired")
+        columns: tuple[str, ...] = ("blocks", "policy", "hit rate", "optimum", "of optimum", "expired")
         note = "optimum: Belady's, with as many blocks. expired: prompt tokens that the cache without expiry hits."
         if priced:
             columns = (*columns, "price", "saved", "for expiry")
@@ -61,7 +61,7 @@ class RetentionComparison:
 def _cells(values: Mapping[str, float], *, priced: bool) -> tuple[str, ...]:
     hit, best = values.get(HIT_RATE), values.get(OPT)
     share = hit / best if hit is not None and best else None
-    cells = (percent(hit), percent(best), percent(share), percent(values.get("losses/expired")))
+    cells: tuple[str, ...] = (percent(hit), percent(best), percent(share), percent(values.get("losses/expired")))
     if priced:
         cells = (*cells, decimal(values.get(PRICE)), percent(values.get(SAVED)), decimal(values.get("price/expired")))
     return cells
