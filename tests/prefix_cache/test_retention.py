@@ -58,8 +58,8 @@ def test_s3_fifo(workload: tuple[BlockAccesses, int], small: int, ghosts: int) -
 def test_expiring_blocks(workload: tuple[BlockAccesses, int], gaps: list[int], lifetime: int) -> None:
     accesses, size = workload
     times = np.cumsum(gaps)[: accesses.num_requests]
-    found = expiring_hit_blocks(accesses, size, times, lifetime)
-    assert found.tolist() == brute.expiring(accesses, size, times.tolist(), lifetime)
+    found, most_held = expiring_hit_blocks(accesses, size, times, lifetime)
+    assert (found.tolist(), most_held) == brute.expiring(accesses, size, times.tolist(), lifetime)
     assert (found <= lru_hit_blocks(accesses, size)).all() or accesses.rules == "vllm"  # copies leave other slots
 
 
@@ -80,9 +80,9 @@ def test_without_expiry_and_pins_both_are_lru(workload: tuple[BlockAccesses, int
     accesses, size = workload
     wanted = lru_hit_blocks(accesses, size).tolist()
     times = np.arange(accesses.num_requests)
-    assert expiring_hit_blocks(accesses, size, times, 1 << 60).tolist() == wanted
+    assert expiring_hit_blocks(accesses, size, times, 1 << 60)[0].tolist() == wanted
     assert pinned_hit_blocks(accesses, size, np.full_like(times, 9), 0)[0].tolist() == wanted
-    assert brute.expiring(accesses, size, times.tolist(), 1 << 60) == wanted
+    assert brute.expiring(accesses, size, times.tolist(), 1 << 60)[0] == wanted
     if accesses.rules == "trace":  # no copies: leaf first by the last use is LRU
         assert brute.leaf_first(accesses, brute.lru, size) == wanted
 
@@ -132,8 +132,10 @@ def test_expiry_and_pins_worked_by_hand() -> None:
     # a = 0 1 at 0 s, b = 0 2 at 4 s, a at 5 s, a at 9 s. Blocks last 5 s. At 4 s block 0 is used again. At 5 s block 1
     # is gone and 0 is not. At 9 s both are there, used 4 s ago.
     accesses = trace_paths([[0, 1], [0, 2], [0, 1], [0, 1]])
-    assert expiring_hit_blocks(accesses, 9, np.asarray([0, 4, 5, 9]), 5).tolist() == [0, 1, 1, 2]
-    assert expiring_hit_blocks(accesses, 9, np.asarray([0, 4, 5, 9]), 4).tolist() == [0, 0, 1, 0]
+    found, most_held = expiring_hit_blocks(accesses, 9, np.asarray([0, 4, 5, 9]), 5)
+    assert (found.tolist(), most_held) == ([0, 1, 1, 2], 3)
+    found, most_held = expiring_hit_blocks(accesses, 9, np.asarray([0, 4, 5, 9]), 4)
+    assert (found.tolist(), most_held) == ([0, 0, 1, 0], 3)
     # Three slots, the first block of a stays. Without a pin c = 2 3 4 evicts all of it.
     accesses = trace_paths([[0, 1], [2, 3, 4], [0, 1]])
     found, num_pinned = pinned_hit_blocks(accesses, 3, np.asarray([1, 0, 1]), 1)

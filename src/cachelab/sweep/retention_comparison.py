@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 POLICY = "engine/policy"
 BASELINE = "lru"
 SIZE, HIT_RATE, OPT, IDEAL = "engine/num_blocks", "hit_rate/first_prefill", "hit_rate/opt", "hit_rate/ideal"
+_UNDER = {"linewidth": 6, "alpha": 0.4}  # policies often hit as much as the baseline: it shows below their curves
+_LINES = ("-", "--", "-.")
 PRICE, SAVED = "price/prompts", "price/saved_share"
 
 
@@ -96,6 +98,7 @@ def retention_figure(found: RetentionComparison) -> "Figure | None":
     for index, policy in enumerate(found.policies):
         points = _points(found, policy, HIT_RATE)
         style: Any = {"color": COLOURS[index % len(COLOURS)], "marker": "o", "markersize": 4, "label": policy}
+        style |= _UNDER if policy == BASELINE else {"linestyle": _LINES[index % len(_LINES)]}
         axes.plot([size for size, _ in points], [rate for _, rate in points], **style)
     best = {size: rate for policy in found.policies for size, rate in _points(found, policy, OPT)}
     if best:
