@@ -221,14 +221,14 @@ class S3Fifo:
             self.main.append(block)
 
 
-def expiring(accesses: BlockAccesses, capacity: int, times: Sequence[int], lifetime: int) -> list[int]:
-    """The hit blocks of each request in an LRU cache with vLLM's copies whose blocks expire."""
+def expiring(accesses: BlockAccesses, capacity: int, times: Sequence[int], lifetime: int) -> tuple[list[int], int]:
+    """The hit blocks of each request in an LRU cache with copies whose blocks expire, and the most slots held."""
     return _lru_with_copies(accesses, capacity, times, lifetime, [0] * len(times), 0)
 
 
 def pinned(accesses: BlockAccesses, capacity: int, wanted: Sequence[int], most: int) -> list[int]:
     """The hit blocks of each request in an LRU cache with vLLM's copies that never evicts pinned blocks."""
-    return _lru_with_copies(accesses, capacity, [0] * len(wanted), None, wanted, most)
+    return _lru_with_copies(accesses, capacity, [0] * len(wanted), None, wanted, most)[0]
 
 
 def _lru_with_copies(
@@ -238,11 +238,11 @@ def _lru_with_copies(
     lifetime: int | None,
     wanted: Sequence[int],
     most: int,
-) -> list[int]:
+) -> tuple[list[int], int]:
     order: list[tuple[int, Block]] = []  # the slots that can be evicted: their age in copies and their block
     fixed: dict[Block, int] = {}  # the pinned blocks, and which copy is pinned
     used: dict[tuple[int, Block], int] = {}
-    made, hits = 0, []
+    made, most_held, hits = 0, 0, []
     for (chain, lookups, tails), now, pins in zip(chains(accesses), times, wanted, strict=True):
         if lifetime is not None:
             order = [slot for slot in order if now - used[slot] < lifetime]
@@ -257,14 +257,14 @@ def _lru_with_copies(
                 break
         hits.append(len(mine))
         order = [slot for slot in order if slot not in mine]
-        for block in [*chain[len(mine) :], *[None] * tails]:
+        for block in [*chain[len(mine) :], *[()] * tails]:
             taken = len(order) + len(fixed) + sum(fixed.get(slot[1]) != slot[0] for slot in mine)
             if taken == capacity:
                 if not order:
                     break
                 del order[0]
             made += 1
-            mine.append((made, () if block is None else block))
+            mine.append((made, block))
         mine = [slot for slot in mine if slot[1]]
         for slot in reversed(mine):
             used[slot] = now
@@ -275,4 +275,5 @@ def _lru_with_copies(
                 oldest = min(slot for slot in order if slot[1] == block)
                 order.remove(oldest)
                 fixed[block] = oldest[0]
-    return hits
+        most_held = max(most_held, len(order) + len(fixed))
+    return hits, most_held

@@ -332,6 +332,7 @@ def test_cli_bad_file_is_one_line_and_a_failed_run(
         (["enginee=replay"], ["did you mean engine?"]),
         (["experimnt=simple"], ["did you mean experiment?"]),
         (["order=by_tunr"], ["did you mean by_turn?"]),
+        (["engine=sim", "engine/policy=ttl"], ["engine/policy", "with this option of engine"]),
         (["multi_turn"], ["did you mean experiment=multi_turn?"]),
         (["--engine=replay"], ["did you mean engine=replay?"]),
         (["--multrun"], ["did you mean --multirun?"]),

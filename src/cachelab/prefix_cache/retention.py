@@ -8,15 +8,17 @@ LeafFirstPolicy = Literal["fifo", "lfu", "arc", "s3_fifo"]
 """The policies of object caches that a prefix cache can have, leaf first."""
 
 
-def expiring_hit_blocks(accesses: BlockAccesses, num_blocks: int, times_ns: Int64s, ttl_ns: int) -> Int64s:
+def expiring_hit_blocks(accesses: BlockAccesses, num_blocks: int, times_ns: Int64s, ttl_ns: int) -> tuple[Int64s, int]:
     """Hit blocks of each request in an LRU cache of `num_blocks` usable blocks that expire `ttl_ns` after their use.
 
-    `times_ns`: when each request uses its blocks, in nanoseconds, in ascending order. int64, shape (num_requests,), as
-    the result. By vLLM's rules `num_blocks` must be at least `accesses.most_slots`, here and below.
+    The second value is the largest number of usable blocks that held an unexpired block after a request. `times_ns`:
+    when each request uses its blocks, in nanoseconds, in ascending order. int64, shape (num_requests,), as the hit
+    blocks. By vLLM's rules `num_blocks` must be at least `accesses.most_slots`, here and below.
     """
     from cachelab.prefix_cache.kernels.lru_with_rules import expiring_hits
 
-    hits: Int64s = expiring_hits(
+    hits: Int64s
+    hits, most_held = expiring_hits(
         accesses.blocks,
         accesses.offsets,
         accesses.lookups,
@@ -26,7 +28,7 @@ def expiring_hit_blocks(accesses: BlockAccesses, num_blocks: int, times_ns: Int6
         times_ns,
         ttl_ns,
     )
-    return hits
+    return hits, int(most_held)
 
 
 def pinned_hit_blocks(accesses: BlockAccesses, num_blocks: int, wanted: Int64s, most: int) -> tuple[Int64s, int]:

@@ -1,6 +1,5 @@
 """`price=per_token`: an API that charges prompts by the million tokens."""
 
-import math
 from typing import Annotated
 
 from pydantic import Field
@@ -21,9 +20,9 @@ class PerToken:
     """Prices per million prompt tokens: computed (`fresh`), read from the cache (`cached`), and computed and stored.
 
     `written` None: the API charges nothing extra for storing, so written tokens cost as much as fresh ones. Prices by
-    lifetime are a mapping from seconds: the price of the shortest lifetime that is at least that of the run's blocks
-    (engine/policy=ttl), the longest one's for a longer life and for blocks that do not expire. The tokens are those of
-    this run's cache. An API's own cache may have other blocks, other lifetimes and a smallest prompt.
+    lifetime are a mapping from seconds; that of the shortest lifetime counts that is at least as long as the run's
+    blocks live (engine/policy=ttl). The tokens are those of this run's cache. An API's own cache may have other blocks,
+    other lifetimes and a smallest prompt.
     """
 
     fresh: Amount
@@ -31,12 +30,16 @@ class PerToken:
     written: Amount | Annotated[dict[Lifetime, Amount], Field(min_length=1)] | None = None
     currency: Currency = "USD"
 
-    def cost(self, tokens: PromptTokens) -> float:
-        total = self.fresh * tokens.fresh + self.cached * tokens.cached + self._written(tokens) * tokens.written
-        return total / MILLION
+    def cost(self, tokens: PromptTokens) -> float | None:
+        """The price; None if tokens are written and no listed lifetime is as long as theirs, or they do not expire."""
+        written = self._written(tokens.lifetime_s) if tokens.written else 0.0
+        if written is None:
+            return None
+        return (self.fresh * tokens.fresh + self.cached * tokens.cached + written * tokens.written) / MILLION
 
-    def _written(self, tokens: PromptTokens) -> float:
+    def _written(self, lifetime_s: float | None) -> float | None:
         if not isinstance(self.written, dict):
             return self.fresh if self.written is None else self.written
-        life_s = math.inf if tokens.lifetime_s is None else tokens.lifetime_s
-        return self.written[min((listed for listed in self.written if listed >= life_s), default=max(self.written))]
+        if lifetime_s is None:
+            return None
+        return next((self.written[listed] for listed in sorted(self.written) if listed >= lifetime_s), None)

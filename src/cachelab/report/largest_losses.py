@@ -59,6 +59,8 @@ def _advice(term: str, result: Result) -> str:
     if term == "expired":
         return "a longer engine.policy.ttl_s, or requests that come sooner after one another"
     larger = next(_larger_caches(counters.num_blocks, values), None)
+    if counters.policy != "lru":  # the known sizes are those of LRU
+        return "more blocks (engine.num_blocks), or another engine/policy"
     more = "more blocks (engine.num_blocks)" if larger is None else f"engine.num_blocks={larger}"
     return f"{more} or fewer requests at once (engine.max_num_seqs)" if term == "other" else more
 

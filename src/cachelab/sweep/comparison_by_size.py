@@ -72,7 +72,7 @@ def write_by_size(
     from cachelab.report.summary import table as markdown
     from cachelab.sweep.local_jobs import local_jobs, read_requests
 
-    jobs = local_jobs(folder, since_ms)
+    jobs = sorted(local_jobs(folder, since_ms), key=lambda job: job.number)
     files = {job.number: job.folder / "requests.parquet" for job in jobs if job.finished and job.folder is not None}
     tables = {number: read_requests(file) for number, file in files.items() if file.is_file()}
     found = compare_jobs(jobs, tables)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 POLICY = "engine/policy"
 BASELINE = "lru"
 SIZE, HIT_RATE, OPT, IDEAL = "engine/num_blocks", "hit_rate/first_prefill", "hit_rate/opt", "hit_rate/ideal"
+_UNDER = {"linewidth": 6, "alpha": 0.4}  # policies often hit as much as the baseline: it shows below their curves
+_LINES = ("-", "--", "-.")
 PRICE, SAVED = "price/prompts", "price/saved_share"
 
 
@@ -50,7 +52,7 @@ class RetentionComparison:
             for policy in self.policies:
                 if (job := self.jobs.get((policy, size))) is not None:
                     rows.append((count(size), policy, *_cells(job.values, priced=priced)))
-        columns = ("blocks", "policy", "hit rate", "optimum", "of optimum", "expired")
+        columns: tuple[str, ...] = ("blocks", "policy", "hit rate", "optimum", "of optimum", "expired")
         note = "optimum: Belady's, with as many blocks. expired: prompt tokens that the cache without expiry hits."
         if priced:
             columns = (*columns, "price", "saved", "for expiry")
@@ -61,7 +63,7 @@ class RetentionComparison:
 def _cells(values: Mapping[str, float], *, priced: bool) -> tuple[str, ...]:
     hit, best = values.get(HIT_RATE), values.get(OPT)
     share = hit / best if hit is not None and best else None
-    cells = (percent(hit), percent(best), percent(share), percent(values.get("losses/expired")))
+    cells: tuple[str, ...] = (percent(hit), percent(best), percent(share), percent(values.get("losses/expired")))
     if priced:
         cells = (*cells, decimal(values.get(PRICE)), percent(values.get(SAVED)), decimal(values.get("price/expired")))
     return cells
@@ -96,6 +98,7 @@ def retention_figure(found: RetentionComparison) -> "Figure | None":
     for index, policy in enumerate(found.policies):
         points = _points(found, policy, HIT_RATE)
         style: Any = {"color": COLOURS[index % len(COLOURS)], "marker": "o", "markersize": 4, "label": policy}
+        style |= _UNDER if policy == BASELINE else {"linestyle": _LINES[index % len(_LINES)]}
         axes.plot([size for size, _ in points], [rate for _, rate in points], **style)
     best = {size: rate for policy in found.policies for size, rate in _points(found, policy, OPT)}
     if best:

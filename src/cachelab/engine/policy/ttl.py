@@ -32,6 +32,9 @@ class Ttl:
                 "engine.policy: ttl needs the times of the requests, and this order has none: set order=timed (with "
                 "order.start=poisson for a log without times), or order=sessions with order.think_s"
             )
-        hits = expiring_hit_blocks(replayed.accesses, num_blocks, times_ns, round(self.ttl_s * 1e9))
-        note = "Blocks expire by the times at which the requests enter if replies take no time."
-        return Kept(hits, (note,), self.ttl_s)
+        hits, most_held = expiring_hit_blocks(replayed.accesses, num_blocks, times_ns, round(self.ttl_s * 1e9))
+        notes = (
+            "Blocks expire by the times at which the requests enter if replies take no time.",
+            f"At most {most_held:,} of {num_blocks:,} usable blocks held an unexpired block after a request.",
+        )
+        return Kept(hits, notes, self.ttl_s)

@@ -29,13 +29,15 @@ def expiring_hits(blocks, offsets, lookups, tails, num_ids, capacity, times_ns, 
         ttl_ns: int. Nanoseconds, at least 1.
 
     Returns:
-        int64, shape (num_requests,): the hit blocks.
+        hits: int64, shape (num_requests,). The hit blocks.
+        most_held: int. The most slots that held a block after a request.
     """
     slots, places, counts = empty_caches(1, offsets, tails, num_ids, capacity)
     holds, newer, older, next_copy = slots[0, _HOLDS], slots[0, _NEWER], slots[0, _OLDER], slots[0, _NEXT_COPY]
     room = len(holds) - 1
     used_ns = np.zeros(room, np.int64)  # by slot
     hits = np.zeros(len(lookups), np.int64)
+    most_held = np.int64(0)
     no_evictor = np.empty(0, np.int32)
     for i in range(len(lookups)):
         slot = newer[room]
@@ -53,7 +55,8 @@ def expiring_hits(blocks, offsets, lookups, tails, num_ids, capacity, times_ns, 
                 break
             used_ns[slot] = times_ns[i]
             slot = older[slot]
-    return hits
+        most_held = max(most_held, counts[0, 1] - counts[0, 0])
+    return hits, most_held
 
 
 @njit(cache=True)
