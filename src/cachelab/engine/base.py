@@ -18,17 +18,17 @@ class EngineCounters:
     `num_blocks` counts the usable blocks, without vLLM's null block. The prefix-cache counters are vLLM's, in tokens,
     summed over the run's steps: `queries` and `hits` of the first prefills, `preempted_*` of the prefills after a
     preemption, `host_*` of the KV connector (None without a host tier). `num_host_blocks` is the host tier's capacity
-    in blocks of the engine's block size. `kv_usage_max` is a share from 0 to 1. `rules`: how blocks are counted
-    (prefix_cache/accesses.py). `kv_bytes_per_token`: KV-cache bytes per token of the model, None if unknown.
-    `layout`: the groups of the model's layers (None: one group of full attention); `block_size` is the unit of its
-    hits. `of_vllm`: whether vLLM ran and counted. Two engines can be equal without these two.
+    in blocks of the engine's block size. `kv_usage_max` is a share from 0 to 1 (None: not measured). `rules`: how
+    blocks are counted (prefix_cache/accesses.py). `kv_bytes_per_token`: KV-cache bytes per token of the model, None if
+    unknown. `layout`: the groups of the model's layers (None: one group of full attention); `block_size` is the unit of
+    its hits. `of_vllm`: whether vLLM ran and counted. Two engines can be equal without these two.
     """
 
     clock: Literal["simulated", "wall"]
     block_size: int
     num_blocks: int
     steps: int
-    kv_usage_max: float
+    kv_usage_max: float | None
     queries_tokens: int
     hits_tokens: int
     preempted_queries_tokens: int

@@ -41,8 +41,8 @@ METRICS = (
         "engine/kv_usage_max",
         "ratio",
         "Highest share of the usable KV-cache blocks that running requests held.",
-        lambda observation: float(observation.counters.kv_usage_max),
-        NEVER,
+        lambda observation: observation.counters.kv_usage_max,
+        "a server was measured (`engine=server`)",
     ),
     Metric(
         "engine/num_host_blocks",

@@ -1,0 +1,1 @@
+"""A live OpenAI-compatible vLLM server as an engine."""
