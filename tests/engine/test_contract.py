@@ -153,6 +153,7 @@ def test_engine_counters_equal_the_sum_of_the_records(run: Ran) -> None:
 
 def test_engine_uses_no_more_than_all_blocks(run: Ran) -> None:
     _, result = run
+    assert result.counters.kv_usage_max is not None
     assert 0 < result.counters.kv_usage_max <= 1
 
 

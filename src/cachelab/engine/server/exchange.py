@@ -8,6 +8,7 @@ from cachelab.error_format import reason
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
+    from openai.types import CompletionUsage
 
 _LONGEST_REASON = 400
 
@@ -36,7 +37,9 @@ async def exchange(
     if cache_salt is not None:
         further["cache_salt"] = cache_salt
     output_ids: list[int] = []
-    usage, finish, first_token_ns = None, None, None
+    usage: CompletionUsage | None = None
+    finish: str | None = None
+    first_token_ns: int | None = None
     sent_ns = time.monotonic_ns()
     try:
         stream = await client.completions.create(
