@@ -1,11 +1,12 @@
 """Measures the overhead of cachelab over vLLM: start-up time, and requests/s of engine=sim and a bare EngineCore loop.
 
-    python bench/sim.py [--dataset FILE] [--rounds N] [--layers]
+    python bench/sim.py [--dataset FILE] [--rounds N] [--conversations N] [--layers]
 
 With --layers both loops have the layers of gpt-oss-20b, in two groups, and of Qwen3-Next, in four.
 
 Both loops run in this process, alternately, on the same requests and with the same recorded executor. The bare loop
-keeps no records. Compare only ratios of one run: seconds depend on the machine.
+keeps no records. The rates are per second of this process's CPU time, so that other processes matter little. Compare
+only ratios of one run: seconds depend on the machine.
 """
 
 import argparse
@@ -40,6 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", type=Path, help="a ShareGPT file; default: the bundled sample")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--conversations", type=int, help="only the first of them")
     parser.add_argument("--layers", action="store_true", help="models with several kinds of layers, no start-up time")
     options = parser.parse_args()
 
@@ -50,9 +52,9 @@ def main() -> None:
     dataset: Dataset = ShareGPT(path=str(options.dataset)) if options.dataset else Sample()
     loaded = dataset.load()
     conversations = CachedTokenizer(Mistral())(loaded)
-    requests = MultiTurn().build(Thresholds().apply(conversations).kept).requests
-    print(f"\n{len(conversations)} conversations, {len(requests)} requests of {loaded.source}")
-    print(f"{'':34}{'requests/s, median':>20}{'bare EngineCore':>18}{'own cost':>10}   rounds: own cost")
+    requests = MultiTurn().build(Thresholds(max_conversations=options.conversations).apply(conversations).kept).requests
+    print(f"\n{len({r.conversation_id for r in requests})} conversations, {len(requests)} requests of {loaded.source}")
+    print(f"{'':34}{'requests/CPU s, median':>22}{'bare EngineCore':>18}{'own cost':>10}   rounds: own cost")
     one, eight = ByConversation().arrange(requests), Sessions(num_users=8).arrange(requests)
     rows = (
         [
@@ -93,12 +95,12 @@ def compare(name: str, engine: SimEngine, schedule: Schedule, rounds: int) -> No
     bare_loop(engine, Schedule(stages))  # warms both: the first engine of a process imports vLLM
     own, bare = [], []
     for _ in range(rounds):
-        bare.append(seconds(lambda: bare_loop(engine, same)))
-        own.append(seconds(lambda: engine.run(same, lambda ended: None)))
+        bare.append(seconds(lambda: bare_loop(engine, same), time.process_time))
+        own.append(seconds(lambda: engine.run(same, lambda ended: None), time.process_time))
     cost = [a / b - 1 for a, b in zip(own, bare, strict=True)]
     rate, bare_rate = len(fits) / statistics.median(own), len(fits) / statistics.median(bare)
     spread = ", ".join(f"{100 * c:+.1f} %" for c in cost)
-    print(f"{name:34}{rate:20.0f}{bare_rate:18.0f}{100 * statistics.median(cost):9.1f}%   {spread}")
+    print(f"{name:34}{rate:22.0f}{bare_rate:18.0f}{100 * statistics.median(cost):9.1f}%   {spread}")
 
 
 def bare_loop(engine: SimEngine, schedule: Schedule) -> None:
@@ -114,7 +116,8 @@ def bare_loop(engine: SimEngine, schedule: Schedule) -> None:
             if request is not None:
                 lane_of[request.id] = lane
                 reply = request.reply_ids.tolist() or [0]
-                vllm_core.submit(core, request.id, request.prompt_ids.tolist(), reply, len(reply))
+                prompt = request.prompt_ids.tolist()
+                vllm_core.submit(core, vllm_core.new_request(core, request.id, prompt, reply, len(reply)))
 
         for lane in waiting:
             start(lane)
@@ -131,11 +134,11 @@ def build_seconds() -> float:
     return seconds(lambda: vllm_core.close(SimEngine().build(Schedule(()))[0]))
 
 
-def seconds(what: Callable[[], object]) -> float:
-    """The seconds of a call."""
-    start = time.perf_counter()
+def seconds(what: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+    """The seconds of a call, by default of wall-clock time."""
+    start = clock()
     what()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def seconds_to_first_request(tracking: str) -> float:

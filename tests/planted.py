@@ -212,6 +212,13 @@ def _compact(row: Row, number: int, turn: int) -> None:
         row["messages"] = [messages[0], summary, *messages[9:]]
 
 
+def _summarise(row: Row, number: int, turn: int) -> None:
+    messages = row["messages"]
+    if len(messages) > 11:  # no message is left that an earlier prompt holds
+        summary = {"role": "user", "content": "Summary of the conversation so far: the user asked about a booking."}
+        row["messages"] = [messages[0], summary, *messages[11:]]
+
+
 def _other_system(row: Row, number: int, turn: int) -> None:
     if turn % 2:
         row["messages"][0]["content"] = "You check the work of another agent.\nReply with one word.\n" * 3
@@ -272,3 +279,7 @@ PLANTED = {
     "changing cache salt": Planted("isolation", "cache salt", _isolated("cache_salt")),
 }
 """Every cause by its name."""
+
+SUMMARISED = Planted("history_compacted", "history", _changed(_summarise))
+"""A summary in place of all messages that an earlier prompt holds. In agent traces most of these are taken for another
+task, since the tool results of the new turns look like earlier ones."""

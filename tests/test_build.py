@@ -9,7 +9,7 @@ from cachelab.errors import ConfigError
 from cachelab.order.sessions import Sessions
 
 SESSIONS = {"_target_": "cachelab.order.sessions.Sessions", "num_users": 3}
-GROUPS = ("dataset", "tokenizer", "filter", "trace", "order", "engine", "tracking")
+GROUPS = ("dataset", "tokenizer", "filter", "trace", "order", "fleet", "engine", "tracking")
 ROOT: dict[str, Any] = {group: {} for group in GROUPS} | {"metrics": {}, "objective": ["hit_rate/ideal"]}
 
 

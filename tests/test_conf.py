@@ -14,7 +14,7 @@ from cachelab.errors import ConfigError
 from cachelab.explanation import Explainer
 from cachelab.overview import description
 
-GROUPS = ("dataset", "tokenizer", "filter", "trace", "order", "engine", "tracking")
+GROUPS = ("dataset", "tokenizer", "filter", "trace", "order", "fleet", "engine", "tracking")
 MUST_BE_GIVEN = {
     "dataset=trace": ["dataset.path=x.jsonl"],
     "dataset=block_trace": ["dataset.path=x.jsonl"],

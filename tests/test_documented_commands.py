@@ -36,6 +36,8 @@ BASES: tuple[list[str], ...] = (
     ["engine=agreement"],
     ["order=sessions"],
     ["order=timed"],
+    ["fleet=replicas"],
+    ["fleet=replicas", "fleet/router=prefix_aware"],
     ["experiment=calibrate"],
     ["dataset=block_trace"],
     ["dataset=chat", "dataset.path=x"],

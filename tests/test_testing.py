@@ -1,7 +1,10 @@
 """assert_stable_prefix as the tests of another program use it."""
 
+import itertools
 import subprocess
 import sys
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -47,6 +50,31 @@ def test_time_in_the_system_text_fails_with_its_cause() -> None:
     assert max(map(len, lines)) <= 80
 
 
+@pytest.mark.parametrize("changing", [False, True])
+def test_the_example_of_the_document(monkeypatch: pytest.MonkeyPatch, changing: bool) -> None:
+    document = (Path(__file__).parents[1] / "docs/ci.md").read_text(encoding="utf-8")
+    code = document.split("```python\n")[2].split("```")[0]
+    minutes = itertools.count(1)
+
+    def build_request(messages: list[dict[str, str]]) -> dict[str, Any]:
+        time = f"The time is 10:{next(minutes):02d}:07.\n" if changing else ""
+        return {"messages": [{"role": "system", "content": time + RULES}, *messages], "tools": []}
+
+    agent = ModuleType("my_agent")
+    agent.__dict__["build_request"] = build_request
+    monkeypatch.setitem(sys.modules, "my_agent", agent)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    if not changing:
+        names["test_prompts_extend_each_other"]()
+        return
+    with pytest.raises(AssertionError) as failed:
+        names["test_prompts_extend_each_other"]()
+    lines = [line.rstrip() for line in str(failed.value).splitlines()]
+    shown = document.split("    AssertionError: ")[1].split("\n\n- ")[0].splitlines()
+    assert [line.strip() for line in shown] == [line.strip() for line in lines[: len(shown)]]
+
+
 def test_hit_rate_is_that_of_the_calls_one_after_another() -> None:
     # 8 tokens per block. The second call repeats the first one's prompt; a fully cached prompt computes its last block
     # again, so with n full blocks n - 1 or n are hit, of 2 n.
@@ -70,6 +98,9 @@ def test_calls_keep_their_order_across_conversations() -> None:
 def test_groups_of_calls() -> None:
     made = [{**call, "tenant": "a" if index < 4 else "b"} for index, call in enumerate(calls(2, 4))]
     assert {group.value: group.requests for group in cachelab.explain(made, by="tenant").groups} == {"a": 4, "b": 4}
+    nested = [{**call, "metadata": {"route": call.pop("tenant")}} for call in made]
+    groups = cachelab.explain(nested, by="metadata.route").groups
+    assert {group.value: group.requests for group in groups} == {"a": 4, "b": 4}
 
 
 @pytest.mark.parametrize(
@@ -88,6 +119,12 @@ def test_call_that_cannot_be_read_is_named(call: Any, words: str) -> None:
 def test_prompts_below_one_block_are_no_test() -> None:
     with pytest.raises(ValueError, match="no prompt fills a block of the cache: test longer prompts"):
         assert_stable_prefix([{"messages": [{"role": "user", "content": "Hi"}]}])
+
+
+@pytest.mark.parametrize(("least", "most"), [(90, None), (0.5, 2), (0.5, -0.1)])
+def test_bounds_are_shares(least: float, most: float | None) -> None:
+    with pytest.raises(ValueError, match=r"is not a share from 0 to 1: give 0\.02 for 2 %"):
+        assert_stable_prefix(calls(1, 1), least, max_behind_a_break=most)
 
 
 @pytest.mark.slow

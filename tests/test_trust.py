@@ -187,7 +187,7 @@ def test_environment_and_ray_workers_are_not_a_files_to_choose() -> None:
 
 
 def test_plugin_that_is_not_there_is_refused() -> None:
-    groups = ("dataset", "tokenizer", "filter", "trace", "order", "engine", "tracking")
+    groups = ("dataset", "tokenizer", "filter", "trace", "order", "fleet", "engine", "tracking")
     root: dict[str, Any] = {group: {} for group in groups} | {"metrics": {}, "objective": ["a"]}
     assert build_root(root | {"plugins": ["json"]}).plugins == ["json"]
     with pytest.raises(ConfigError, match="plugins: there is no package nope"):

@@ -60,7 +60,8 @@ def _refuse_missing_plugin(plugin: str) -> None:
 
 
 GROUPS = (
-    "dataset", "tokenizer", "filter", "trace", "order", "engine", "metrics", "tracking", "export", "price", "explain",
+    "dataset", "tokenizer", "filter", "trace", "order", "fleet", "engine", "metrics", "tracking", "export", "price",
+    "explain",
 )  # fmt: skip
 """The keys of the root that are config groups."""
 
@@ -109,6 +110,7 @@ def build_parts(root: Root) -> Parts:
         filter=part("filter"),
         trace=part("trace"),
         order=part("order"),
+        fleet=part("fleet"),
         engine=engine,
         metrics=metrics,
         price=price,

@@ -75,6 +75,7 @@ class Root:
     engine: Group
     metrics: dict[Text, Text]
     tracking: Group
+    fleet: Group
     objective: Annotated[list[Text], Field(min_length=1), EachOnce]
     history: Literal["recorded", "forced", "generated"] = "recorded"
     artifacts: Annotated[list[Artifact], EachOnce] = Field(default_factory=lambda: list(get_args(Artifact)))

@@ -12,7 +12,7 @@ GROUPS = ("dataset", "tokenizer", "filter", "trace", "order", "engine", "metrics
 """The keys of the resolved config that decide a run's numbers; tracking, folders and objectives do not."""
 
 _IF_GIVEN = ("price", "explain")
-"""Keys that decide numbers only if they are given. Without them the digest is that of earlier versions."""
+"""Keys that decide numbers only if they are given, as `fleet` does with replicas. Else the digest is the old one."""
 
 
 def job_digest(config: Mapping[str, Any], dataset_digest: str, versions: Mapping[str, str | None]) -> str:
@@ -40,7 +40,10 @@ def versions(vllm: str | None) -> dict[str, str | None]:
 
 def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of the config that decides a run's numbers."""
-    return {key: config.get(key) for key in GROUPS} | {key: config[key] for key in _IF_GIVEN if config.get(key)}
+    given = {key: config[key] for key in _IF_GIVEN if config.get(key)}
+    if (fleet := config.get("fleet")) and not str(fleet["_target_"]).endswith(".Single"):
+        given["fleet"] = fleet
+    return {key: config.get(key) for key in GROUPS} | given
 
 
 def digest(content: Mapping[str, Any]) -> str:

@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from cachelab.conversation import TokenizedConversation
 from cachelab.dataset.base import Dataset, LoadedDataset
 from cachelab.engine.base import Engine, EngineRun, Progress
 from cachelab.errors import ConfigError, EngineError, NothingKept
 from cachelab.filter.base import Filter
+from cachelab.fleet.base import Fleet
+from cachelab.fleet.single import Single
 from cachelab.metrics.base import AnyMetric, Numbers, measure
 from cachelab.metrics.observation import Observation
 from cachelab.order.arrival_note import arrival_note
@@ -34,6 +36,7 @@ class Parts:
     engine: Engine
     metrics: Sequence[AnyMetric]
     price: Price | None = None
+    fleet: Fleet = field(default_factory=Single)
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def arranged(
 
 def observe(parts: Parts, workload: Workload, progress: Progress) -> tuple[EngineRun, Observation]:
     """Run the workload. Raises EngineError if the engine does not return one record per request."""
-    engine_run = parts.engine.run(workload.schedule, progress)
+    engine_run = parts.fleet.run(parts.engine, workload.schedule, progress)
     records = engine_run.records
     if [record.request_id for record in records] != [request.id for request in workload.schedule]:
         raise EngineError(f"{len(workload.schedule)} requests were submitted, {len(records)} records came back")

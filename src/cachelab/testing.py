@@ -28,9 +28,13 @@ def assert_stable_prefix(
         tokenizer: As in `cachelab.explain`.
 
     Raises AssertionError whose message is the verdict and the causes, each with the changed text and how to fix it.
-    Raises ValueError if no prompt fills a block: there is nothing to test.
+    Raises ValueError if no prompt fills a block: there is nothing to test. Also if a bound is not from 0 to 1: no share
+    is above 1, so max_behind_a_break=2 would hold for all calls.
     """
     __tracebackhide__ = True  # pytest shows the line of the test
+    for name, bound in (("min_hit_rate", min_hit_rate), ("max_behind_a_break", max_behind_a_break)):
+        if bound is not None and not 0 <= bound <= 1:
+            raise ValueError(f"{name}: {bound:g} is not a share from 0 to 1: give 0.02 for 2 %")
     from cachelab import explain
     from cachelab.metrics.base import Ratio
     from cachelab.report.explanation import explanation_text

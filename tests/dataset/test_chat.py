@@ -338,7 +338,12 @@ GOOD = {"messages": TALK}
         ([{"messages": [U], "response": 3}], {}, "line 1: field response is a number, not a response"),
         ([GOOD], {"isolation": "tenant"}, "dataset.isolation=tenant: no row has this field"),
         ([GOOD | {"t": [1]}], {"isolation": "t"}, "line 1: field t is an array, not text or a number"),
-        ([GOOD], {"fields": ["route"]}, "dataset.fields: no row has the field route"),
+        ([GOOD], {"fields": ["route"]}, "explain.by or dataset.fields: no row has the field route: name a field of"),
+        (
+            [GOOD | {"tenant": "a", "metadata": {"path": "b", "n": {}}}],
+            {"fields": ["route"]},
+            "name a field of the log's rows (there are: tenant, metadata.path)",
+        ),
         ([GOOD | {"route": {}}], {"fields": ["route"]}, "line 1: field route is an object, not text or a number"),
         ([GOOD, {"messages": [V]}], {}, "line 1 ends with the assistant's message, "),
         ([{"traj": TALK}, {"messages": [U], "response": A}], {}, "line 1 is a conversation by its fields, "),

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from cachelab.errors import ConfigError, DatasetError
 from cachelab.explanation import CLASSES
 from cachelab.explanation.numbers import numbers
 from cachelab.explanation.tables import cause_table, request_table
+from cachelab.report.explanation import explanation_text
 from chat_models import CHATML, DROPS_REASONING, save_chatml
 from planted import PLANTED, made_up
 
@@ -58,6 +60,14 @@ def test_reasoning_that_the_client_drops(tmp_path: Path) -> None:
     cause = cachelab.explain(without, tokenizer=model).causes[0]
     assert (cause.kind, cause.place) == ("reasoning", "reply")
     assert cause.hit_rate_alone == cachelab.explain(rows, tokenizer=model).hit_rate
+
+
+def test_reasoning_that_the_template_never_shows_is_said(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    (note,) = cachelab.explain(thinking(2, 3)).notes  # Mistral's template has no reasoning
+    assert note.startswith("The replies hold reasoning, and the chat template shows none of it")
+    shown = cachelab.explain(thinking(2, 3), tokenizer=save_chatml(tmp_path, CHATML))
+    assert not any("shows none of it" in note for note in shown.notes)
 
 
 def test_place_of_a_time_in_the_system_message() -> None:
@@ -130,6 +140,43 @@ def test_groups_say_which_tenant_breaks() -> None:
         cachelab.explain(mixed, by="route")
 
 
+def test_different_task_is_no_cause_of_a_group() -> None:
+    rows = [row | {"tenant": "a"} for row in CHATS]  # each conversation begins with another question
+    explanation = cachelab.explain(rows, by="tenant")
+    assert any(one.found is not None and one.found.kind == "different_task" for one in explanation.requests)
+    assert [(dict(group.by_cause), dict(group.first_tokens)) for group in explanation.groups] == [({}, {})]
+
+
+def test_requests_that_do_not_fit_are_counted() -> None:
+    rows = PLANTED["a time in the system message"].plant(CHATS)[0]
+    none = cachelab.explain(rows, num_blocks=3)
+    assert none.verdict == "no request completed: there is nothing to explain"
+    assert none.notes == (f"Requests that did not run, since they are too long for the engine: {len(rows)}.",)
+
+
+def test_longer_prompts_that_do_not_fit_any_more_are_counted() -> None:
+    rows = PLANTED["history truncated"].plant(made_up(conversations=2, turns=7))[0]
+    whole = cachelab.explain(rows)
+    longest = max(one.prompt_tokens for one in whole.requests)
+    small = cachelab.explain(rows, num_blocks=longest // 16 + 8)
+    assert len(small.requests) == len(rows)
+    (cause,) = small.causes
+    assert cause.kind == "history_truncated"
+    assert cause.too_long > 0
+    assert cause.saved_tokens is None
+    assert small.notes[0].startswith(
+        f"Requests that are too long for the engine with these causes undone: {cause.too_long}. They are not in "
+    )
+    assert f"saves   not known: {cause.too_long} requests are then too long" in explanation_text(small)
+    assert (whole.causes[0].too_long, whole.notes) == (0, ())
+
+
+def test_messages_that_are_left_out_are_counted() -> None:
+    rows = deepcopy(CHATS)
+    rows[1]["messages"].insert(1, {"role": "narrator", "content": "It is raining."})
+    assert cachelab.explain(rows).notes == ("Left out of the calls (how often): dropped unknown role (1).",)
+
+
 def test_groups_by_model() -> None:
     rows = [row | {"model": f"m{number % 2}"} for number, row in enumerate(CHATS)]
     assert {group.value for group in cachelab.explain(rows, by="model").groups} == {"m0", "m1"}
@@ -180,10 +227,14 @@ def test_wrong_calls_are_refused() -> None:
     call = {"messages": [{"role": "user", "content": "Hi."}]}
     with pytest.raises(DatasetError, match=r"calls\[1\]: no field holds messages"):
         cachelab.explain([call, {"prompt": "hi"}])
+    with pytest.raises(DatasetError, match=r"calls\[1\]: messages is empty: leave the call out"):
+        cachelab.explain([call, {"messages": []}])
     with pytest.raises(DatasetError, match=r"calls\[1\] is of type int: give a mapping with messages"):
         cachelab.explain([call, 3])  # type: ignore[list-item]
     with pytest.raises(ConfigError, match="block_size: 0 is less than 1"):
         cachelab.explain([call], block_size=0)
+    with pytest.raises(ConfigError, match="num_blocks: 0 is less than 2, and vLLM keeps one block for itself"):
+        cachelab.explain([call], num_blocks=0)
 
 
 def test_prompts_without_history_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

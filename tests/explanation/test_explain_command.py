@@ -121,6 +121,17 @@ def test_objective_may_be_a_number_of_the_explanation(tmp_path: Path) -> None:
     assert result.metrics["losses/behind_a_break"] == 0
 
 
+def test_causes_that_are_not_undone_are_listed_and_not_in_the_last_rate(tmp_path: Path) -> None:
+    rows = PLANTED["a uuid"].plant(PLANTED["tools in changing order"].plant(CHATS)[0])[0]
+    explanation = run(rows, tmp_path, "explain.max_causes=1").explanation
+    assert explanation is not None
+    first, second = explanation.causes
+    assert (first.kind, second.kind) == ("order", "id_or_number")
+    assert explanation.hit_rate_all_fixed == first.hit_rate_alone
+    assert second.hit_rate_alone is None
+    assert explanation.all_fixed_label == "Cause 1 undone"
+
+
 def test_explainer_limits_how_many_causes_are_undone() -> None:
     assert Explainer(max_causes=0).max_causes == 0
     with pytest.raises(ValueError, match="max_causes"):

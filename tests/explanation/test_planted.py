@@ -8,7 +8,7 @@ import pytest
 import cachelab
 from cachelab.explanation import Explanation
 from cachelab.tokenizer.mistral import Mistral
-from planted import PLANTED, Log, Planted, made_up, sharegpt, tau_bench
+from planted import PLANTED, SUMMARISED, Log, Planted, made_up, sharegpt, tau_bench
 
 TOKENIZER = Mistral(image_tokens=40)
 CHATS = made_up(conversations=4, turns=7)
@@ -48,6 +48,10 @@ def check_together(names: tuple[str, ...], rows: Log) -> None:
 @pytest.mark.parametrize("name", PLANTED)
 def test_cause_planted_alone_is_found_and_undone_to_the_block(name: str) -> None:
     check_alone(PLANTED[name], CHATS)
+
+
+def test_history_replaced_by_a_summary_is_undone_to_the_block() -> None:
+    check_alone(SUMMARISED, CHATS)
 
 
 TWO = ("a time in the system message", "a uuid", "tools in changing order", "first message edited", "history truncated")

@@ -33,6 +33,7 @@ import yaml
 from cachelab.engine.base import EngineCounters
 from cachelab.engine.kv_layout import KvGroup, KvLayout
 from cachelab.engine.step_points import StepPoints
+from cachelab.fleet.base import Placement
 from cachelab.message import LoggedUsage
 from cachelab.metrics.base import AnyMetric
 from cachelab.metrics.observation import Observation
@@ -151,6 +152,11 @@ def _golden_records() -> list[RequestRecord]:
 GOLDEN_STEPS = [(0, d, 0, 0.05 if d == 4 else 0.16 if d == 12 else 0.01 * d) for d in (1, 2, 3, 5, 4, 6, 7, 8, 9, 12)]
 
 
+# A and D ran on replica 0, B and C on replica 1; E0 was rejected. Only S is in both caches, of the 12 different blocks.
+# When a request was routed, the other replica held nothing of its prompt.
+GOLDEN_PLACEMENT = Placement(2, (0, 0, 0, 1, 1, 1, 1, 0, 0, -1), (0,) * 10, 1, 12, 1)
+
+
 @pytest.fixture(scope="session")
 def golden() -> Observation:
     records = _golden_records()
@@ -159,7 +165,8 @@ def golden() -> Observation:
         for record in records
     ]
     requests = {request.id: request for request in _golden_requests()}
-    return Observation(requests, records, GOLDEN_COUNTERS, references, steps=StepPoints.of(GOLDEN_STEPS))
+    steps = StepPoints.of(GOLDEN_STEPS)
+    return Observation(requests, records, GOLDEN_COUNTERS, references, steps=steps, placement=GOLDEN_PLACEMENT)
 
 
 @pytest.fixture(scope="session")

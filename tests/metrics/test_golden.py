@@ -100,6 +100,12 @@ EXPECTED = {
     "latency/tpot_mean_s": 0.425,  # 3.4 / 8
     "latency/tpot_p50_s": 0.3,  # at 0.50 * 7 = 3.5: between 0.2 and 0.4
     "latency/tpot_p95_s": 0.93,  # at 0.95 * 7 = 6.65: 0.8 + 0.65 * 0.2
+    "fleet/replicas": 2,
+    # computed: A 9+4, 6+3, 4+3, D 3+3, 3+4: 42 (four tokens of A1 and D1 came from the host); B 3, 7, C 6, 6: 22
+    "fleet/imbalance": 42 / 32,
+    "fleet/duplicate_blocks_share": 1 / 12,
+    "fleet/resent_requests": 1,
+    "losses/routing": 0,
     "throughput/prompt_tokens_per_s": 9.5,  # 95 tokens, from 0.0 s (A0) to 10.0 s (D1)
     "throughput/output_tokens_per_s": 2.5,  # 4+1+3+3+3+2+3+2+4 = 25 tokens
     "agreement/requests": 9,
@@ -112,6 +118,9 @@ EXPECTED_SERIES = {
     "turn/hit_rate": {0: 2 / 5, 1: 5 / 10, 2: 5 / 6},
     "turn/logged_hit_rate": {1: 8 / 18, 2: 16 / 24},
     "turn/requests": {0: 4, 1: 4, 2: 1},
+    # A and D, B and C
+    "fleet/replica_hit_rate": {0: 7 / 13, 1: 5 / 8},
+    "fleet/replica_requests": {0: 5, 1: 4},
     "minute/hit_rate": {0: 12 / 21},  # all within 10 seconds
     "minute/requests": {0: 9},
 }
@@ -180,6 +189,7 @@ def test_request_table_golden_run(golden: Observation) -> None:
         "ttft_s": 4.5,
         "e2e_s": pytest.approx(6.1),
         "tpot_s": pytest.approx(0.8),
+        "routing_tokens": 0,
         "never_seen_tokens": 4,  # the losses are worked by hand in test_losses.py
         "block_rounding_tokens": 0,
         "last_token_tokens": 0,

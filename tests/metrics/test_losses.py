@@ -34,6 +34,7 @@ def test_losses_of_the_golden_run(golden: Observation) -> None:
     # worked by hand in docs/metrics.md; in the order of first prefills: A0 B0 A1 D0 B1 C0 A2 C1 D1
     assert terms(golden) == {
         "reused": [0, 4, 8, 0, 4, 4, 20, 8, 0],
+        "routing": [0] * 9,
         "never_seen": [9, 2, 6, 3, 2, 0, 4, 3, 2],
         "block_rounding": [0, 0, 0, 0, 2, 0, 0, 1, 1],
         "last_token": [0, 0, 0, 0, 0, 4, 0, 0, 0],
@@ -157,3 +158,15 @@ def test_seen_tokens_against_every_earlier_sequence(pairs: list[tuple[list[int],
     seen = seen_tokens(requests, [len(reply) for reply in replies], 4, "vllm")
     assert seen.tolist() == longest_by_trying(prompts, replies)
     assert seen.dtype == np.int64
+
+
+def test_losses_to_routing_are_what_another_replica_held(golden: Observation) -> None:
+    # The other replica held three blocks of A1, its own two, and D1's only full block, its own none.
+    assert golden.placement is not None
+    held = dict(zip((record.request_id for record in golden.records), golden.placement.elsewhere_tokens, strict=True))
+    held |= {"A1": 12, "D1": 4}
+    placement = replace(golden.placement, elsewhere_tokens=tuple(held.values()))
+    found = terms(replace(golden, placement=placement))
+    assert found["routing"] == [0, 0, 4, 0, 0, 0, 0, 0, 4]
+    assert found["other"] == [0] * 9
+    assert np.asarray([*found.values()]).sum(axis=0).tolist() == golden.prompt_tokens.tolist()

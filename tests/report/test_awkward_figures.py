@@ -60,7 +60,8 @@ def awkward() -> Mapping[str, Result]:
 def test_figures_can_be_read(awkward: Mapping[str, Result], name: str) -> None:
     figures = draw(awkward[name])
 
-    assert {key for key, figure in figures.items() if figure is None} == WITHOUT_DATA.get(name, set())
+    without_data = {key for key, figure in figures.items() if figure is None}
+    assert without_data == WITHOUT_DATA.get(name, set()) | {"hit_rate_by_minute"}  # each run lasts less than a minute
     assert {key: faults(figure) for key, figure in figures.items() if figure is not None and faults(figure)} == {}
 
 

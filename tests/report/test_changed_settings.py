@@ -31,3 +31,10 @@ def test_what_an_experiment_sets_differs_too(description: RunDescription) -> Non
     rows = changed(description, "experiment=multi_turn")
     assert ("filter", "guide", "none") in rows
     assert ("engine.block_size", "8", "16") in rows
+
+
+def test_an_option_within_an_option_has_its_own_defaults(description: RunDescription) -> None:
+    rows = changed(description, "engine.cost.step_s=0.01")
+    assert rows == [("engine.cost.step_s", "0.01", "0.008")]
+    rows = changed(description, "engine/cost=table", "engine.cost.path=steps.json")
+    assert ("engine/cost", "table", "linear") in rows

@@ -135,6 +135,7 @@ def test_sweep_says_which_columns_do_not_fit(width: int, tmp_path: Path) -> None
     print_sweep(report, {"files": str(tmp_path)}, console)
     text = " ".join(file.getvalue().split())
     assert ("85.05 %" in text) or ("see comparison.md" in text)
+    assert text.endswith("page report.html")
     if width < 160:
         assert "see comparison.md:" in text
 

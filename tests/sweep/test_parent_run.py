@@ -101,6 +101,15 @@ def test_begin_resumes_a_killed_sweep_and_closes_its_stale_jobs(
     assert "was killed" in closed.data.tags[ERROR]
 
 
+def test_a_resumed_sweep_has_no_reason_of_its_earlier_end(store: MlflowStore) -> None:
+    parent = open_sweep(store)
+    end(store, parent, status="KILLED", note="", numbers={}, tags={ERROR: "Interrupted: SIGINT"}, folder=None)
+    assert store.client.get_run(parent).data.tags[ERROR] == "Interrupted: SIGINT"
+    assert open_sweep(store) == parent
+    end(store, parent, status="FINISHED", note="", numbers={}, tags={}, folder=None)
+    assert ERROR not in store.client.get_run(parent).data.tags
+
+
 def test_start_resumes_the_killed_job_itself(tracking: MlflowTracking, store: MlflowStore, tmp_path: Path) -> None:
     parent = open_sweep(store)
     stale = tracking.start(described(tmp_path, parent, 1)).run_id

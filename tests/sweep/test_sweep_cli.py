@@ -110,6 +110,8 @@ def test_sweep_failed_job_is_in_the_table_with_its_reason(repository: Path, tmp_
     assert (good["status"], bad["status"]) == ("FINISHED", "FAILED")
     assert "min_turns" in bad["reason"]
     assert "2 jobs: 1 finished, 1 failed" in out
+    (page,) = tmp_path.glob("multirun/*/*/sweep/report.html")
+    assert "python -m cachelab --multirun experiment=simple filter.min_turns=3,50</pre>" in page.read_text("utf-8")
 
 
 def test_sweep_refuses_a_server_that_is_away_before_any_work(repository: Path, tmp_path: Path) -> None:

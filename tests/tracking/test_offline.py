@@ -122,23 +122,23 @@ def test_kept_run_alone_does_not_start_without_its_store(tmp_path: Path) -> None
 def test_kept_run_records_why_a_job_failed(tmp_path: Path) -> None:
     with pytest.raises(EngineError), FallbackRun(NoTracking(), described(tmp_path, None)):
         raise EngineError("engine: out of blocks")
-    (job,) = local_jobs(tmp_path, None, 0)
+    (job,) = local_jobs(tmp_path, 0)
     assert (job.status, job.error, job.untracked) == ("FAILED", "engine: out of blocks", None)
     assert job.settings["order"] == "by_turn"
 
 
 def test_jobs_that_another_sweep_left_in_the_folder_are_not_this_sweeps(tmp_path: Path) -> None:
     run(NoTracking(), described(tmp_path, "earlier"))
-    assert len(local_jobs(tmp_path, "earlier", 0)) == 1
-    assert local_jobs(tmp_path, "later", 0) == []
-    assert local_jobs(tmp_path, None, 0) == []
+    assert len(local_jobs(tmp_path, 0, "earlier")) == 1
+    assert local_jobs(tmp_path, 0, "later") == []
+    assert local_jobs(tmp_path, 1 << 62) == []
 
 
 def test_without_a_store_the_jobs_of_a_sweep_are_those_that_started_with_it(tmp_path: Path) -> None:
     run(NoTracking(), described(tmp_path, None))
     ((_, record),) = records(tmp_path)
-    assert len(local_jobs(tmp_path, None, record.started_ms)) == 1
-    assert local_jobs(tmp_path, None, record.started_ms + 1) == []
+    assert len(local_jobs(tmp_path, record.started_ms)) == 1
+    assert local_jobs(tmp_path, record.started_ms + 1) == []
 
 
 def test_sync_logs_what_the_store_missed(tracking: MlflowTracking, store: MlflowStore, tmp_path: Path) -> None:
@@ -298,5 +298,5 @@ def test_record_holds_the_parameters_and_tags_that_came_later(tmp_path: Path) ->
     ((_, record),) = records(tmp_path)
     assert record.parameters == {"a": "1", "engine.block_size": "512"}
     assert record.tags == {"cachelab.version": "0", "cachelab.infeasible": "filter: keeps none"}
-    (job,) = local_jobs(tmp_path, "parent", 0)
+    (job,) = local_jobs(tmp_path, 0, "parent")
     assert job.error == "filter: keeps none"

@@ -37,15 +37,17 @@ class Auto:
     def load(self) -> LoadedDataset:
         """Read the source. Raises DatasetError that lists the known formats if the format is not recognised."""
         if self.path is None and self.fields:
-            raise DatasetError("dataset.fields: the bundled sample has no fields: set dataset.path to a chat log")
+            raise DatasetError(
+                "explain.by or dataset.fields: the bundled sample has no fields: set dataset.path to a chat log"
+            )
         if self.path is None:
             return Sample().load()
         format, reason, dataset = recognised(self.path)
         if self.fields:
             if not isinstance(dataset, Chat):
                 raise DatasetError(
-                    f"dataset.fields: {path_name(self.path)} is of the format {format.option}, whose rows have no "
-                    "fields to group by: leave it out, or give a chat log"
+                    f"explain.by or dataset.fields: {path_name(self.path)} is of the format {format.option}, whose "
+                    "rows have no fields to group by: leave it out, or give a chat log"
                 )
             dataset = replace(dataset, fields=self.fields)
         try:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from typing import Any, Literal
 
@@ -41,6 +41,8 @@ COUNTS = (
 """The keys of the counts; all of them are always present."""
 
 Rows = Iterator[tuple[str, Any]]
+
+_MOST_NAMES = 12
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -106,6 +108,7 @@ class ChatLog:
         )  # fmt: skip
         self._reader = RowReader(names, self._times, counts, self._ignored)
         self._first_bad: str | None = None
+        self._names: dict[str, None] = {}
         self.notes: tuple[str, ...] = ()
 
     def read(self, records: Rows) -> tuple[Conversation, ...]:
@@ -141,8 +144,10 @@ class ChatLog:
             raise DatasetError(f"dataset.isolation={self._settings.isolation}: no row has this field")
         for name in self._settings.fields:
             if not any(name in turn.fields for turn in turns):
+                there_are = f" (there are: {', '.join(self._names)})" if self._names else ""
                 raise DatasetError(
-                    f"dataset.fields: no row has the field {name}: name a field of the log's rows (explain.by does too)"
+                    f"explain.by or dataset.fields: no row has the field {name}: name a field of the log's "
+                    f"rows{there_are}"
                 )
         counts.update(self._ignored.counts)
         each = "an API call" if kind == "request" else "a conversation"
@@ -154,6 +159,8 @@ class ChatLog:
         """The rows that hold a prompt; rows without one are counted."""
         for place, record in records:
             self._counts["rows"] += 1
+            if self._settings.fields and len(self._names) < _MOST_NAMES:
+                self._names |= dict.fromkeys(islice(_names(record), _MOST_NAMES - len(self._names)))
             try:
                 row = self._reader.read(record, place)
             except DatasetError as error:
@@ -178,6 +185,17 @@ class ChatLog:
             f"{source}: no request is left of {self._counts['rows']:,} rows ({', '.join(left_out)}){first}: choose a "
             "file that holds conversations, or set dataset.rows"
         )
+
+
+def _names(record: object, within: str = "") -> Iterator[str]:
+    """The fields of a row that hold one value, such as `tenant` and `metadata.route`."""
+    for name, value in record.items() if isinstance(record, Mapping) else ():
+        if not isinstance(name, str) or not name.isidentifier():
+            continue
+        if isinstance(value, str | int):
+            yield within + name
+        elif not within:
+            yield from _names(value, f"{name}.")
 
 
 class _Ids:

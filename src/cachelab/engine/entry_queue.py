@@ -43,6 +43,11 @@ class EntryQueue:
             number, self._added = self._added, self._added + 1
         heappush(self._heap, Entry(enters_ns, number, request, lane))
 
+    def put_back(self, entry: Entry) -> None:
+        """Queue an entry again, at its own time and behind the others of that time."""
+        heappush(self._heap, entry._replace(number=self._added))
+        self._added += 1
+
     def pop(self, now_ns: int) -> Entry | None:
         """Take the next entry; None if none enters by `now_ns`."""
         return heappop(self._heap) if self._heap and self._heap[0].enters_ns <= now_ns else None

@@ -85,9 +85,8 @@ class ReplayEngine(EngineSizes):
     def run(self, schedule: Schedule, progress: Progress) -> EngineRun:
         """Run every request. Raises ConfigError if the rules or the number of blocks do not match the requests."""
         if self.max_model_len is None:
-            longest = model_length(schedule, self.num_blocks, self.block_size)
-            return replace(self, max_model_len=longest).run(schedule, progress)
-        rules, block_size = self._counting(schedule)
+            return self.fitted(schedule).run(schedule, progress)
+        rules, block_size = self.counting(schedule)
         submitted, schedule = schedule, in_order_of_arrival(schedule)
         admitted, records = self._admit(schedule, None if rules == "trace" else self.max_model_len)
         order = [entry.request for entry in admitted]
@@ -98,7 +97,7 @@ class ReplayEngine(EngineSizes):
         cached = blocks.accesses.cached_tokens(lru_hit_blocks(blocks.accesses, self.num_blocks - 1))
         records |= self._completed(admitted, prompts, cached, replies, wanted - replies)
         progress(len(schedule))
-        counters = self._counters(blocks.accesses, cached, replies)
+        counters = self.counters(blocks.accesses, cached, replies)
         comparison_runs = [self._sim(num_blocks).run(schedule, lambda ended: None) for num_blocks in self.sim_at]
         return EngineRun(
             [records[request.id] for request in submitted],
@@ -108,11 +107,17 @@ class ReplayEngine(EngineSizes):
             comparison_runs=comparison_runs,
         )
 
+    def fitted(self, schedule: Schedule) -> "ReplayEngine":
+        """The engine with a `max_model_len`: that of the longest request, as far as the cache holds it."""
+        if self.max_model_len is not None:
+            return self
+        return replace(self, max_model_len=model_length(schedule, self.num_blocks, self.block_size))
+
     def _sim(self, num_blocks: int) -> SimEngine:
         return SimEngine(**self.sizes(num_blocks=num_blocks), cost=self.cost, kv_model=self.kv_model)
 
-    def _counting(self, schedule: Schedule) -> tuple[CountingRules, int]:
-        """The rules and the block size of this run."""
+    def counting(self, schedule: Schedule) -> tuple[CountingRules, int]:
+        """The rules and the block size of a run. Raises ConfigError if the rules do not match the requests."""
         listed = trace_block_size(schedule)
         rules: CountingRules = ("vllm" if listed is None else "trace") if self.rules == "auto" else self.rules
         if rules == "trace":
@@ -200,7 +205,8 @@ class ReplayEngine(EngineSizes):
         """Scheduler steps of each prefill. A fully cached prompt (rules of block traces) still takes one step."""
         return np.maximum(-(-prefill // self.max_num_batched_tokens), 1)
 
-    def _counters(self, accesses: BlockAccesses, cached: Int64s, replies: Int64s) -> EngineCounters:
+    def counters(self, accesses: BlockAccesses, cached: Int64s, replies: Int64s) -> EngineCounters:
+        """The counters of a run. `cached` and `replies`: tokens of each request. Shape of both: (num_requests,)."""
         usable = self.num_blocks - 1
         # All reply tokens but the last are computed as one batch after the prefill, as SimEngine's jump does.
         decodes = -(-(replies - 1) // self.max_num_batched_tokens)

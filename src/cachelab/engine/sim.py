@@ -1,6 +1,8 @@
 """The simulator: vLLM's own engine core, scheduler and KV-cache manager without a model."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import field, replace
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +33,8 @@ from cachelab.strict_config import STRICT, Count, FilePath
 
 if TYPE_CHECKING:
     from vllm.v1.engine.core import EngineCore
+
+    from cachelab.engine.vllm.recorded_executor import RecordedExecutor
 
 DEFAULT_BLOCKS = 10_000
 """The number of blocks if neither a number nor a memory is given, vLLM's null block included."""
@@ -139,29 +143,55 @@ class SimEngine(EngineSizes):
         return replace(self, at_gib=[], num_blocks=None, kv_cache_gib=gib, gpu_memory_gib=None, weights_gib=0.0)
 
     def _run(self, schedule: Schedule, progress: Progress) -> EngineRun:
-        from cachelab.engine.vllm.recorded_executor import RecordedExecutor
+        with self.drivers(schedule, 1, progress) as (driver,):
+            return replace(driver.run(schedule), notes=self.notes(driver))
 
-        core, max_model_len = self.build(schedule)
+    @contextmanager
+    def drivers(self, schedule: Schedule, number: int, progress: Progress) -> Iterator[list[Driver]]:
+        """Drivers of new engine cores, which are closed at the end of the context.
+
+        The drivers share the prompts' history, the records and the order of submission. Raises EngineError if vLLM
+        refuses the arguments, ConfigError if the simulated clock of a driver has overflowed.
+        """
+        cores: list[EngineCore] = []
         try:
-            executor: RecordedExecutor = core.model_executor
-            executor.cost = self.cost.clock()
-            executor.jump = self.may_jump and self.decode != "token"
-            executor.observe_usage = lambda: vllm_core.kv_usage(core)
-            driver = Driver(
-                core,
-                SimulatedTimeline(executor),
-                max_model_len,
-                progress,
-                lambda: executor.kv_usage_max,
-                max_output_tokens=self.max_output_tokens,
-                history=history(self.history),
-                plain_block_size=self.block_size,
-            )
-            run = driver.run(schedule)
-            check_clock(executor.now_ns)
-            return replace(run, notes=(SIMULATED_NOTES[self.history], *self._assumptions(), *executor.cost.notes))
+            core, max_model_len = self.build(schedule)
+            cores.append(core)
+            while len(cores) < number:
+                cores.append(self._core(max_model_len))
+            first = self._driver(core, max_model_len, progress)
+            drivers = [first]
+            for other in cores[1:]:
+                driver = self._driver(other, max_model_len, progress)
+                driver.history, driver.records, driver.submitted = first.history, first.records, first.submitted
+                driver.ran = first.ran
+                drivers.append(driver)
+            yield drivers
+            for driver in drivers:
+                check_clock(driver.timeline.now_ns())
         finally:
-            vllm_core.close(core)
+            for core in reversed(cores):
+                vllm_core.close(core)
+
+    def _driver(self, core: "EngineCore", max_model_len: int, progress: Progress) -> Driver:
+        executor: RecordedExecutor = core.model_executor
+        executor.cost = self.cost.clock()
+        executor.jump = self.may_jump and self.decode != "token"
+        executor.observe_usage = lambda: vllm_core.kv_usage(core)
+        return Driver(
+            core,
+            SimulatedTimeline(executor),
+            max_model_len,
+            progress,
+            lambda: executor.kv_usage_max,
+            max_output_tokens=self.max_output_tokens,
+            history=history(self.history),
+            plain_block_size=self.block_size,
+        )
+
+    def notes(self, driver: Driver) -> tuple[str, ...]:
+        """What readers of the numbers must know."""
+        return (SIMULATED_NOTES[self.history], *self._assumptions(), *driver.core.model_executor.cost.notes)
 
     def _assumptions(self) -> tuple[str, ...]:
         if self.model is None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cachelab.errors import ConfigError, DatasetError
@@ -32,7 +33,7 @@ def explain(
             default Mistral's, which needs no network.
         block_size: Tokens per block of the cache.
         num_blocks: Size of the cache in blocks. By default it holds everything.
-        by: A field of the calls by which they are grouped, or "model".
+        by: A field of the calls by which they are grouped, such as "metadata.route", or "model".
         show_text: Whether the changed texts are in the result.
 
     Nothing is written, and neither vLLM nor MLflow is imported. Raises CachelabError: DatasetError for a call that
@@ -47,10 +48,11 @@ def explain(
     from cachelab.pipeline import Parts, arranged, run
     from cachelab.trace.multi_turn import MultiTurn
 
-    _check(calls, by, block_size)
+    _check(calls, by, block_size, num_blocks)
     chosen = _tokenizer(tokenizer)
     settings = Chat(rows="request", time_field="timestamp", fields=[by] if by not in (None, "model") and by else [])
-    log = ChatLog(settings, Counter(dict.fromkeys(COUNTS, 0)))
+    counts = Counter(dict.fromkeys(COUNTS, 0))
+    log = ChatLog(settings, counts)
     conversations = log.read(_records(calls))
     dataset = LoadedDataset("calls", "calls", "", conversations, {}, log.notes)
     tokenized = [conversation.tokenized(chosen) for conversation in conversations]
@@ -68,11 +70,14 @@ def explain(
         metrics=(),
     )
     result = run(parts, arranged(parts, dataset, tokenized, {}), lambda ended: None)
-    return Explainer(by=by, show_text=show_text).explain(parts, result)
+    explanation = Explainer(by=by, show_text=show_text).explain(parts, result)
+    return replace(explanation, notes=(*_left_out(counts), *explanation.notes))
 
 
-def _check(calls: Sequence[Mapping[str, Any]], by: str | None, block_size: int) -> None:
+def _check(calls: Sequence[Mapping[str, Any]], by: str | None, block_size: int, num_blocks: int | None) -> None:
     """Refuse arguments in words of this function, not of the settings behind it."""
+    from cachelab.dataset.field_path import value_at
+
     if not calls:
         raise DatasetError("calls: the list is empty: give at least one request with messages")
     for index, call in enumerate(calls):
@@ -80,10 +85,22 @@ def _check(calls: Sequence[Mapping[str, Any]], by: str | None, block_size: int) 
             raise DatasetError(f"calls[{index}] is of type {type(call).__name__}: give a mapping with messages")
     if not any(call.get("messages") for call in calls):
         raise DatasetError("calls: no call has messages: give requests as they are sent to a chat API")
-    if by is not None and by != "model" and not any(by in call for call in calls):
+    for index, call in enumerate(calls):
+        if "messages" in call and not call["messages"]:
+            raise DatasetError(f"calls[{index}]: messages is empty: leave the call out, or give its messages")
+    if by is not None and by != "model" and not any(value_at({**call}, by) is not None for call in calls):
         raise ConfigError(f"by: no call has the field {by}: name a field of the calls")
     if block_size < 1:
         raise ConfigError(f"block_size: {block_size} is less than 1")
+    if num_blocks is not None and num_blocks < 2:
+        raise ConfigError(f"num_blocks: {num_blocks} is less than 2, and vLLM keeps one block for itself")
+
+
+def _left_out(counts: Mapping[str, int]) -> tuple[str, ...]:
+    """What the calls hold that is not in the prompts."""
+    names = [name for name in counts if name == "failed_calls" or name.startswith("dropped_")]
+    found = [f"{name.replace('_', ' ')} ({counts[name]:,})" for name in names if counts[name]]
+    return (f"Left out of the calls (how often): {', '.join(found)}.",) if found else ()
 
 
 def _records(calls: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:

@@ -1,8 +1,8 @@
 """The causes of breaks, each one undone and the workload run again."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from cachelab.conversation import TokenizedConversation
 from cachelab.explanation.analysis import Analysis
@@ -23,11 +23,15 @@ Other = Callable[[Key], Ratio | None]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The causes, the hit rate with all of them undone (None: none is undone), and the conversations of that run."""
+    """The causes, the hit rate with all of them undone (None: none is undone), and the conversations of that run.
+
+    `too_long`: how many requests do not run then, since they are too long.
+    """
 
     causes: Sequence[Cause]
     hit_rate_all_fixed: Ratio | None
     conversations: Sequence[TokenizedConversation] | None
+    too_long: int = 0
 
 
 def find_causes(original: Analysis, run: Undone, run_other: Other, max_causes: int) -> Found:
@@ -35,33 +39,84 @@ def find_causes(original: Analysis, run: Undone, run_other: Other, max_causes: i
 
     A cause that stands behind another one in every prompt shows when that one is undone. Each cause is also undone
     alone, and fixed in its second way if it has one. At most `max_causes` causes are undone, each of which runs the
-    workload two or three times.
+    workload two or three times; those that are left then are listed without a gain.
     """
-    current, conversations = original, None
-    order: list[Key] = []
-    cumulative: list[Analysis] = []
-    examples: dict[Key, Break] = {}
-    while len(order) < max_causes:
-        shown = _by_key(current.explained)
-        examples |= {key: one for key, (one, *_) in shown.items() if key not in examples}
-        left = {key: (tokens, requests) for key, (_, requests, tokens) in shown.items() if _is_undone(key)}
-        key = max((key for key in left if key not in order), key=lambda key: left[key], default=None)
-        if key is None:
-            break
-        order.append(key)
-        current, conversations = run(order)
-        cumulative.append(current)
-        log.info("explain: without %s in %s: hit rate %s", *key, current.hit_rate.value)
     first = _by_key(original.explained)
+    undone = _UndoneInTurn(original, run)
+    examples = {key: one for key, (one, *_) in first.items()}
+    left: dict[Key, tuple[int, int]] = {}
+    while True:
+        shown = _by_key(undone.last.explained)
+        examples |= {key: one for key, (one, *_) in shown.items() if key not in examples}
+        left = {
+            key: (tokens, requests)
+            for key, (_, requests, tokens) in shown.items()
+            if _is_undone(key) and key not in undone.order
+        }
+        if not left or len(undone.order) == max_causes:
+            break
+        undone.add(max(left, key=lambda key: left[key]))
+    undone.drop_without_gain(first)
     causes: list[Cause] = []
-    for place, key in enumerate(order):
-        alone = cumulative[0] if place == 0 else run([key])[0]
-        cause = _cause(key, first, examples[key], original, alone, cumulative[place])
+    for place, key in enumerate(undone.order):
+        alone = undone.analyses[0] if place == 0 else run([key])[0]
+        cause = _cause(key, first, examples[key], original, alone, undone.analyses[place])
         causes.append(replace(cause, hit_rate_other_fix=run_other(key) if CLASSES[key[0]].other_fix else None))
-    others = [key for key in first if key not in order and key[0] != "different_task"]
-    others.sort(key=lambda key: (first[key][2], first[key][1]), reverse=True)
+    others = [key for key in {**first, **left} if key not in undone.order and key[0] != "different_task"]
+    others.sort(key=lambda key: (first[key][2], first[key][1]) if key in first else (-1, 0), reverse=True)
     causes += [_cause(key, first, examples[key], original, None, None) for key in others]
-    return Found(causes, cumulative[-1].hit_rate if cumulative else None, conversations)
+    rate = undone.last.hit_rate if undone.order else None
+    return Found(causes, rate, undone.conversations, _too_long(original, undone.last))
+
+
+@dataclass(eq=False)
+class _UndoneInTurn:
+    """Causes undone one after the other. `analyses`: with each one and those before it undone."""
+
+    original: Analysis
+    run: Undone
+    order: list[Key] = field(default_factory=list)
+    analyses: list[Analysis] = field(default_factory=list)
+    conversations: Sequence[TokenizedConversation] | None = None
+
+    @property
+    def last(self) -> Analysis:
+        return self.analyses[-1] if self.analyses else self.original
+
+    def add(self, key: Key) -> None:
+        self.order.append(key)
+        analysis, self.conversations = self.run(self.order)
+        self.analyses.append(analysis)
+        log.info("explain: without %s in %s: hit rate %s", *key, analysis.hit_rate.value)
+
+    def drop_without_gain(self, first: Container[Key]) -> None:
+        """Leave out causes that only a change of the workload made: without them the hit rate is no lower.
+
+        None of them is the first break of a request of the run (`first`). A cause that gives nothing in its turn can
+        still be needed, since another one may stand right behind it.
+        """
+        for key in [key for key in self.order if key not in first]:
+            place = self.order.index(key)
+            before = self.analyses[place - 1] if place else self.original
+            if _rate(self.analyses[place]) > _rate(before):
+                continue
+            shorter = _UndoneInTurn(self.original, self.run, self.order[:place], self.analyses[:place])
+            for other in self.order[place + 1 :]:
+                shorter.add(other)
+            if place == len(shorter.order) and shorter.order:
+                shorter.conversations = self.run(shorter.order)[1]
+            if _rate(shorter.last) >= _rate(self.last):
+                self.order, self.analyses = shorter.order, shorter.analyses
+                self.conversations = shorter.conversations
+
+
+def _rate(analysis: Analysis) -> float:
+    return analysis.hit_rate.value or 0.0
+
+
+def _too_long(before: Analysis, after: Analysis) -> int:
+    """How many requests of the first run are not in the second one."""
+    return len({one.id for one in before.explained} - {one.id for one in after.explained})
 
 
 def _is_undone(key: Key) -> bool:
@@ -106,4 +161,5 @@ def _cause(
         tokens_before=before.tokens,
         tokens_alone=None if alone is None else alone.tokens,
         example=shown,
+        too_long=0 if alone is None else _too_long(before, alone),
     )

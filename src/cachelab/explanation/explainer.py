@@ -3,19 +3,20 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 from typing import Annotated
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from cachelab.conversation import TokenizedConversation
+from cachelab.conversation import TokenizedConversation, Turn
 from cachelab.engine.step_cost import StepCost
 from cachelab.errors import ConfigError
 from cachelab.explanation.analysis import Analysis, Analyst
 from cachelab.explanation.break_class import BreakClass
-from cachelab.explanation.causes import find_causes
+from cachelab.explanation.causes import Found, find_causes
 from cachelab.explanation.fixed_conversations import other_conversations, undone_conversations
-from cachelab.explanation.result import Cause, ExplainedRequest, Explanation, Group
+from cachelab.explanation.result import ExplainedRequest, Explanation, Group
 from cachelab.explanation.undo import KEPT_BY_TEMPLATE, Key
 from cachelab.metrics.base import Ratio
 from cachelab.metrics.hit_rate import first_prefill
@@ -23,7 +24,10 @@ from cachelab.metrics.observation import Observation
 from cachelab.pipeline import Parts, Result, arranged, observe
 from cachelab.prefix_cache.request_blocks import is_block_trace
 from cachelab.strict_config import STRICT, Text
+from cachelab.tokenizer.base import Tokenizer
 from cachelab.trace.multi_turn import MultiTurn
+
+_REPLIES = 10
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -69,7 +73,8 @@ class Explainer:
             requests=original.explained,
             causes=found.causes,
             groups=groups(original.explained) if self.by is not None else (),
-            notes=_notes(found.causes),
+            notes=_notes(len(result.workload.requests) - len(original.explained), found)
+            + _hidden_reasoning(conversations, parts.tokenizer),
             shows_text=self.show_text,
             fixed=found.conversations,
             prefill_token_s=cost.prefill_token_s if isinstance(cost, StepCost) else None,
@@ -105,7 +110,7 @@ def _group(value: str, requests: Sequence[ExplainedRequest]) -> Group:
     by_cause: Counter[tuple[BreakClass, str]] = Counter()
     first_tokens: Counter[int] = Counter()
     for request in requests:
-        if (one := request.found) is not None:
+        if (one := request.found) is not None and one.kind != "different_task":
             by_cause[one.kind, one.place.label] += one.behind_tokens
             first_tokens[1 << math.ceil(math.log2(one.token + 1))] += 1
     return Group(
@@ -120,10 +125,36 @@ def _group(value: str, requests: Sequence[ExplainedRequest]) -> Group:
     )
 
 
-def _notes(causes: Sequence[Cause]) -> tuple[str, ...]:
-    if any((cause.kind, cause.place) == KEPT_BY_TEMPLATE for cause in causes):
-        return (
-            "The chat template drops reasoning that the messages hold. Undone, the earlier prompt and reply stay as "
-            "they were generated; fixed.jsonl.gz does not show this, since its messages are the same.",
+def _notes(rejected: int, found: Found) -> tuple[str, ...]:
+    """What a reader must know; `rejected` is how many requests did not run."""
+    notes: list[str] = []
+    if rejected:
+        notes.append(f"Requests that did not run, since they are too long for the engine: {rejected:,}.")
+    if found.too_long:
+        notes.append(
+            f"Requests that are too long for the engine with these causes undone: {found.too_long:,}. They are not in "
+            "that hit rate, which is no measure of what a fix gives: allow longer requests or a larger cache."
         )
-    return ()
+    if any((cause.kind, cause.place) == KEPT_BY_TEMPLATE for cause in found.causes):
+        notes.append(
+            "The chat template drops reasoning that the messages hold. Undone, the earlier prompt and reply stay as "
+            "they were generated; fixed.jsonl.gz does not show this, since its messages are the same."
+        )
+    return tuple(notes)
+
+
+def _hidden_reasoning(conversations: Sequence[TokenizedConversation], tokenizer: Tokenizer) -> tuple[str, ...]:
+    """A note if the log's replies hold reasoning that the chat template shows in none of them; looks at ten replies."""
+    replies = (
+        (turn.turn.reply.reasoning, turn.reply_ids)
+        for conversation in conversations
+        for turn in conversation.turns
+        if isinstance(turn.turn, Turn) and turn.turn.reply is not None and turn.turn.reply.reasoning
+    )
+    shown = [reasoning.strip() in tokenizer.decode(list(ids)) for reasoning, ids in islice(replies, _REPLIES)]
+    if any(shown) or not shown:
+        return ()
+    return (
+        "The replies hold reasoning, and the chat template shows none of it: changes of reasoning are not found, and "
+        "its tokens are not counted. Use the model's own template (tokenizer=huggingface tokenizer.model=...).",
+    )

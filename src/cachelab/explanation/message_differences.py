@@ -106,6 +106,8 @@ class MessageDifferences:
         undone: dict[BreakClass, Edit] = {"reply_missing": MessagesEdit(run.c, run.c, before)}
         if kind == "reply_rewritten" and not run.later:
             undone[kind] = MessagesEdit(run.c, run.c + 1, before)
+        if kind == "history_compacted" and not run.later:
+            undone[kind] = MessagesEdit(run.c, run.c + _summary_end(now), before)
         undo = None if kind == "different_task" else undone.get(kind, MessagesEdit(run.c, run.d, before))
         messages, index = (self._before, run.a) if before else (self._now, run.c)
         label = "history" if kind in ("history_truncated", "history_compacted") else label_of(messages, index)
@@ -121,8 +123,7 @@ class MessageDifferences:
         if not run.later:
             if run.a == self._reply:
                 return "reply_rewritten" if now[0].role == "assistant" else "reply_missing"
-            summarised = any(_SUMMARY.search(message.text[:_SUMMARY_WITHIN]) for message in now[:2])
-            return "history_compacted" if summarised and not in_system else "different_task"
+            return "history_compacted" if _summary_at(now) is not None and not in_system else "different_task"
         if not now:
             return "reply_missing" if roles == {"assistant"} and len(before) == 1 else "history_truncated"
         if in_system and now[0].role in SYSTEM and len(before) == len(now) == 1:
@@ -207,6 +208,20 @@ def _aligned(before: Sequence[Message], now: Sequence[Message]) -> Pairs:
     forwards = [(head + i, head + j) for i, j in common_subsequence(before[head:], now[head:])]
     rest = min(backwards, forwards, key=lambda pairs: pairs[-1][1] - len(pairs) if pairs else 0)
     return [*((at, at) for at in range(head)), *rest]
+
+
+def _summary_at(messages: Sequence[Message]) -> int | None:
+    """The place of a summary among the first two messages."""
+    return next((at for at, one in enumerate(messages[:2]) if _SUMMARY.search(one.text[:_SUMMARY_WITHIN])), None)
+
+
+def _summary_end(messages: Sequence[Message]) -> int:
+    """How many messages a summary at their start takes: what follows is the next turn, which stays in the prompt.
+
+    0 if nothing follows: the summary may hold the new question, so it stays too.
+    """
+    end = (_summary_at(messages) or 0) + 1
+    return end if end < len(messages) else 0
 
 
 def _begins(messages: Sequence[Message], index: int) -> bool:

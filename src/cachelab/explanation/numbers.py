@@ -61,7 +61,8 @@ NUMBERS: tuple[Number, ...] = (
     Number(
         "explain/hit_rate_all_fixed",
         "ratio",
-        "hit_rate/first_prefill of the same workload in the same engine with all causes undone.",
+        "hit_rate/first_prefill of the same workload in the same engine with all "
+        "causes undone that can be, at most explain.max_causes.",
         lambda explanation: None if explanation.hit_rate_all_fixed is None else explanation.hit_rate_all_fixed.value,
         "no cause is undone",
     ),

@@ -42,7 +42,8 @@ class Cause:
     `hit_rate_alone`: of the workload with this cause undone, in the same engine. `hit_rate_cumulative`: with this cause
     and all earlier ones of the list undone. Both are None for a cause that is not undone. `hit_rate_other_fix`: with
     this cause alone fixed in its second way, which `other_fix` states (None: it has none). `tokens_before` and
-    `tokens_alone`: the prompt tokens of the two runs by what the cache did with them.
+    `tokens_alone`: the prompt tokens of the two runs by what the cache did with them. `too_long`: how many requests do
+    not run with this cause alone undone, since they are then too long; they are not in `hit_rate_alone`.
     """
 
     kind: BreakClass
@@ -59,6 +60,7 @@ class Cause:
     tokens_before: PromptTokens | None = None
     tokens_alone: PromptTokens | None = None
     hit_rate_other_fix: Ratio | None = None
+    too_long: int = 0
 
     @property
     def phrase(self) -> str:
@@ -77,8 +79,11 @@ class Cause:
 
     @property
     def saved_tokens(self) -> int | None:
-        """How many fewer prompt tokens are computed with this cause alone undone; None if it is not undone."""
-        if self.tokens_before is None or self.tokens_alone is None:
+        """How many fewer prompt tokens are computed with this cause alone undone.
+
+        None if it is not undone, or if fewer requests run then.
+        """
+        if self.tokens_before is None or self.tokens_alone is None or self.too_long:
             return None
         return self.tokens_before.computed - self.tokens_alone.computed
 
@@ -122,11 +127,12 @@ class Explanation:
 
     `requests`: the completed requests in the order of their first prefills. `causes`: those that are undone first, in
     the order in which they are undone; then those that are not, most tokens first. `hit_rate_all_fixed`: with all
-    causes undone (None: no cause is undone). `groups`: one per value of `explain.by`, most requests first. `notes`:
-    sentences that a reader must know. `fixed`: the conversations with all causes undone (None: no cause is undone).
-    `prefill_token_s`: seconds of prefill per computed prompt token in the engine's cost model, which is not measured
-    (None: the engine has none). `price`: what prompt tokens cost (None: no price is given). `lost`: the tokens of the
-    waterfall's terms other than reused and never_seen; they sum to the requests' `other_tokens`.
+    causes undone that are undone alone (None: no cause is undone). `groups`: one per value of `explain.by`, most
+    requests first. `notes`: sentences that a reader must know. `fixed`: the conversations with all causes undone (None:
+    no cause is undone). `prefill_token_s`: seconds of prefill per computed prompt token in the engine's cost model,
+    which is not measured (None: the engine has none). `price`: what prompt tokens cost (None: no price is given).
+    `lost`: the tokens of the waterfall's terms other than reused and never_seen; they sum to the requests'
+    `other_tokens`.
     """
 
     hit_rate: Ratio
@@ -144,6 +150,8 @@ class Explanation:
     @property
     def verdict(self) -> str:
         """The answer in one line."""
+        if not self.requests:
+            return "no request completed: there is nothing to explain"
         rate = f"hit rate {_percent(self.hit_rate)}"
         undone = [cause for cause in self.causes if cause.hit_rate_alone is not None]
         gains = _points(self.hit_rate, self.hit_rate_all_fixed)
@@ -160,6 +168,14 @@ class Explanation:
             f"{rate}; {len(undone)} causes cost {gains:.1f} points: without them {without}; "
             f"the largest alone: {largest.phrase} ({largest.points_alone or 0.0:.1f} points)"
         )
+
+    @property
+    def all_fixed_label(self) -> str:
+        """Which causes `hit_rate_all_fixed` is without. Those that are undone come first in the list."""
+        undone = sum(cause.hit_rate_alone is not None for cause in self.causes)
+        if undone == len(self.causes):
+            return "All causes undone"
+        return "Cause 1 undone" if undone == 1 else f"Causes 1 to {undone} undone"
 
     @property
     def prompt_tokens(self) -> int:

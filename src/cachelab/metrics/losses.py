@@ -15,13 +15,14 @@ from cachelab.prefix_cache.request_blocks import seen_tokens
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Losses:
-    """The prompt tokens of each completed request, divided into nine terms that sum to the prompt's length.
+    """The prompt tokens of each completed request, divided into ten terms that sum to the prompt's length.
 
     Each prompt token belongs to the first term that applies; MEANINGS defines the terms. int64, shape of each:
     (num_completed,).
     """
 
     reused: Int64s
+    routing: Int64s
     never_seen: Int64s
     block_rounding: Int64s
     last_token: Int64s
@@ -37,12 +38,13 @@ class Losses:
         accesses, size = observation.plain_accesses, observation.plain_blocks
         cached = observation.cached_tokens
         plain = accesses is observation.accesses  # else the terms are those of a model of full-attention layers
-        hits = observation.hit_blocks if plain else cached // accesses.block_size
+        held = np.maximum(observation.elsewhere_tokens, cached)  # here, or in another replica
+        hits = -(-held // accesses.block_size) if accesses.rules == "trace" else held // accesses.block_size
         requests = [observation.requests[record.request_id] for record in observation.completed]
         replies = [record.reply_tokens for record in observation.completed]
         # A cache that did not start empty can hold more than the earlier requests left.
-        seen = np.maximum(seen_tokens(requests, replies, accesses.block_size, accesses.rules), cached)
-        known = np.maximum(accesses.cached_tokens(np.minimum(accesses.known_blocks(), accesses.prompt_blocks)), cached)
+        seen = np.maximum(seen_tokens(requests, replies, accesses.block_size, accesses.rules), held)
+        known = np.maximum(accesses.cached_tokens(np.minimum(accesses.known_blocks(), accesses.prompt_blocks)), held)
         ideal_blocks = np.maximum(accesses.ideal_hit_blocks(), hits)
         late_blocks = _in_flight(observation, accesses, hits, ideal_blocks)
         # The other blocks had been in the cache. Of these, first those that one request at a time hits in a cache of
@@ -53,17 +55,16 @@ class Losses:
         other_blocks = np.clip(alone, hits, in_time)
         evicted_blocks = np.clip(best, other_blocks, in_time)
         steps = (other_blocks, evicted_blocks, in_time, ideal_blocks)
-        alone_at, best_at, in_time_at, ideal_at = (
-            np.maximum(accesses.cached_tokens(blocks), cached) for blocks in steps
-        )
+        alone_at, best_at, in_time_at, ideal_at = (np.maximum(accesses.cached_tokens(blocks), held) for blocks in steps)
         return cls(
             reused=cached,
+            routing=held - cached,
             never_seen=accesses.prompt_tokens - seen,
             block_rounding=seen - known,
             last_token=known - ideal_at,
             in_flight=ideal_at - in_time_at,
-            other=(alone_at - cached) * plain,
-            layout=(alone_at - cached) * (not plain),
+            other=(alone_at - held) * plain,
+            layout=(alone_at - held) * (not plain),
             eviction=best_at - alone_at,
             capacity=in_time_at - best_at,
         )
@@ -71,11 +72,13 @@ class Losses:
 
 MEANINGS = {
     "reused": "found in the cache at the first prefill",
+    "routing": "that another replica held when the request was routed, but its own did not at the first prefill",
     "never_seen": "after the longest prefix shared with any earlier prompt and computed reply: compulsory misses",
     "block_rounding": "in that shared prefix, but after its last full block",
     "last_token": "in the last block of a fully cached prompt, which vLLM computes again to get the last token",
     "in_flight": "in blocks that earlier requests were still computing when the request was first scheduled",
-    "other": "that one request at a time hits in a cache of this size, but preemptions or concurrent requests missed",
+    "other": "that one request at a time hits in one cache of this size, but preemptions, concurrent requests or the "
+    "division into replicas missed",
     "layout": "that full-attention layers alone hit in this memory, one request at a time, but this layout missed",
     "eviction": "in evicted blocks that Belady's optimum keeps in a cache of this size, because it knows the future",
     "capacity": "in evicted blocks that Belady's optimum does not keep in a cache of this size either",

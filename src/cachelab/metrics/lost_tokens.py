@@ -39,7 +39,8 @@ def evicted_by(observation: Observation) -> list[str | None]:
     """
     unknown: list[str | None] = [None] * len(observation.completed)
     accesses, size = observation.accesses, observation.counters.num_blocks
-    if observation.plain_accesses is not accesses or not _one_at_a_time(observation):
+    several = observation.placement is not None  # replicas, each with its own cache
+    if several or observation.plain_accesses is not accesses or not _one_at_a_time(observation):
         return unknown
     if accesses.rules == "vllm" and size < accesses.most_slots:
         return unknown

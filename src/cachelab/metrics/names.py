@@ -21,7 +21,7 @@ def check_names(
     kinds = {metric.name: type(metric) for metric in metrics}
     for name in names:
         if kinds.get(name) is Series:
-            steps = "minute" if name.startswith("minute/") else "turn"
+            steps = {"minute": "minute", "fleet": "replica"}.get(name.partition("/")[0], "turn")
             raise ConfigError(f"{setting}: {name} has one value per {steps}, not one per run: name another metric")
         if name in kinds or (name.startswith(COUNTED) if counts is None else name in counts):
             continue

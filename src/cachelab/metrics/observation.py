@@ -11,6 +11,7 @@ import numpy as np
 from cachelab.engine.base import EngineCounters, EngineRun
 from cachelab.engine.step_points import StepPoints
 from cachelab.errors import EngineError
+from cachelab.fleet.base import FleetRun, Placement
 from cachelab.metrics.hits import Hits, Int64s
 from cachelab.prefix_cache.accesses import BlockAccesses
 from cachelab.prefix_cache.block_ids import BlockIds
@@ -25,8 +26,8 @@ class Observation:
     """The requests of one run, their records and the engine's counters.
 
     `requests`: the requests as they ran, by id. `interned`: their blocks, if the engine has numbered them. `steps`: the
-    scheduler steps, if the engine has measured them. Raises EngineError if a request has no record, or if a record
-    contradicts itself.
+    scheduler steps, if the engine has measured them. `placement`: where the requests ran, if there are replicas.
+    Raises EngineError if a request has no record, or if a record contradicts itself.
     """
 
     requests: Mapping[str, Request]
@@ -35,6 +36,7 @@ class Observation:
     reference_records: Sequence[RequestRecord] | None = None
     interned: RequestBlocks | None = None
     steps: StepPoints | None = None
+    placement: Placement | None = None
 
     def __post_init__(self) -> None:
         _check_outcomes(self.requests, self.records)
@@ -48,7 +50,8 @@ class Observation:
     def of(cls, requests: Sequence[Request], run: EngineRun) -> "Observation":
         ran = requests if run.requests is None else run.requests
         by_id = {request.id: request for request in ran}
-        return cls(by_id, run.records, run.counters, run.reference_records, run.blocks, run.steps)
+        placement = run.placement if isinstance(run, FleetRun) else None
+        return cls(by_id, run.records, run.counters, run.reference_records, run.blocks, run.steps, placement)
 
     @cached_property
     def completed(self) -> Sequence[RequestRecord]:
@@ -70,6 +73,23 @@ class Observation:
     def cached_tokens(self) -> Int64s:
         """Prompt tokens that each completed request's first prefill found in the cache. int64, (num_completed,)."""
         return np.asarray([record.cached_tokens for record in self.completed], dtype=np.int64)
+
+    @cached_property
+    def replicas(self) -> Int64s:
+        """The replica that completed each request; 0 without replicas. int64, shape (num_completed,)."""
+        return self._placed("replicas")
+
+    @cached_property
+    def elsewhere_tokens(self) -> Int64s:
+        """Prompt tokens that another replica held when each request was routed. int64, shape (num_completed,)."""
+        return self._placed("elsewhere_tokens")
+
+    def _placed(self, column: str) -> Int64s:
+        if self.placement is None:
+            return np.zeros(len(self.completed), np.int64)
+        values = getattr(self.placement, column)
+        by_id = {record.request_id: value for record, value in zip(self.records, values, strict=True)}
+        return np.asarray([by_id[record.request_id] for record in self.completed], np.int64)
 
     @property
     def full_blocks(self) -> Int64s:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
-from cachelab.error_format import format_finding
+from cachelab.error_format import cut, format_finding
 from cachelab.errors import ConfigError
 from cachelab.request import Request
 from cachelab.strict_config import STRICT
@@ -50,7 +50,7 @@ def _checked(value: Any) -> Any:
     if not isinstance(value, dict):
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_SECONDS:
             raise ConfigError(
-                f"order.think_s: {value!r} is no think time: set recorded, a number of seconds from 0 to "
+                f"order.think_s: {cut(repr(value), 60)} is no think time: set recorded, a number of seconds from 0 to "
                 f"{MAX_SECONDS:.0e}, or {{distribution: exponential, mean_s: 30, seed: 0}}"
             )
         return value

@@ -133,7 +133,7 @@ def _measured(
         if rate is not None:
             points.append((float(observation.plain_blocks), 100 * rate))
     if points:
-        found.append(("vLLM's own scheduler", "x-", sorted(points)))
+        found.append(("vLLM's own scheduler", "x", sorted(points)))
     return found
 
 

@@ -18,18 +18,22 @@ def changed_settings(description: RunDescription) -> Section:
     An option of another config folder has no known defaults: all its settings are shown.
     """
     main = _read(config_dir() / "config.yaml")
-    options = {key: str(value) for item in main["defaults"] if isinstance(item, Mapping) for key, value in item.items()}
+    options = _options(main)
+    within = {
+        f"{group}/{inner}": option
+        for group in options
+        for inner, option in _options(_read(_file(group, description.choices))).items()
+    }
     rows = []
     for group, option in description.choices.items():
-        default = options.get(group.removeprefix("optional "))
+        default = (options | within).get(group.removeprefix("optional "))
         if option is not None and default is not None and option != default and not group.startswith(_ELSEWHERE):
             rows.append((group, option, default))
     for group, used in description.used.items():
         if group in _ELSEWHERE:
             continue
         if isinstance(used, Mapping) and group in options:
-            file = config_dir() / group / f"{description.choices.get(group)}.yaml"
-            rows += _differences(group, used, _read(file) if file.is_file() else {})
+            rows += _differences(group, used, _defaults(group, description.choices))
         elif group in main:
             rows += _differences(group, {"": used}, {"": main[group]})
     return Section(
@@ -46,8 +50,27 @@ def _differences(group: str, used: Mapping[str, Any], defaults: Mapping[str, Any
         yield f"{group}.{key}".rstrip("."), value, default
 
 
+def _defaults(group: str, choices: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of the chosen option, with those of the options within it (`engine/cost`)."""
+    settings = _read(_file(group, choices))
+    return settings | {inner: _defaults(f"{group}/{inner}", choices) for inner in _options(settings)}
+
+
+def _options(config: Mapping[str, Any]) -> dict[str, str]:
+    """The default option of each group in the defaults list of a config."""
+    groups = [item for item in config.get("defaults", []) if isinstance(item, Mapping)]
+    return {group: str(option) for item in groups for group, option in item.items()}
+
+
+def _file(group: str, choices: Mapping[str, Any]) -> Path:
+    return config_dir() / group / f"{choices.get(group)}.yaml"
+
+
 def _read(file: Path) -> dict[str, Any]:
+    """The config of a file, empty where there is none."""
     import yaml
 
+    if not file.is_file():
+        return {}
     found: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     return found

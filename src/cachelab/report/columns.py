@@ -65,7 +65,7 @@ REQUESTS: Mapping[str, Column] = {
     "reply_tokens_cut": _count("tokens", "tokens cut from the recorded reply so that it fits max_model_len"),
     "preemptions": _count("events", "times that the request was preempted"),
     "prefill_index": Column("int64", "", "place in the order of first prefills, from 0"),
-    "submitted_s": _seconds("when the request was sent to the engine"),
+    "submitted_s": _seconds("when the request entered (its time, or when it could be sent)"),
     "first_scheduled_s": _seconds("when its first prefill began"),
     "first_token_s": _seconds("when its first token was ready"),
     "finished_s": _seconds("when its last token was ready"),

@@ -52,6 +52,8 @@ def _advice(term: str, result: Result) -> str:
         if counters.clock != "simulated":  # a real engine takes only some sizes
             return "smaller blocks (engine.block_size), as far as the engine has them"
         return f"smaller blocks: engine.block_size={smaller}"
+    if term == "routing":
+        return "a router that follows the caches or the conversation: fleet/router=prefix_aware or sticky"
     if term == "in_flight":
         return "send requests with the same prefix one after another, or set a smaller engine.max_num_seqs"
     larger = next(_larger_caches(counters.num_blocks, values), None)

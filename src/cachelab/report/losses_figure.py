@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_TURNS = 20
-_COLOURS = (GREEN, "#BBBBBB", YELLOW, PURPLE, SKY, "black", BLUE, RED, ORANGE)
+_COLOURS = (GREEN, "#882255", "#BBBBBB", YELLOW, PURPLE, SKY, "black", BLUE, RED, ORANGE)
 LABELS = {
     "reused": "reused",
+    "routing": "routing (in another replica)",
     "never_seen": "never seen (compulsory)",
     "block_rounding": "block rounding",
     "last_token": "last-token rule",

@@ -6,7 +6,7 @@ from typing import Any
 from cachelab.report.section import ABSENT, Section, plain
 from cachelab.tracking.description import RunDescription, flatten
 
-_STAGES = ("dataset", "tokenizer", "filter", "trace", "order", "engine")
+_STAGES = ("dataset", "tokenizer", "filter", "trace", "order", "fleet", "engine")
 
 
 def settings(description: RunDescription) -> Section:

@@ -3,6 +3,7 @@ from .capacity_sweep_callback import CapacitySweepCallback
 from .comparison import Arm, Comparison, Difference
 from .console import print_sweep
 from .description import SweepDescription, describe_sweep
+from .fleet_sweep_callback import FleetSweepCallback
 from .optuna_sweeper import OptunaSweeper
 from .study_report import StudyReport, Trial
 from .sweep_job import SweepJob
@@ -14,6 +15,7 @@ __all__ = [
     "CapacitySweepCallback",
     "Comparison",
     "Difference",
+    "FleetSweepCallback",
     "OptunaSweeper",
     "StudyReport",
     "SweepCallback",

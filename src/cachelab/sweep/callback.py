@@ -17,7 +17,7 @@ from cachelab.error_format import REQUIREMENT_UNMET, format_error, leave
 from cachelab.errors import TrackingError
 from cachelab.interrupt import deferred
 from cachelab.override import quoted
-from cachelab.sweep.description import describe_sweep, sweep_name, swept_keys
+from cachelab.sweep.description import describe_sweep, sweep_command, sweep_name, swept_keys
 from cachelab.sweep.ending import ending_of, report_of
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ PARENT_VARIABLE = "CACHELAB_SWEEP_RUN_ID"
 SWEPT_VARIABLE = "CACHELAB_SWEPT"
 """Entries of a job's `hydra.job.env_set`: the id of the sweep's run, and the keys that the sweep varies."""
 
+OF_CALLBACKS = ("capacity_overlay.png", "capacity_overlay.svg", "fleet.md", "fleet.png", "fleet.svg")
+"""Files of other callbacks, which belong to the sweep's report."""
+
 
 class SweepCallback(Callback):
     """Opens the sweep's run before any job starts, and ends it with tables, comparison and figures.
@@ -44,6 +47,7 @@ class SweepCallback(Callback):
         self._tracking: MlflowTracking | None = None
         self._parent: str | None = None
         self._ended = False
+        self._command = ""
         self._started_ms = int(1000 * time.time())
 
     def on_multirun_start(self, config: "DictConfig", **kwargs: Any) -> None:
@@ -100,6 +104,7 @@ class SweepCallback(Callback):
             with read_write(config.hydra):
                 sweeper.storage = storage
                 config.hydra.overrides.hydra.append(f"hydra.sweeper.storage={quoted(storage)}")
+        self._command = sweep_command(config)  # as it was typed: without the variables below
         passed = {SWEPT_VARIABLE: ",".join(swept_keys(config))}
         if isinstance(tracking, MlflowTracking):
             passed |= self._open(tracking, config, settings.sweep)
@@ -144,7 +149,6 @@ class SweepCallback(Callback):
         """Report the sweep; one line per bound of `require` that a job does not meet."""
         from cachelab.report.console import print_unmet
         from cachelab.sweep.console import print_sweep
-        from cachelab.sweep.description import sweep_command
         from cachelab.sweep.local_jobs import local_jobs
         from cachelab.sweep.study import read_study
         from cachelab.sweep.sweep_report import write_sweep
@@ -165,7 +169,7 @@ class SweepCallback(Callback):
             report, tables = report_of(
                 sweep_name(config),
                 stored,
-                local_jobs(sweep_dir, self._parent, self._started_ms),
+                local_jobs(sweep_dir, self._started_ms, self._parent),
                 self._fetch(Path(scratch)),
                 baseline=config.comparison.baseline,
                 objectives=list(config.objective),
@@ -173,15 +177,10 @@ class SweepCallback(Callback):
                 study=read_study(sweeper.get("storage"), sweeper.get("study_name")),
                 searching="n_trials" in sweeper,
             )
-            folder = write_sweep(report, sweep_dir / "sweep", tables, sweep_command(config))
+            folder = write_sweep(report, sweep_dir / "sweep", tables, self._command)
             ending = ending_of(self._parent, report, error)
             with writing(folder, "write elsewhere with hydra.sweep.dir=FOLDER"):
-                for name in (
-                    "multirun.yaml",
-                    "optimization_results.yaml",
-                    "capacity_overlay.png",
-                    "capacity_overlay.svg",
-                ):
+                for name in ("multirun.yaml", "optimization_results.yaml", *OF_CALLBACKS):
                     if (sweep_dir / name).is_file():
                         (folder / name).write_bytes((sweep_dir / name).read_bytes())
                 (folder / "end.json").write_text(json.dumps(ending, indent=2) + "\n", encoding="utf-8")

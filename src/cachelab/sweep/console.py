@@ -25,4 +25,4 @@ def print_sweep(report: SweepReport, where_to_look: Mapping[str, str], console: 
         for line in in_clauses(headline, console.width):
             console.print(Text(line, style="bold green"))
     console.print()
-    print_where({**where_to_look, "files": short_path(Path(where_to_look["files"]))}, console)
+    print_where({**where_to_look, "files": short_path(Path(where_to_look["files"])), "page": "report.html"}, console)

@@ -22,10 +22,10 @@ _COLUMNS = (
 )
 
 
-def local_jobs(sweep_dir: Path, parent_run_id: str | None, since_ms: int) -> list[SweepJob]:
+def local_jobs(sweep_dir: Path, since_ms: int, parent_run_id: str | None = None) -> list[SweepJob]:
     """Every job of a sweep with a result.json below the folder; an earlier sweep may have left others there.
 
-    `parent_run_id` is the sweep's run. Without one, the sweep's jobs are those that started since `since_ms`
+    The sweep's jobs are those of its run `parent_run_id`. Without one they are those that started since `since_ms`
     (milliseconds since 1970).
     """
     return [
@@ -43,7 +43,7 @@ def local_jobs(sweep_dir: Path, parent_run_id: str | None, since_ms: int) -> lis
             require=required(record.parameters),
         )
         for folder, record in records(sweep_dir)
-        if record.parent_run_id == parent_run_id and (parent_run_id is not None or record.started_ms >= since_ms)
+        if (record.started_ms >= since_ms if parent_run_id is None else record.parent_run_id == parent_run_id)
     ]
 
 

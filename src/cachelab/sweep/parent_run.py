@@ -94,6 +94,8 @@ def _resume(store: MlflowStore, parent: Run, *, force_resume: bool) -> str:
         NOTE: f"This sweep is running, {said}.",
     }.items():
         store.client.set_tag(run_id, key, value)
+    if ERROR in tags:  # why the sweep ended before
+        store.client.delete_tag(run_id, ERROR)
     store.client.update_run(run_id, status="RUNNING")
     return f"sweep {run_id} is {said}"
 

@@ -19,7 +19,7 @@ def browser() -> Iterator[Any]:
         yield started
 
 
-@pytest.fixture(params=[(1280, "light"), (1280, "dark"), (600, "light")], ids=str)
+@pytest.fixture(params=[(1280, "light"), (1280, "dark"), (600, "light"), (400, "light")], ids=str)
 def page(request: pytest.FixtureRequest, browser: Any, tmp_path: Path, explained: Explanation) -> Iterator[Any]:
     write_report(tmp_path, explained, "my <run>")
     width, scheme = request.param
@@ -37,6 +37,8 @@ def test_browser_shows_the_page_without_a_word(page: Any) -> None:
 def test_page_is_as_wide_as_the_window(page: Any) -> None:
     page.locator("details").nth(1).evaluate("chat => { chat.open = true }")
     assert fits(page)
+    for cell in page.locator(".causes .numbers .words").all():
+        assert cell.bounding_box()["width"] > 100  # words, not a column of letters
 
 
 def test_break_shows_on_hover_and_for_the_keyboard(page: Any) -> None:

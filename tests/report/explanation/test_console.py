@@ -8,7 +8,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from cachelab.explanation import Explanation
-from cachelab.report.explanation import explanation_text, print_explanation
+from cachelab.pipeline import Result
+from cachelab.report.explanation import explanation_text, print_explained_run, print_explanation
+from cachelab.tracking.description import RunDescription
 
 
 def printed(explanation: Explanation, width: int = 80, **options: object) -> str:
@@ -37,7 +39,7 @@ def test_console_shows_verdict_causes_and_fixes(explained: Explanation) -> None:
         "    before  a <b>[<script>alert(1)</script>]</details> & more",
     ]
     assert " 3  different task, agent or branch,               3          20       -       -" in lines
-    assert lines[-2:] == ["All causes undone: hit rate 80.50 %.", "A note <of> the run."]
+    assert lines[-2:] == ["Causes 1 to 2 undone: hit rate 80.50 %.", "A note <of> the run."]
     assert max(map(cell_len, lines)) <= 80
 
 
@@ -63,3 +65,21 @@ def test_more_causes_than_fit_are_counted(explained: Explanation) -> None:
 
 def test_run_without_causes_is_its_verdict(nothing_broken: Explanation) -> None:
     assert " ".join(printed(nothing_broken).splitlines()) == nothing_broken.verdict
+
+
+def test_explained_run_ends_with_the_verdict(
+    explained: Explanation,
+    result: Result,
+    description: RunDescription,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A terminal of 24 lines shows only the end."""
+    monkeypatch.setenv("COLUMNS", "80")
+    print_explained_run(result, explained, description, {"run id": "abc"})
+    assert capsys.readouterr().out.splitlines()[-4:] == [
+        f"  repeat      {description.command}",
+        "",
+        "hit rate 38.8 %; 2 causes cost 41.7 points: without them 80.5 %;",
+        "the largest alone: a date or time in the system message (41.2 points)",
+    ]

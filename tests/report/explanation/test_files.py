@@ -63,7 +63,7 @@ def test_page_has_verdict_waterfall_causes_and_groups(page: Page) -> None:
         assert share in page.text
     assert "1,520 prompt tokens" in page.text
     assert "+41.70" in page.text
-    assert "All causes undone: hit rate " in page.text
+    assert "Causes 1 to 2 undone: hit rate " in page.text
     assert "Requests by the first token that differs" in page.text
     assert "A note <of> the run." in page.text
 

@@ -10,7 +10,9 @@ import pytest
 from cachelab.metrics.base import AnyMetric
 from cachelab.pipeline import Result
 from cachelab.report.artifacts import write_artifacts
+from cachelab.report.page import run_page
 from cachelab.report.page.drawing import MOST_BYTES, drawings
+from cachelab.report.page.run_page import Bar
 from cachelab.tracking.description import RunDescription
 from pages import chromium, fits, needs_browser, opened
 
@@ -30,7 +32,7 @@ def test_page_has_the_numbers_of_the_run(
     assert "45 prompt tokens" in page
     assert "62.22 % (28)" in page  # reused, tests/report/test_largest_losses.py
     assert "35.56 % (16)" in page  # never seen
-    assert "80.00 % of 5 blocks, 1 requests" in page  # the third turn
+    assert "80.00 % of 5 blocks, 1 request<" in page  # the third turn
     assert description.command in page
     assert page.count("<svg") == 1  # the curve
     assert '<td class="words">order.num_users</td>' in page
@@ -62,6 +64,13 @@ def test_drawings_that_are_too_large_are_named(tmp_path: Path) -> None:
     assert too_large == ["large"]
 
 
+OUTSIDE = """[...document.querySelectorAll('.track i')].filter(text => {
+    const box = text.getBoundingClientRect();
+    return box.left < 0 || box.right > innerWidth;
+}).map(text => text.textContent)"""
+"""The numbers beside the bars that the window cuts, on the left too."""
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with chromium() as started:
@@ -85,7 +94,23 @@ def test_page_in_a_browser(
         assert page.said == []
         assert len(page.asked) == 1  # the file itself
         assert fits(page)
+        assert page.evaluate(OUTSIDE) == []
         background = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 22, 22)"}[scheme]
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.getAttribute('role')") == "region"  # a table that can be scrolled
+
+
+@needs_browser
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [400, 800])
+def test_numbers_of_bars_in_the_middle_are_whole(
+    monkeypatch: pytest.MonkeyPatch, result: Result, description: RunDescription, browser: Any, width: int
+) -> None:
+    """The bar of 36.51 % from 29 % on, whose number began left of a window of 400 pixels."""
+    bars = [Bar("eviction", "other", left, 36.51, "36.51 % (101,232,000)") for left in (0.0, 15.0, 29.0, 45.0, 63.49)]
+    monkeypatch.setattr(run_page, "_waterfall", lambda result: bars)
+    written(result, description, ())
+    with opened(browser, description.output_dir / "artifacts" / "report.html", width, "light") as page:
+        assert page.locator(".track i", has_text="101,232,000").count() == len(bars)
+        assert page.evaluate(OUTSIDE) == []

@@ -7,7 +7,7 @@ minor versions, so every other minor version is refused.
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vllm.v1.engine import EngineCoreOutputs
     from vllm.v1.engine.core import EngineCore
     from vllm.v1.executor.abstract import Executor
+    from vllm.v1.request import Request
 
 VLLM_MINOR = "0.32"
 REPLY = "cachelab_reply"
@@ -102,7 +103,7 @@ def _llvmlite_hidden() -> Iterator[None]:
         sys.modules.update(hidden)
 
 
-def submit(
+def new_request(
     core: "EngineCore",
     request_id: str,
     prompt_ids: Sequence[int],
@@ -110,8 +111,8 @@ def submit(
     max_tokens: int,
     number: int = 0,
     cache_salt: str | None = None,
-) -> None:
-    """Add one request that generates exactly `max_tokens` tokens; end-of-sequence is ignored.
+) -> "Request":
+    """A request that generates exactly `max_tokens` tokens; end-of-sequence is ignored. Its blocks have their hashes.
 
     `reply_ids`: the tokens to emit, for an executor or a model that follows the recorded reply. `number` counts the
     submissions. It is the arrival time, by which the priority scheduler orders requests of equal priority.
@@ -130,7 +131,7 @@ def submit(
         extra_args={REPLY: list(reply_ids)},
         trace_decode_token_ids=list(reply_ids) if core.vllm_config.model_config.enable_trace_replay else None,
     )
-    request, wave = core.preprocess_add_request(
+    request, _ = core.preprocess_add_request(
         EngineCoreRequest(
             request_id=request_id,
             prompt_token_ids=list(prompt_ids),
@@ -143,7 +144,26 @@ def submit(
             data_parallel_rank=None,
         )
     )
-    core.add_request(request, wave)
+    return request
+
+
+def submit(core: "EngineCore", request: "Request") -> None:
+    """Add a request to an engine core. Cores with the same arguments accept each other's requests."""
+    core.add_request(request, 0)
+
+
+def cached_tokens(core: "EngineCore", request: "Request") -> int:
+    """The tokens that the request would find in the prefix cache now. Nothing changes, and vLLM counts no query."""
+    manager = core.scheduler.kv_cache_manager
+    if not manager.prefix_cache_lookup_enabled(request):
+        return 0
+    return int(manager.coordinator.find_longest_cache_hit(request.block_hashes, request.num_tokens - 1)[1])
+
+
+def cached_blocks(core: "EngineCore") -> Set[bytes]:
+    """The hashes of the blocks in the prefix cache, which are equal in all engine cores of this process."""
+    held: Set[bytes] = core.scheduler.kv_cache_manager.block_pool.cached_block_hash_to_block._cache.keys()
+    return held
 
 
 def step(core: "EngineCore") -> "tuple[Sequence[EngineCoreOutputs], bool]":
@@ -155,7 +175,7 @@ def step(core: "EngineCore") -> "tuple[Sequence[EngineCoreOutputs], bool]":
 
 def warm_up(core: "EngineCore") -> None:
     """Run one request that fills no block, so that the first measured request does not include start-up time."""
-    submit(core, "warm-up", list(range(8)), [0, 0], 2)
+    submit(core, new_request(core, "warm-up", list(range(8)), [0, 0], 2))
     while core.scheduler.has_requests():
         step(core)
 

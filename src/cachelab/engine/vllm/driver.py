@@ -19,8 +19,9 @@ from cachelab.request import Request, RequestRecord, Schedule, Stage
 from cachelab.tokens import AnyTokens
 
 if TYPE_CHECKING:
-    from vllm.v1.engine import EngineCoreOutput
+    from vllm.v1.engine import EngineCoreOutput, EngineCoreOutputs
     from vllm.v1.engine.core import EngineCore
+    from vllm.v1.request import Request as VllmRequest
 
 log = logging.getLogger(__name__)
 
@@ -31,12 +32,15 @@ _TOTALS: Final = ("queries", "hits", "preempted_queries", "preempted_hits", "hos
 
 
 @dataclass
-class _InFlight:
+class Flight:
+    """A request that was sent, or is about to be. `reply_tokens`: how many tokens the engine generates for it."""
+
     request: Request
     lane: Iterator[Request]
     record: RequestRecord
     prompt_ids: AnyTokens
     reply_tokens: int
+    vllm_request: "VllmRequest"
     preemptions: int = 0
     output_ids: list[int] = field(default_factory=list)
 
@@ -65,10 +69,11 @@ class Driver:
     on_step: Callable[[int], None] | None = None
     ran: dict[str, Request] = field(default_factory=dict)
     records: dict[str, RequestRecord] = field(default_factory=dict)
-    in_flight: dict[str, _InFlight] = field(default_factory=dict)
+    in_flight: dict[str, Flight] = field(default_factory=dict)
     submitted: list[str] = field(default_factory=list)
     totals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_TOTALS, 0))
     steps: int = 0
+    idle_steps: int = 0
 
     def run(self, schedule: Schedule) -> EngineRun:
         """Run stage by stage. Raises EngineError if the engine gets stuck or loses a request."""
@@ -81,17 +86,23 @@ class Driver:
         for stage in schedule.stages:
             self._run_stage(stage, entries)
         log.info("engine is done after %d steps", self.steps)
+        return EngineRun(self.ended(schedule), self.counters(layout), self.requests(schedule))
+
+    def ended(self, schedule: Schedule) -> list[RequestRecord]:
+        """The records of the requests, in the order of the schedule. Raises EngineError if one is missing."""
         missing = next((request.id for request in schedule if request.id not in self.records), None)
         if missing is not None:
             raise EngineError(f"request {missing} was submitted and never ended")
         index = _prefill_indices([self.records[request_id] for request_id in self.submitted])
-        records = [replace(self.records[request.id], prefill_index=index.get(request.id)) for request in schedule]
-        return EngineRun(records, self._counters(layout), [self.ran.get(request.id, request) for request in schedule])
+        return [replace(self.records[request.id], prefill_index=index.get(request.id)) for request in schedule]
+
+    def requests(self, schedule: Schedule) -> list[Request]:
+        """The requests as they ran, in the order of the schedule."""
+        return [self.ran.get(request.id, request) for request in schedule]
 
     def _run_stage(self, stage: Stage, entries: EntryQueue) -> None:
         for lane in stage:
             entries.add(iter(lane), self.timeline.now_ns())
-        idle_steps = 0
         while True:
             self._submit_due(entries)
             if not self.in_flight:
@@ -99,41 +110,59 @@ class Driver:
                     return
                 self.timeline.wait_until(entries.next_ns)
                 continue
-            began_ns = self.timeline.now_ns()
-            outputs, executed = vllm_core.step(self.core)
-            if self.on_step is not None:
-                self.on_step(self.timeline.now_ns() - began_ns)
-            self.steps += executed
-            ended = 0
-            for batch in outputs:
-                if batch.scheduler_stats is not None:
-                    self._count(batch.scheduler_stats)
-                for output in batch.outputs:
-                    ended += self._take(output, entries)
-            if ended:
-                self.progress(ended)
-            idle_steps = 0 if executed or ended else idle_steps + 1
-            if idle_steps > MAX_IDLE_STEPS:
-                stuck = ", ".join(list(self.in_flight)[:3])
-                raise EngineError(f"the engine scheduled nothing in {idle_steps} steps; waiting: {stuck}")
+            for flight in self.take(self.step()):
+                entries.add(flight.lane, self.records[flight.request.id].finished_ns or 0)
+
+    def step(self) -> "Sequence[EngineCoreOutputs]":
+        """Run one step. Returns its outputs for `take`. Raises EngineError if the engine gets stuck."""
+        began_ns = self.timeline.now_ns()
+        outputs, executed = vllm_core.step(self.core)
+        if self.on_step is not None:
+            self.on_step(self.timeline.now_ns() - began_ns)
+        self.steps += executed
+        self.idle_steps = 0 if executed or any(batch.outputs for batch in outputs) else self.idle_steps + 1
+        if self.idle_steps > MAX_IDLE_STEPS:
+            stuck = ", ".join(list(self.in_flight)[:3])
+            raise EngineError(f"the engine scheduled nothing in {self.idle_steps} steps; waiting: {stuck}")
+        return outputs
+
+    def take(self, outputs: "Sequence[EngineCoreOutputs]") -> list[Flight]:
+        """Record the outputs of the last step. Returns the requests that have ended."""
+        ended: list[Flight] = []
+        for batch in outputs:
+            if batch.scheduler_stats is not None:
+                self._count(batch.scheduler_stats)
+            for output in batch.outputs:
+                if (flight := self._take(output)) is not None:
+                    ended.append(flight)
+        if ended:
+            self.progress(len(ended))
+        return ended
 
     def _submit_due(self, entries: EntryQueue) -> None:
         now_ns = self.timeline.now_ns()
         while (entry := entries.pop(now_ns)) is not None:
-            if not self._submit(entry):
+            if (flight := self.prepare(entry)) is not None:
+                self.submit(flight)
+            else:
                 entries.add(entry.lane, entry.enters_ns, entry.number)
 
-    def _submit(self, entry: Entry) -> bool:
-        """Submit a request, or record its rejection. Returns whether it was submitted."""
+    def submit(self, flight: Flight) -> None:
+        """Send a prepared request to the engine."""
+        self.in_flight[flight.request.id] = flight
+        vllm_core.submit(self.core, flight.vllm_request)
+
+    def prepare(self, entry: Entry) -> Flight | None:
+        """The request as it is sent; None if it is rejected, which is recorded."""
         request = entry.request
         try:
             prompt_ids = self.history.prompt_ids(request)
         except HistoryLost as lost:
             self._reject(request, len(request.prompt_ids), str(lost))
-            return False
+            return None
         if (reason := why_rejected(len(prompt_ids), self.max_model_len)) is not None:
             self._reject(request, len(prompt_ids), reason)
-            return False
+            return None
         room = self.max_model_len - len(prompt_ids)
         # An engine generates at least one token per request, also where the recorded reply is empty.
         wanted = max(1, len(request.reply_ids))
@@ -148,10 +177,9 @@ class Driver:
             reply_tokens_cut=allowed - reply_tokens,
             submitted_ns=entry.enters_ns,
         )
-        self.in_flight[request.id] = _InFlight(request, entry.lane, record, prompt_ids, reply_tokens)
         reply = request.reply_ids[:reply_tokens].tolist() or [0]
         self.submitted.append(request.id)
-        vllm_core.submit(
+        vllm_request = vllm_core.new_request(
             self.core,
             request.id,
             prompt_ids.tolist(),
@@ -160,7 +188,7 @@ class Driver:
             number=len(self.submitted),
             cache_salt=request.isolation.salt if request.isolation else None,
         )
-        return True
+        return Flight(request, entry.lane, record, prompt_ids, reply_tokens, vllm_request)
 
     def _reject(self, request: Request, prompt_tokens: int, reason: str) -> None:
         self.records[request.id] = RequestRecord(
@@ -168,8 +196,8 @@ class Driver:
         )
         self.progress(1)
 
-    def _take(self, output: "EngineCoreOutput", entries: EntryQueue) -> bool:
-        """Record one output. Returns whether its request has ended."""
+    def _take(self, output: "EngineCoreOutput") -> Flight | None:
+        """Record one output. Returns its request if it has ended."""
         flight = self.in_flight[output.request_id]
         flight.output_ids += output.new_token_ids
         if output.events:
@@ -183,25 +211,23 @@ class Driver:
                 first_token_ns=self.timeline.now_ns(),
             )
         if output.finish_reason is None:
-            return False
+            return None
         if str(output.finish_reason) != "length":
             raise EngineError(f"request {output.request_id} ended early: {output.finish_reason} {output.stop_reason}")
         if len(flight.output_ids) != flight.reply_tokens:
             generated = f"{len(flight.output_ids)} of {flight.reply_tokens} tokens were generated"
             raise EngineError(f"request {output.request_id} ended early: {generated}")
         del self.in_flight[output.request_id]
-        ended_ns = self.timeline.now_ns()
         self.records[output.request_id] = replace(
             flight.record,
             preemptions=flight.preemptions,
             reply_tokens=len(flight.output_ids),
-            finished_ns=ended_ns,
+            finished_ns=self.timeline.now_ns(),
         )
         self._remember(flight)
-        entries.add(flight.lane, ended_ns)
-        return True
+        return flight
 
-    def _remember(self, flight: _InFlight) -> None:
+    def _remember(self, flight: Flight) -> None:
         request, output_ids = flight.request, np.asarray(flight.output_ids, dtype=np.int32)
         self.history.note(request, flight.prompt_ids, output_ids)
         if flight.prompt_ids is request.prompt_ids and np.array_equal(request.reply_ids, output_ids):
@@ -220,7 +246,8 @@ class Driver:
         ):
             self.totals[name] += value
 
-    def _counters(self, layout: KvLayout) -> EngineCounters:
+    def counters(self, layout: KvLayout) -> EngineCounters:
+        """The counters of the run so far."""
         has_host = self.core.scheduler.get_kv_connector() is not None
         totals = self.totals
         return EngineCounters(

@@ -1,19 +1,15 @@
-"""An LRU prefix cache of one size, block by block, with the rules of vLLM's block pool."""
+"""LRU prefix caches of one size, block by block, with the rules of vLLM's block pool."""
 
 import numpy as np
 from numba import njit
 
 _NONE = -1
+_HOLDS, _NEWER, _OLDER, _NEXT_COPY, _BLANK, _MINE = range(6)
 
 
 @njit(cache=True)
 def lru_hits(blocks, offsets, lookups, tails, num_ids, capacity, evictors):
     """The hit blocks of each request in a cache of `capacity` blocks, one request at a time.
-
-    A request looks up its first blocks and uses the longest prefix found. It then takes one slot for each remaining
-    block, and `tails[i]` slots that it returns blank. Blank slots are taken first, then those of the least recently
-    used blocks; of one request the last block is evicted first. Two slots can hold the same block, if it was computed
-    although it was cached. A lookup then finds the older copy.
 
     Args:
         blocks: int32, shape (num_accesses,). The block ids of all requests, each from 0 to num_ids - 1.
@@ -28,73 +24,166 @@ def lru_hits(blocks, offsets, lookups, tails, num_ids, capacity, evictors):
         int64, shape (num_requests,): the hit blocks. int32, shape (num_requests,), or (0,) without `evictors`: the
         request that evicted the first block that the request looked up and missed, or -1 if no request did.
     """
-    most = np.int64(1)
-    for i in range(len(lookups)):
-        most = max(most, offsets[i + 1] - offsets[i] + tails[i])
-    room = min(capacity, offsets[-1] + most)
-    holds = np.full(room, _NONE, np.int32)
-    # the list by recent use: `newer` of the sentinel at `room` is the slot that is taken next
-    newer = np.full(room + 1, room, np.int32)
-    older = np.full(room + 1, room, np.int32)
-    # the slots of each block, the oldest copy first
-    first_copy = np.full(num_ids, _NONE, np.int32)
-    last_copy = np.full(num_ids, _NONE, np.int32)
-    next_copy = np.full(room, _NONE, np.int32)
-    blank = np.empty(room, np.int32)
-    for slot in range(room):
-        blank[slot] = room - 1 - slot
-    num_blank = room
-    mine = np.empty(most, np.int32)
+    slots, places, counts = empty_caches(1, offsets, tails, num_ids, capacity)
     hits = np.zeros(len(lookups), np.int64)
     evicted_by = np.full(len(lookups) if evictors else 0, _NONE, np.int32)
     evictor = np.full(num_ids if evictors else 0, _NONE, np.int32)
     for i in range(len(lookups)):
-        begin = offsets[i]
-        num_full = offsets[i + 1] - begin
-        num_hit = 0
-        while num_hit < lookups[i] and first_copy[blocks[begin + num_hit]] != _NONE:
-            slot = first_copy[blocks[begin + num_hit]]
-            newer[older[slot]], older[newer[slot]] = newer[slot], older[slot]
-            mine[num_hit] = slot
-            num_hit += 1
-        hits[i] = num_hit
-        if evictors and num_hit < lookups[i]:
-            evicted_by[i] = evictor[blocks[begin + num_hit]]
-        num_mine = num_hit
-        for k in range(num_hit, num_full + tails[i]):
-            if num_blank:
-                num_blank -= 1
-                slot = blank[num_blank]
-            elif newer[room] == room:
-                break  # the request alone fills the cache: its remaining blocks are not cached
-            else:
-                slot = newer[room]
-                newer[room] = newer[slot]
-                older[newer[slot]] = room
-                lost = holds[slot]
-                _forget(slot, holds, first_copy, last_copy, next_copy)
-                if evictors and first_copy[lost] == _NONE:
-                    evictor[lost] = i
-            if k < num_full:
-                block = blocks[begin + k]
-                holds[slot] = block
-                next_copy[slot] = _NONE
-                if first_copy[block] == _NONE:
-                    first_copy[block] = slot
-                else:
-                    next_copy[last_copy[block]] = slot
-                last_copy[block] = slot
-            mine[k] = slot
-            num_mine += 1
-        for k in range(num_full, num_mine):
-            blank[num_blank] = mine[k]
-            num_blank += 1
-        for k in range(min(num_full, num_mine) - 1, -1, -1):
-            slot = mine[k]
-            older[slot], newer[slot] = older[room], room
-            newer[older[room]] = slot
-            older[room] = slot
+        hits[i] = serve(slots, places, counts, 0, blocks, offsets, lookups, tails, i, evictor)
+        if evictors and hits[i] < lookups[i]:
+            evicted_by[i] = evictor[blocks[offsets[i] + hits[i]]]
     return hits, evicted_by
+
+
+@njit(cache=True)
+def empty_caches(num_caches, offsets, tails, num_ids, capacity):
+    """Empty LRU caches of `capacity` blocks, for `serve`.
+
+    Args:
+        num_caches: int. The number of caches.
+        offsets: int64, shape (num_requests + 1,). As in lru_hits.
+        tails: int64, shape (num_requests,). As in lru_hits.
+        num_ids: int. The number of block ids.
+        capacity: int. The size of each cache in blocks.
+
+    Returns:
+        slots: int32, shape (num_caches, 6, num_slots + 1). By slot: the block that it holds, the slot used next and the
+            slot used before it (the list by recent use; the last slot is its sentinel), the slot of the next newer copy
+            of its block, a stack of blank slots, and the slots of the request that is served.
+        places: int32, shape (num_caches, 2, num_ids). By block: the slots of its oldest and of its newest copy, or -1.
+        counts: int64, shape (num_caches, 2). The slots on the stack of blank ones, and the slots used so far.
+    """
+    most = np.int64(1)
+    for i in range(len(tails)):
+        most = max(most, offsets[i + 1] - offsets[i] + tails[i])
+    room = min(capacity, offsets[-1] + most)
+    # Not initialised, so that memory that is never used is never touched. Each entry is written before it is read.
+    slots = np.empty((num_caches, 6, room + 1), np.int32)
+    for cache in range(num_caches):
+        slots[cache, _NEWER, room] = room
+        slots[cache, _OLDER, room] = room
+    places = np.full((num_caches, 2, num_ids), _NONE, np.int32)
+    counts = np.zeros((num_caches, 2), np.int64)
+    return slots, places, counts
+
+
+@njit(cache=True)
+def found(places, cache, blocks, offsets, lookups, i):
+    """The blocks that a request would hit in a cache now.
+
+    Args:
+        places: int32, shape (num_caches, 2, num_ids). As empty_caches returns it.
+        cache: int. The number of the cache.
+        blocks: int32, shape (num_accesses,). As in lru_hits.
+        offsets: int64, shape (num_requests + 1,). As in lru_hits.
+        lookups: int64, shape (num_requests,). As in lru_hits.
+        i: int. The number of the request.
+
+    Returns:
+        int: the leading blocks that the cache holds, at most lookups[i].
+    """
+    num_hit = np.int64(0)
+    while num_hit < lookups[i] and places[cache, 0, blocks[offsets[i] + num_hit]] != _NONE:
+        num_hit += 1
+    return num_hit
+
+
+@njit(cache=True)
+def found_in_all(places, blocks, offsets, lookups, i):
+    """The blocks that a request would hit in each cache now. Arguments as in `found`.
+
+    Args:
+        places: int32, shape (num_caches, 2, num_ids).
+        blocks: int32, shape (num_accesses,).
+        offsets: int64, shape (num_requests + 1,).
+        lookups: int64, shape (num_requests,).
+        i: int. The number of the request.
+
+    Returns:
+        int64, shape (num_caches,): the leading blocks that each cache holds.
+    """
+    hits = np.zeros(len(places), np.int64)
+    for cache in range(len(places)):
+        hits[cache] = found(places, cache, blocks, offsets, lookups, i)
+    return hits
+
+
+@njit(cache=True)
+def serve(slots, places, counts, cache, blocks, offsets, lookups, tails, i, evictor):
+    """Run one request through a cache. The cache is changed in place.
+
+    The request looks up its first blocks and uses the longest prefix found. It then takes one slot for each remaining
+    block, and `tails[i]` slots that it returns blank. Blank slots are taken first, then those of the least recently
+    used blocks; of one request the last block is evicted first. Two slots can hold the same block, if it was computed
+    although it was cached. A lookup then finds the older copy.
+
+    Args:
+        slots: int32, shape (num_caches, 6, num_slots + 1). As empty_caches returns it.
+        places: int32, shape (num_caches, 2, num_ids). As empty_caches returns it.
+        counts: int64, shape (num_caches, 2). As empty_caches returns it.
+        cache: int. The number of the cache.
+        blocks: int32, shape (num_accesses,). As in lru_hits.
+        offsets: int64, shape (num_requests + 1,). As in lru_hits.
+        lookups: int64, shape (num_requests,). As in lru_hits.
+        tails: int64, shape (num_requests,). As in lru_hits.
+        i: int. The number of the request.
+        evictor: int32, shape (num_ids,), or (0,) if it is not wanted. By block: the request that evicted it last from
+            any cache, or -1. A block that has a further copy is not evicted.
+
+    Returns:
+        int: the hit blocks.
+    """
+    holds, newer, older = slots[cache, _HOLDS], slots[cache, _NEWER], slots[cache, _OLDER]
+    next_copy, blank, mine = slots[cache, _NEXT_COPY], slots[cache, _BLANK], slots[cache, _MINE]
+    first_copy, last_copy = places[cache, 0], places[cache, 1]
+    num_blank, num_used = counts[cache, 0], counts[cache, 1]
+    room = len(holds) - 1
+    begin = offsets[i]
+    num_full = offsets[i + 1] - begin
+    num_hit = found(places, cache, blocks, offsets, lookups, i)
+    for k in range(num_hit):
+        slot = first_copy[blocks[begin + k]]
+        newer[older[slot]], older[newer[slot]] = newer[slot], older[slot]
+        mine[k] = slot
+    num_mine = num_hit
+    for k in range(num_hit, num_full + tails[i]):
+        if num_blank:
+            num_blank -= 1
+            slot = blank[num_blank]
+        elif num_used < room:
+            slot = np.int32(num_used)
+            num_used += 1
+        elif newer[room] == room:
+            break  # the request alone fills the cache: its remaining blocks are not cached
+        else:
+            slot = newer[room]
+            newer[room] = newer[slot]
+            older[newer[slot]] = room
+            evicted = holds[slot]
+            _forget(slot, holds, first_copy, last_copy, next_copy)
+            if len(evictor) and first_copy[evicted] == _NONE:
+                evictor[evicted] = i
+        if k < num_full:
+            block = blocks[begin + k]
+            holds[slot] = block
+            next_copy[slot] = _NONE
+            if first_copy[block] == _NONE:
+                first_copy[block] = slot
+            else:
+                next_copy[last_copy[block]] = slot
+            last_copy[block] = slot
+        mine[k] = slot
+        num_mine += 1
+    for k in range(num_full, num_mine):
+        blank[num_blank] = mine[k]
+        num_blank += 1
+    for k in range(min(num_full, num_mine) - 1, -1, -1):
+        slot = mine[k]
+        older[slot], newer[slot] = older[room], room
+        newer[older[room]] = slot
+        older[room] = slot
+    counts[cache, 0], counts[cache, 1] = num_blank, num_used
+    return num_hit
 
 
 @njit(cache=True)

@@ -50,7 +50,7 @@ def print_explanation(explanation: Explanation, console: "Console | None" = None
 def print_explained_run(
     result: "Result", explanation: Explanation, description: "RunDescription", where_to_look: Mapping[str, str]
 ) -> None:
-    """Print the explanation of a run to stdout, the run's headline, and where its other tables are."""
+    """Print the explanation of a run to stdout, its headline, where its other tables are, and the verdict again."""
     from rich.console import Console
     from rich.text import Text
 
@@ -68,6 +68,9 @@ def print_explained_run(
     folder = short_path(description.output_dir)
     files = {"report": f"{folder}/artifacts/explanation.html", "all tables": f"{folder}/artifacts/summary.md"}
     print_where({**where_to_look, **files, "repeat": description.command}, console)
+    console.print()  # the verdict again, for a terminal that shows only the end
+    for line in _verdict(explanation, console.width):
+        console.print(Text(line.text, line.style), no_wrap=True, overflow="ignore", crop=False)
 
 
 def explanation_text(explanation: Explanation, width: int = 80) -> str:
@@ -78,7 +81,7 @@ def explanation_text(explanation: Explanation, width: int = 80) -> str:
 def explanation_lines(explanation: Explanation, width: int, whole: str = "") -> list[Line]:
     """The verdict, then the causes, in lines of at most `width` cells (60 or more)."""
     width = max(width, _NARROWEST)
-    lines = [Line(text, "bold green") for text in in_clauses(printable(explanation.verdict), width)]
+    lines = _verdict(explanation, width)
     if explanation.causes:
         lines += [Line(""), Line(_head(width), "bold cyan")]
         for number, cause in enumerate(explanation.causes[:MAX_CAUSES], 1):
@@ -91,9 +94,13 @@ def explanation_lines(explanation: Explanation, width: int, whole: str = "") -> 
             "through the same engine."
         ]
         if explanation.hit_rate_all_fixed is not None:
-            notes.append(f"All causes undone: hit rate {percent(explanation.hit_rate_all_fixed.value)}.")
+            notes.append(f"{explanation.all_fixed_label}: hit rate {percent(explanation.hit_rate_all_fixed.value)}.")
         lines += [Line("")] + [Line(text, "dim") for note in notes for text in textwrap.wrap(note, width)]
     return lines + [Line(text, "dim") for note in explanation.notes for text in textwrap.wrap(printable(note), width)]
+
+
+def _verdict(explanation: Explanation, width: int) -> list[Line]:
+    return [Line(text, "bold green") for text in in_clauses(printable(explanation.verdict), width)]
 
 
 def _head(width: int) -> str:

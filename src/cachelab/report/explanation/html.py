@@ -43,6 +43,7 @@ def explanation_html(explanation: Explanation, title: str) -> str:
         more_causes=max(0, len(explanation.causes) - MAX_CAUSES),
         meanings=MEANINGS,
         all_fixed=None if explanation.hit_rate_all_fixed is None else percent(explanation.hit_rate_all_fixed.value),
+        all_fixed_label=explanation.all_fixed_label,
         conversations=conversations,
         more_conversations=more_conversations,
         most_turns=MAX_TURNS,

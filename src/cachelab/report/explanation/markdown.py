@@ -43,7 +43,7 @@ def _cause(number: int, cause: Cause, explanation: Explanation) -> str:
     if other := other_fix(cause):
         lines.append(f"Or: {other}.")
     if saved := savings(cause, explanation):
-        lines.append(f"Undone alone, this saves {saved}.")
+        lines.append(f"What it saves, undone alone: {saved}.")
     return "\n\n".join(lines)
 
 

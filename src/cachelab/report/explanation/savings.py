@@ -9,6 +9,9 @@ def savings(cause: Cause, explanation: Explanation) -> str:
 
     The seconds are the engine's cost model times the tokens. Money is the price of the prompts before less after.
     """
+    if cause.too_long:
+        are = "request is" if cause.too_long == 1 else "requests are"
+        return f"not known: {count(cause.too_long)} {are} then too long for the engine, and not in the hit rate alone"
     if cause.tokens_before is None or cause.tokens_alone is None or not cause.saved_tokens:
         return ""
     if cause.saved_tokens < 0:

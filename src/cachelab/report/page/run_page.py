@@ -93,6 +93,6 @@ def _turns(result: Result) -> list[Bar]:
     bars = []
     for label, requests, hit, total in turn_rows(result.observation, _MOST_TURNS):
         rate = Ratio(hit, total).value
-        text = f"{percent(rate)} of {count(total)} blocks, {count(requests)} requests"
+        text = f"{percent(rate)} of {count(total)} blocks, {count(requests)} request{'s' * (requests != 1)}"
         bars.append(Bar(f"turn {label}", "reused", 0.0, 100 * (rate or 0.0), text))
     return bars

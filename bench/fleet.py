@@ -1,0 +1,145 @@
+"""Measures what replicas cost: `replay` on a block trace next to Dynamo, and `sim` next to as many bare engine cores.
+
+    python bench/fleet.py --trace mooncake_conversation_trace.jsonl [--dynamo PYTHON] [--rounds N]
+
+`replay` is timed as a whole process (`python -m cachelab ... tracking=none`). PYTHON has ai-dynamo-runtime 1.6.1 and
+ai-dynamo installed; of Dynamo only the call is timed, one request at a time, without its start. The bare cores run
+the parts of the same requests one core after another, with the same executor, and keep no records. Compare only ratios
+of one run: seconds depend on the machine.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from cachelab.dataset.sample import Sample
+from cachelab.engine.sim import SimEngine
+from cachelab.engine.vllm import core as vllm_core
+from cachelab.filter.thresholds import Thresholds
+from cachelab.fleet.replicas import Replicas
+from cachelab.order.all_at_once import AllAtOnce
+from cachelab.request import Request, Schedule
+from cachelab.tokenizer.cached_tokenizer import CachedTokenizer
+from cachelab.tokenizer.mistral import Mistral
+from cachelab.trace.single_turn import SingleTurn
+
+DYNAMO = """
+import sys, time
+from dynamo._core import run_mocker_trace_replay
+trace, workers, blocks = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+began = time.perf_counter()
+run_mocker_trace_replay([trace], extra_engine_args={"engine": {"block_size": 512, "num_gpu_blocks": blocks}},
+    trace_block_size=512, num_workers=workers, router_mode="round_robin", replay_concurrency=1)
+print(time.perf_counter() - began)
+"""
+BLOCKS = 5637
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trace", type=Path, required=True, help="a block trace in blocks of 512 tokens")
+    parser.add_argument("--dynamo", help="a Python with Dynamo")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+
+    sizes = (1, 2, 4, 8)
+    replays = {n: [replay_seconds(options.trace, n) for _ in range(options.rounds)] for n in sizes}
+    columns = {"replay, whole process": replays}
+    if options.dynamo:
+        columns["Dynamo, the call alone"] = {
+            n: [dynamo_seconds(options.dynamo, options.trace, n) for _ in range(options.rounds)] for n in sizes
+        }
+    print(
+        f"{options.trace.name}, blocks of 512, {BLOCKS:,} per replica, round_robin: seconds, median ({options.rounds})"
+    )
+    print(f"{'replicas':>10}" + "".join(f"{name:>26}" for name in columns) + f"{'of one replica':>18}")
+    for n in sizes:
+        cells = "".join(f"{statistics.median(column[n]):>26.2f}" for column in columns.values())
+        print(f"{n:>10}{cells}{statistics.median(replays[n]) / statistics.median(replays[1]):>17.2f}x")
+
+    conversations = CachedTokenizer(Mistral())(Sample().load())
+    requests = SingleTurn().build(Thresholds().apply(conversations).kept).requests
+    for num_replicas in (1, 4):
+        print(sim_line(requests, num_replicas, options.rounds))
+
+
+def replay_seconds(trace: Path, num_replicas: int) -> float:
+    """The seconds of a whole process."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [
+            sys.executable, "-m", "cachelab", "engine=replay", "engine.rules=vllm", "engine.block_size=512",
+            f"engine.num_blocks={BLOCKS + 1}", "order=by_arrival", "fleet=replicas",
+            f"fleet.num_replicas={num_replicas}", f"dataset.path={trace}", "tracking=none", "artifacts=[]",
+            f"hydra.run.dir={folder}/run",
+        ]  # fmt: skip
+        return seconds_of(lambda: subprocess.run(command, check=True, capture_output=True))
+
+
+def dynamo_seconds(python: str, trace: Path, num_replicas: int) -> float:
+    """The seconds of Dynamo's call."""
+    command = [python, "-c", DYNAMO, str(trace), str(num_replicas), str(BLOCKS)]
+    ran = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(ran.stdout.split()[-1])
+
+
+def sim_line(requests: list[Request], num_replicas: int, rounds: int) -> str:
+    """Requests per second of a fleet of simulators and of the bare cores, alternately, each without its start."""
+    engine = SimEngine(max_num_seqs=8)
+    schedule = AllAtOnce().arrange(requests)
+    own: list[float] = []
+    bare: list[float] = []
+    build_seconds(engine, schedule, num_replicas)  # imports vLLM, which no later one does
+    for _ in range(rounds):
+        built = build_seconds(engine, schedule, num_replicas)
+        fleet = seconds_of(lambda: Replicas(num_replicas).run(engine, schedule, lambda ended: None))
+        own.append(len(requests) / (fleet - built))
+        bare.append(len(requests) / bare_seconds(engine, requests, num_replicas))
+    ratio = statistics.median(bare) / statistics.median(own) - 1
+    return (
+        f"sim, {num_replicas} replicas, {len(requests)} requests: {statistics.median(own):,.0f} requests/s, "
+        f"bare cores {statistics.median(bare):,.0f}: {ratio:+.1%} time"
+    )
+
+
+def build_seconds(engine: SimEngine, schedule: Schedule, num_replicas: int) -> float:
+    """The seconds to build and to close the engine cores."""
+
+    def build() -> None:
+        with engine.drivers(schedule, num_replicas, lambda ended: None):
+            pass
+
+    return seconds_of(build)
+
+
+def bare_seconds(engine: SimEngine, requests: list[Request], num_replicas: int) -> float:
+    """The seconds of as many bare cores, each with its part of the requests."""
+    with engine.drivers(AllAtOnce().arrange(requests), num_replicas, lambda ended: None) as drivers:
+        cores = [driver.core for driver in drivers]
+
+        def run() -> None:
+            for number, core in enumerate(cores):
+                for request in requests[number::num_replicas]:
+                    reply = request.reply_ids.tolist() or [0]
+                    prompt = request.prompt_ids.tolist()
+                    vllm_core.submit(core, vllm_core.new_request(core, request.id, prompt, reply, len(reply)))
+                while core.scheduler.has_requests():
+                    vllm_core.step(core)
+
+        return seconds_of(run)
+
+
+def seconds_of(run: Callable[[], object]) -> float:
+    """The seconds of a call."""
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()
