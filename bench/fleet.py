@@ -67,9 +67,14 @@ def main() -> None:
     found: dict[tuple[str, int], list[Seconds]] = {(name, n): [] for name in names for n in SIZES}
     for _ in range(options.rounds):
         for n in SIZES:
-            found[REPLAY, n].append(replay_seconds(options.trace, n))
-            if options.dynamo:
-                found[DYNAMO_CALL, n].append(dynamo_seconds(options.dynamo, options.trace, n))
+            for name in names:
+                measured = (
+                    replay_seconds(options.trace, n)
+                    if name == REPLAY
+                    else dynamo_seconds(options.dynamo, options.trace, n)
+                )
+                found[name, n].append(measured)
+                print(f"{name}, {n} replicas: {measured}", file=sys.stderr, flush=True)
     medians = {key: median(of) for key, of in found.items()}
     settings = f"blocks of 512, {BLOCKS:,} per replica, round_robin"
     print(f"{options.trace.name}, {settings}: seconds (CPU), {options.rounds} rounds")
