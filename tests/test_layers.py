@@ -26,7 +26,6 @@ SEE_A_CONFIG_NODE = {
     "sweep/capacity_sweep_callback",
     "sweep/description",
     "sweep/digest",
-    "sweep/fleet_sweep_callback",
     "sweep/optuna_sweeper",
     "sweep/retention_sweep_callback",
     "tracking/secret_callback",

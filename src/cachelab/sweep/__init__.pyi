@@ -3,7 +3,6 @@ from .capacity_sweep_callback import CapacitySweepCallback
 from .comparison import Arm, Comparison, Difference
 from .console import print_sweep
 from .description import SweepDescription, describe_sweep
-from .fleet_sweep_callback import FleetSweepCallback
 from .optuna_sweeper import OptunaSweeper
 from .study_report import StudyReport
 from .sweep_job import SweepJob
@@ -16,7 +15,6 @@ __all__ = [
     "CapacitySweepCallback",
     "Comparison",
     "Difference",
-    "FleetSweepCallback",
     "OptunaSweeper",
     "StudyReport",
     "SweepCallback",
