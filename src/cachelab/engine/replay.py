@@ -41,9 +41,9 @@ class ReplayEngine(EngineSizes):
     """A prefix cache of `num_blocks` - 1 usable blocks.
 
     `policy` evicts: by default the least recently used block, as vLLM does. Records, times and counters are then equal
-    to those of SimEngine with max_num_seqs=1, in every order without times. Of a
-    schedule with times it takes only the order of arrival (`ARRIVAL_NOTE`). A KV connector and a disabled prefix cache
-    are not supported.
+    to those of SimEngine with max_num_seqs=1, in every order without times. Of a schedule with times it takes only the
+    order of arrival (`ARRIVAL_NOTE`), and the times if blocks expire. A KV connector and a disabled prefix cache are
+    not supported.
 
     `rules`: `vllm` counts blocks as vLLM does. `trace` counts them as other tools for block traces do (docs/replay.md):
     the block size is then the trace's, and no request is rejected for its length. `auto` is `trace` for a block trace,
@@ -117,7 +117,7 @@ class ReplayEngine(EngineSizes):
     def _policy_notes(self) -> tuple[str, ...]:
         if self.policy.name == "lru":
             return ()
-        return (f"Blocks left the cache by engine/policy={self.policy.name}. vLLM itself evicts by LRU.",)
+        return (f"Blocks were evicted by engine/policy={self.policy.name}; vLLM itself evicts by LRU.",)
 
     def fitted(self, schedule: Schedule) -> "ReplayEngine":
         """The engine with a `max_model_len`: that of the longest request, as far as the cache holds it."""

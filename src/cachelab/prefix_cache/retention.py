@@ -15,7 +15,7 @@ def expiring_hit_blocks(accesses: BlockAccesses, num_blocks: int, times_ns: Int6
     when each request uses its blocks, in nanoseconds, in ascending order. int64, shape (num_requests,), as the hit
     blocks. By vLLM's rules `num_blocks` must be at least `accesses.most_slots`, here and below.
     """
-    from cachelab.prefix_cache.kernels.lru_with_rules import expiring_hits
+    from cachelab.prefix_cache.kernels.lru import expiring_hits
 
     hits: Int64s
     hits, most_held = expiring_hits(
@@ -37,7 +37,7 @@ def pinned_hit_blocks(accesses: BlockAccesses, num_blocks: int, wanted: Int64s, 
     `wanted`: how many of its first blocks each request pins. int64, shape (num_requests,), as the hit blocks. At most
     `most` blocks are pinned; by vLLM's rules the others must be at least `accesses.most_slots`.
     """
-    from cachelab.prefix_cache.kernels.lru_with_rules import pinned_hits
+    from cachelab.prefix_cache.kernels.lru import pinned_hits
 
     hits: Int64s
     hits, num_pinned = pinned_hits(
