@@ -10,9 +10,10 @@ from cachelab.job_context import JobContext
 
 if TYPE_CHECKING:
     from cachelab.config import Root
+    from cachelab.engine.base import EngineRun
     from cachelab.explanation.result import Explanation
     from cachelab.objective import Score, Scores
-    from cachelab.pipeline import Result
+    from cachelab.pipeline import Parts, Result, Workload
     from cachelab.requirement import Unmet
     from cachelab.tracking.base import Tracking
     from cachelab.tracking.description import RunDescription
@@ -60,7 +61,8 @@ def run_job(
     """
     from cachelab import pipeline
     from cachelab.build import build_job, build_part, build_root, check_metric_names
-    from cachelab.errors import NothingKept
+    from cachelab.engine.base import RunInterrupted
+    from cachelab.errors import EngineError, NothingKept
     from cachelab.explanation.numbers import NUMBERS, with_explanation
     from cachelab.job_digest import data_digest, job_digest, versions
     from cachelab.objective import Outcome, defined, score, violations
@@ -111,11 +113,15 @@ def run_job(
         if built.export is not None:
             built.export.write(workload.schedule)
         with progress_bar(len(workload.schedule)) as progress:
-            ran = pipeline.observe(parts, workload, progress)
+            try:
+                ran = pipeline.observe(parts, workload, progress)
+            except RunInterrupted as interrupted:
+                keep_what_ended(root, parts, workload, interrupted.run, description, tracked)
+                raise
         with doing("computing the metrics"):
             result = pipeline.measured(parts, workload, *ran)
         explanation = None
-        if explainer is not None:
+        if explainer is not None and result.run.failure is None:
             with doing("explaining the breaks"):
                 explanation = explainer.explain(parts, result)
             result = replace(result, numbers=with_explanation(result.numbers, explanation))
@@ -133,6 +139,8 @@ def run_job(
             tracked.log_tags({LARGEST_LOSS: lost[0].short})
         with doing("logging the run"):
             tracked.log_result(result.numbers, folder)
+        if result.run.failure is not None:
+            raise EngineError(f"{result.run.failure}. What had ended is in {folder}")
         values = result.numbers.values
         defined_here = [*parts.metrics, *NUMBERS]
         objectives, constraints = root.objective, root.objective_constraints
@@ -152,6 +160,25 @@ def run_job(
         tracked.log_tags(tags_of(failing) if root.require else {})
     found.outcome = replace(found.outcome, untracked=tracked.untracked)
     return EndedJob(found, description, result, tracked.where_to_look, failing, explanation)
+
+
+def keep_what_ended(
+    root: "Root",
+    parts: "Parts",
+    workload: "Workload",
+    run: "EngineRun",
+    description: "RunDescription",
+    tracked: "FallbackRun",
+) -> None:
+    """Write and log the requests of an interrupted run, and its metrics."""
+    from cachelab import pipeline
+    from cachelab.metrics.observation import Observation
+    from cachelab.report.artifacts import write_artifacts
+
+    result = pipeline.measured(parts, workload, run, Observation.of(workload.requests, run))
+    kinds = [kind for kind in root.artifacts if kind == "requests"]
+    folder = write_artifacts(result, description, parts.metrics, parts.tokenizer.name, kinds)
+    tracked.log_result(result.numbers, folder)
 
 
 def nothing_kept(

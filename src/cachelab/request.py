@@ -112,8 +112,9 @@ class RequestRecord:
     """The outcome of one request, as the engine measured it.
 
     `cached_tokens` (local prefix cache) and `host_cached_tokens` (KV connector) are those of the request's FIRST
-    prefill. `prefill_index` numbers the first prefills in the order in which they were scheduled. Times are
-    nanoseconds of the engine's clock; they, `prefill_index` and the token counts of a rejected request are None or 0.
+    prefill; `cached_tokens` is 0 if a server did not say it (`cached_known`). `prefill_index` numbers the first
+    prefills in the order in which they were scheduled. Times are nanoseconds of the engine's clock; they,
+    `prefill_index` and the token counts of a rejected request are None or 0.
     """
 
     request_id: str
@@ -132,3 +133,4 @@ class RequestRecord:
     first_scheduled_ns: int | None = None
     first_token_ns: int | None = None
     finished_ns: int | None = None
+    cached_known: bool = True

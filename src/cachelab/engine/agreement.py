@@ -61,7 +61,11 @@ class AgreementEngine:
     def run(self, schedule: Schedule, progress: Progress) -> EngineRun:
         """Run both engines, one after the other. Raises the EngineError of either."""
         run = self.real.run(schedule, progress)
+        if run.failure is not None:
+            return run
         layout = run.counters.layout
+        if run.counters.num_blocks is None:
+            raise EngineError("engine.real: the server does not say how many blocks it has: set engine.real.num_blocks")
         reference = self.simulator(run.counters.num_blocks + 1, layout).run(as_run(schedule, run), lambda ended: None)
         made = reference.counters.layout
         # One group of full attention has the same hits whatever its bytes, and the simulator keeps its own.

@@ -110,7 +110,7 @@ def losses_of(observation: Observation) -> Losses:
 
 def lost(observation: Observation, term: str) -> Ratio:
     """The tokens of a term of all prompt tokens; 0 of 0 if prefix caching is disabled."""
-    if not observation.counters.queries_tokens:
+    if observation.counters.queries_tokens == 0:
         return Ratio(0, 0)
     return Ratio(int(getattr(losses_of(observation), term).sum()), int(observation.prompt_tokens.sum()))
 

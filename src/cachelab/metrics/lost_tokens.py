@@ -17,10 +17,10 @@ def lost_columns(observation: Observation) -> dict[str, list[Any]]:
     """Columns of the request table: `<term>_tokens` of each loss, one row per record.
 
     With `cached_tokens` they sum to `prompt_tokens`. Then `evicted_by`, the id of a request. All are None for a
-    rejected request, and everywhere if prefix caching is disabled.
+    rejected request, and everywhere if prefix caching is disabled or the hits were not measured.
     """
     names = [f"{term}_tokens" for term in LOST]
-    if not observation.counters.queries_tokens:
+    if observation.counters.queries_tokens == 0 or not observation.hits_known:
         return {name: [None] * len(observation.records) for name in (*names, "evicted_by")}
     losses = losses_of(observation)
     columns: dict[str, list[Any]] = {
@@ -40,7 +40,7 @@ def evicted_by(observation: Observation) -> list[str | None]:
     unknown: list[str | None] = [None] * len(observation.completed)
     accesses, size = observation.accesses, observation.counters.num_blocks
     several = observation.placement is not None  # replicas, each with its own cache
-    if several or observation.plain_accesses is not accesses or not _one_at_a_time(observation):
+    if size is None or several or observation.plain_accesses is not accesses or not _one_at_a_time(observation):
         return unknown
     if accesses.rules == "vllm" and size < accesses.most_slots:
         return unknown
@@ -57,7 +57,7 @@ def conversation_table(observation: Observation) -> dict[str, list[Any]]:
     `conversation_id`, `requests`, `prompt_tokens`, `reused_tokens` and `<term>_tokens` of each loss. Empty if prefix
     caching is disabled.
     """
-    completed = observation.completed if observation.counters.queries_tokens else ()
+    completed = observation.completed if observation.counters.queries_tokens != 0 else ()
     places: dict[str, int] = {}
     row = np.asarray([places.setdefault(record.conversation_id, len(places)) for record in completed], np.int64)
 

@@ -40,7 +40,7 @@ class PromptTokens:
 
     @classmethod
     def _of(cls, observation: Observation, cached: Int64s) -> Self:
-        if not observation.counters.queries_tokens:  # prefix caching is disabled: no block enters the cache
+        if observation.counters.queries_tokens == 0:  # prefix caching is disabled: no block enters the cache
             return cls.uncached(observation)
         prompts = observation.prompt_tokens
         in_blocks = np.minimum(observation.full_blocks * observation.counters.block_size, prompts)

@@ -56,7 +56,8 @@ def _advice(term: str, result: Result) -> str:
         return "a router that follows the caches or the conversation: fleet/router=prefix_aware or sticky"
     if term == "in_flight":
         return "send requests with the same prefix one after another, or set a smaller engine.max_num_seqs"
-    larger = next(_larger_caches(counters.num_blocks, values), None)
+    usable = counters.num_blocks
+    larger = None if usable is None else next(_larger_caches(usable, values), None)
     more = "more blocks (engine.num_blocks)" if larger is None else f"engine.num_blocks={larger}"
     return f"{more} or fewer requests at once (engine.max_num_seqs)" if term == "other" else more
 

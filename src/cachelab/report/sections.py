@@ -175,7 +175,7 @@ def capacity(result: Result) -> Section:
 
 def losses(observation: Observation) -> Section:
     """The prompt tokens by the reason why they were or were not found in the cache."""
-    if not observation.completed or not observation.counters.queries_tokens:  # prefix caching is disabled
+    if not observation.completed or observation.counters.queries_tokens == 0:  # prefix caching is disabled
         return Section("Prompt tokens by reason", (), ())
     ratios = [(LABELS[term], lost(observation, term)) for term in TERMS]
     rows = [(label, percent(ratio.value), count(ratio.numerator)) for label, ratio in ratios]

@@ -1,1 +1,1 @@
-"""A live OpenAI-compatible vLLM server as an engine."""
+"""A live OpenAI-compatible server as an engine."""

@@ -1,83 +1,136 @@
-"""One request to a server: token ids out, the stream of the reply and its usage back."""
+"""One request to a server, and the stream of its reply."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from cachelab.engine.server.usage import cached_tokens, prompt_tokens
 from cachelab.error_format import reason
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
-    from openai.types import CompletionUsage
 
 _LONGEST_REASON = 400
+_LETTERS_PER_TOKEN = 64
+"""More letters per token that was asked for than any vocabulary gives."""
 
 
 class RequestFailed(Exception):
-    """The server did not answer a request in full. The text is the reason, in one line."""
+    """The server did not answer a request in full. The text is the reason, in one line.
+
+    `refused`: the request certainly did not run (no connection, 429, 503), so it may be sent again. `retry_after_s`:
+    the wait that the server asked for, seconds.
+    """
+
+    def __init__(self, text: str, *, refused: bool = False, retry_after_s: float | None = None) -> None:
+        super().__init__(text)
+        self.refused, self.retry_after_s = refused, retry_after_s
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
-    """What the server sent back. `output_ids`: the token ids of the reply. Times are monotonic nanoseconds."""
+    """What the server sent back. Times are monotonic nanoseconds; `None`: the server did not say it.
 
-    prompt_tokens: int
-    cached_tokens: int
-    output_ids: list[int]
+    `prompt_ids` and `output_ids`: the token ids that the server used and generated. `pieces`: the events with text.
+    """
+
     sent_ns: int
-    first_token_ns: int
-    finished_ns: int
-
-
-async def exchange(
-    client: "AsyncOpenAI", model: str, prompt_ids: list[int], reply_tokens: int, cache_salt: str | None
-) -> Answer:
-    """Send one prompt to /v1/completions and read its stream. It is sent once. Raises RequestFailed."""
-    further: dict[str, Any] = {"ignore_eos": True, "return_token_ids": True}
-    if cache_salt is not None:
-        further["cache_salt"] = cache_salt
-    output_ids: list[int] = []
-    usage: CompletionUsage | None = None
-    finish: str | None = None
     first_token_ns: int | None = None
-    sent_ns = time.monotonic_ns()
+    finished_ns: int = 0
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_ids: list[int] | None = None
+    output_ids: list[int] | None = None
+    pieces: int = 0
+    finish: str | None = None
+    has_usage: bool = False
+    _letters: int = field(default=0, repr=False)
+
+    @property
+    def reply_tokens(self) -> int:
+        """The tokens of the reply: its ids, else the usage, else the events with text."""
+        if self.output_ids is not None:
+            return len(self.output_ids)
+        return self.pieces if self.completion_tokens is None else self.completion_tokens
+
+    def take(self, chunk: Any) -> None:
+        """Read one event of the stream."""
+        if (usage := _plain(chunk.usage)) is not None:
+            self.has_usage = True
+            self.prompt_tokens, self.cached_tokens = prompt_tokens(usage), cached_tokens(usage)
+            if isinstance(number := usage.get("completion_tokens"), int):
+                self.completion_tokens = number
+        self._take_ids(chunk.model_extra or {})
+        for choice in chunk.choices or ():
+            self._take_ids(choice.model_extra or {})
+            self.finish = choice.finish_reason or self.finish
+            text = choice.text if hasattr(choice, "text") else _text_of(choice.delta)
+            new = (choice.model_extra or {}).get("token_ids")
+            if new or text:
+                self.first_token_ns = self.first_token_ns or time.monotonic_ns()
+                self.pieces += 1
+            if new:
+                self.output_ids = [*(self.output_ids or ()), *new]
+            self._letters += len(text or "")
+
+    def _take_ids(self, extra: Mapping[str, Any]) -> None:
+        if ids := extra.get("prompt_token_ids"):
+            self.prompt_ids = ids
+
+    def is_beyond(self, wanted: int) -> bool:
+        """Whether the reply is longer than `wanted` tokens can be."""
+        return len(self.output_ids or ()) > wanted or self._letters > (wanted + 1) * _LETTERS_PER_TOKEN
+
+
+async def exchange(client: "AsyncOpenAI", body: Mapping[str, Any], further: Mapping[str, Any], wanted: int) -> Answer:
+    """Send a completion (`prompt`) or a chat (`messages`) once and read its stream. Raises RequestFailed.
+
+    `further`: fields beyond OpenAI's API. `wanted`: the tokens of reply that the body asks for.
+    """
+    endpoint: Any = client.chat.completions if "messages" in body else client.completions
+    answer = Answer(time.monotonic_ns())
     try:
-        stream = await client.completions.create(
-            model=model,
-            prompt=prompt_ids,
-            max_tokens=reply_tokens,
-            temperature=0.0,
-            stream=True,
-            stream_options={"include_usage": True},
-            extra_body=further,
+        stream: AsyncIterator[Any] = await endpoint.create(
+            **body, stream=True, stream_options={"include_usage": True}, extra_body=dict(further)
         )
         async for chunk in stream:
-            usage = chunk.usage or usage
-            for choice in chunk.choices:
-                finish = choice.finish_reason or finish
-                if new := (choice.model_extra or {}).get("token_ids"):
-                    first_token_ns = first_token_ns or time.monotonic_ns()
-                    output_ids += new
+            answer.take(chunk)
+            if answer.is_beyond(wanted):
+                await stream.close()  # type: ignore[attr-defined]
+                raise RequestFailed(f"the reply is longer than the {wanted} tokens that were asked for")
+    except RequestFailed:
+        raise
     except Exception as error:  # the client lets the errors of its HTTP and JSON libraries through, whatever they are
-        raise RequestFailed(_why(error)) from error
-    finished_ns = time.monotonic_ns()
-    if finish is None:
+        raise failed(error) from error
+    answer.finished_ns = time.monotonic_ns()
+    if answer.finish is None:
         raise RequestFailed("the stream ended before the reply did")
-    if usage is None:
-        raise RequestFailed("the reply has no usage: the server must support stream_options.include_usage")
-    if usage.prompt_tokens != len(prompt_ids):
-        raise RequestFailed(f"the server counted {usage.prompt_tokens} prompt tokens, but {len(prompt_ids)} were sent")
-    if first_token_ns is None or len(output_ids) != reply_tokens:
-        raise RequestFailed(f"{len(output_ids)} of {reply_tokens} token ids came back (finish_reason {finish})")
-    details = usage.prompt_tokens_details
-    if details is None or details.cached_tokens is None:
-        raise RequestFailed("usage has no cached_tokens: start the server with --enable-prompt-tokens-details")
-    return Answer(usage.prompt_tokens, details.cached_tokens, output_ids, sent_ns, first_token_ns, finished_ns)
+    return answer
 
 
-def _why(error: Exception) -> str:
+def failed(error: Exception) -> RequestFailed:
+    """The reason of an error of the client, in one line, and whether the request can have run."""
     text = " ".join(reason(error).split()) or type(error).__name__
     cause = error.__cause__
-    if cause is not None and (inner := " ".join(str(cause).split())) and inner not in text:
+    if cause is not None and (inner := " ".join(str(cause).split()) or type(cause).__name__) not in text:
         text = f"{text} ({inner})"
-    return f"{type(error).__name__}: {text}"[:_LONGEST_REASON]
+    status = getattr(error, "status_code", None)
+    refused = status in (429, 503) or type(cause).__name__ in ("ConnectError", "ConnectTimeout")
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    wait = headers.get("retry-after", "")
+    return RequestFailed(
+        f"{type(error).__name__}: {text}"[:_LONGEST_REASON],
+        refused=refused,
+        retry_after_s=float(wait) if wait.replace(".", "", 1).isdigit() else None,
+    )
+
+
+def _plain(usage: Any) -> Mapping[str, Any] | None:
+    return None if usage is None else usage.model_dump()
+
+
+def _text_of(delta: Any) -> str:
+    extra = delta.model_extra or {}
+    return "".join(text for text in (delta.content, extra.get("reasoning"), extra.get("reasoning_content")) if text)

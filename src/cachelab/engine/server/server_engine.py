@@ -3,21 +3,22 @@
 import asyncio
 import logging
 import os
-from dataclasses import replace
+from dataclasses import field
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from cachelab.engine.base import EngineCounters, EngineRun, Progress
+from cachelab.engine.base import EngineCounters, EngineRun, Progress, RunInterrupted
+from cachelab.engine.entry_queue import wait_line
 from cachelab.engine.history import REAL_NOTES, HistoryName, history
-from cachelab.engine.server.exchange import Answer, RequestFailed, exchange
 from cachelab.engine.server.lanes import Lanes
+from cachelab.engine.server.sender import Api, Sender
 from cachelab.engine.server.server_metrics import ServerCounters, ServerPages
+from cachelab.engine.server.server_notes import MeasuredServer, server_notes
 from cachelab.engine.sizes import EngineSizes, ModelLength
 from cachelab.errors import ConfigError, EngineError
 from cachelab.request import Schedule
-from cachelab.secret import MASK
 from cachelab.strict_config import STRICT, Count, Text
 
 log = logging.getLogger(__name__)
@@ -27,28 +28,35 @@ Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 @dataclass(frozen=True, config=STRICT)
 class ServerEngine(EngineSizes):
-    """A running vLLM server, through /v1/completions with token ids; times are wall-clock times of the client.
+    """A running OpenAI-compatible server; times are wall-clock times of the client.
 
     Exact: cached tokens per request (the server's usage), and queries and hits (the change of its /metrics, which
-    counts the requests of other clients too). Not known to a client: when the server schedules a request. A request's
-    `first_scheduled_ns` is the time at which it was sent, and `prefill_index` the order in which requests were sent.
+    counts the requests of other clients too). What the server does not say is absent. Not known to a client: when the
+    server schedules a request. A request's `first_scheduled_ns` is the time at which it was sent, and `prefill_index`
+    the order in which requests were sent.
 
-    `url` has no path. `model`: a served model (None: the only one). `api_key_env`: the name of the environment variable
-    with the key. `max_connections`: the most requests at once. `timeout_s`: the longest silence of the server.
-    `reset_cache` empties the prefix cache first. `on_error`: `stop` the run at the first failed request, or `record` it
-    as rejected. A request is never sent twice. `block_size` and `num_blocks` (None: not checked) must be the server's;
-    the other sizes are those that it was started with.
+    `url` has no path. `model`: a served model (None: the only one). `api`: `completions` sends token ids, `chat`
+    messages. `api_key_env`: the name of the environment variable with the key. `headers`: further ones, name -> name of
+    the environment variable with the value. `max_connections`: the most requests at once. `timeout_s`: the longest
+    silence of the server, `deadline_s` the longest time of a request. `retries`: how often a request that the server
+    refused (429, 503, no connection) is sent again; one that may have run is not. `reset_cache` empties the prefix
+    cache first. `on_error`: `stop` the run at the first failed request, or `record` it. `block_size` and `num_blocks`
+    (None: as the server says) must be the server's; the other sizes are those that it was started with.
     """
 
     url: Text = "http://127.0.0.1:8000"
     model: Text | None = None
+    api: Api = "completions"
     block_size: Annotated[int, Field(gt=0, le=1 << 20)] = 16
     max_model_len: ModelLength | None = None
     max_connections: Count = 1
     max_output_tokens: Count | None = None
     history: HistoryName = "recorded"
     api_key_env: Text | None = None
+    headers: dict[str, str] = field(default_factory=dict)
     timeout_s: Seconds = 600.0
+    deadline_s: Seconds | None = None
+    retries: Annotated[int, Field(ge=0, le=100)] = 3
     reset_cache: bool = True
     on_error: Literal["stop", "record"] = "stop"
 
@@ -63,6 +71,8 @@ class ServerEngine(EngineSizes):
             raise ConfigError(
                 "history: a server cannot be made to emit recorded replies: use history=generated or recorded"
             )
+        if self.history == "generated" and self.api == "chat":
+            raise ConfigError("history: engine.api=chat sends the recorded messages: use history=recorded")
         self.check_sizes()
 
     @property
@@ -74,102 +84,80 @@ class ServerEngine(EngineSizes):
         return None
 
     def run(self, schedule: Schedule, progress: Progress) -> EngineRun:
-        """Run the schedule on the server. Raises EngineError if it cannot be reached, or for the first failure."""
-        key = self._key()
-        pages = ServerPages(self.url.rstrip("/"), {"Authorization": f"Bearer {key}"} if key else {}, self.timeout_s)
+        """Run the schedule on the server.
+
+        A run that stops at a failed request has `failure`. Raises EngineError if the server cannot be reached, and
+        RunInterrupted, with what had ended, for a signal.
+        """
+        key = self._secret("api_key_env", self.api_key_env)
+        headers = {name: self._secret(f"headers.{name}", env) or "" for name, env in self.headers.items()}
+        pages_headers = headers | ({"Authorization": f"Bearer {key}"} if key else {})
+        pages = ServerPages(self.url.rstrip("/"), pages_headers, min(self.timeout_s, 60.0))
         model, max_model_len = self._model(pages.models())
-        version = pages.version()
-        notes = [REAL_NOTES[self.history], f"The server runs vLLM {version}."]
-        if not self.reset_cache or not pages.reset_cache():
-            line = "the server's cache may have been warm" + (
-                ": it does not allow /reset_prefix_cache (VLLM_SERVER_DEV_MODE=1)" if self.reset_cache else ""
-            )
-            log.warning("%s", line)
-            notes.append(f"{line[0].upper()}{line[1:]}.")
+        is_reset = self.reset_cache and pages.reset_cache()
         before = pages.counters()
+        is_vllm = isinstance(before, ServerCounters) and before.kind == "vllm"
         self._check(before)
+        if self.history == "generated" and not is_vllm:
+            raise EngineError("history: only vLLM's server gives the ids of its replies back: use history=recorded")
+        if (line := wait_line(schedule)) is not None:
+            log.info("%s", line)
+        sender = Sender(
+            f"{self.url.rstrip('/')}/v1", model, self.api, key, headers, is_vllm, self.retries, self.timeout_s,
+            self.deadline_s,
+        )  # fmt: skip
         lanes = Lanes(
-            self._sender(model, key),
-            history(self.history),
-            max_model_len,
-            self.max_connections,
-            self.max_output_tokens,
-            progress,
+            sender.send, history(self.history), max_model_len, self.max_connections, self.max_output_tokens, progress,
             self.on_error,
-        )
-        asyncio.run(lanes.run(schedule))
-        if lanes.failed:
-            notes.append(f"{len(lanes.failed)} requests failed at the server and are counted as rejected.")
-        done = [record for record in lanes.records.values() if record.outcome == "completed"]
-        after = pages.counters()
-        counters = self._counters(before, after)
-        if preemptions := after.preemptions - before.preemptions:
-            notes.append(f"The server preempted {preemptions:,} times; which requests, it does not say.")
-        prompts, hits = sum(one.prompt_tokens for one in done), sum(one.cached_tokens for one in done)
-        if (counters.queries_tokens, counters.hits_tokens) != (prompts, hits):
-            notes.append(
-                f"The server's /metrics counted {counters.queries_tokens:,} tokens queried and "
-                f"{counters.hits_tokens:,} hit, the replies {prompts:,} and {hits:,}: failed requests, preemptions or "
-                "other clients are the difference."
-            )
-        order = {one.request_id: rank for rank, one in enumerate(sorted(done, key=lambda one: one.prefill_index or 0))}
-        records = [replace(lanes.records[request.id], prefill_index=order.get(request.id)) for request in schedule]
-        requests = [lanes.ran.get(request.id, request) for request in schedule]
-        return EngineRun(records, counters, requests, notes=tuple(notes))
+        )  # fmt: skip
+        server = MeasuredServer(pages.version(), before, None, is_reset, self.reset_cache)
+        try:
+            asyncio.run(lanes.run(schedule))
+        except KeyboardInterrupt as interrupt:
+            raise RunInterrupted(self._ended(schedule, lanes, sender, server)) from interrupt
+        return self._ended(schedule, lanes, sender, server._replace(after=pages.counters()))
 
-    def _key(self) -> str | None:
-        if self.api_key_env is None:
+    def _ended(self, schedule: Schedule, lanes: Lanes, sender: Sender, server: MeasuredServer) -> EngineRun:
+        records, requests = lanes.in_order(schedule)
+        notes = [REAL_NOTES[self.history], *server_notes(server, records, lanes, sender)]
+        counters = self._counters(server)
+        return EngineRun(records, counters, requests, notes=tuple(notes), failure=lanes.failure)
+
+    def _secret(self, setting: str, variable: str | None) -> str | None:
+        if variable is None:
             return None
-        if not (key := os.environ.get(self.api_key_env, "").strip()):
-            raise ConfigError(f"engine.api_key_env: the environment variable {self.api_key_env} is not set")
-        return key
+        if not (value := os.environ.get(variable, "").strip()):
+            raise ConfigError(f"engine.{setting}: the environment variable {variable} is not set")
+        return value
 
-    def _model(self, served: dict[str, int | None]) -> tuple[str, int]:
+    def _model(self, served: dict[str, int | None]) -> tuple[str, int | None]:
         if self.model is None and len(served) != 1:
             raise EngineError(f"engine.model: the server has {', '.join(served) or 'no models'}: name one of them")
         model = self.model or next(iter(served))
         if model not in served:
             raise EngineError(f"engine.model: the server has no {model}: it has {', '.join(served)}")
         length = served[model]
-        if length is None and self.max_model_len is None:
-            raise EngineError("engine.max_model_len: the server does not say it: set it")
         if length is not None and self.max_model_len is not None and self.max_model_len > length:
             raise EngineError(f"engine.max_model_len: {self.max_model_len} is above the server's {length}")
-        return model, self.max_model_len or length or 0
+        return model, self.max_model_len or length
 
-    def _check(self, counters: ServerCounters) -> None:
+    def _check(self, counters: ServerCounters | str) -> None:
         for name in ("block_size", "num_blocks"):
-            mine, its = getattr(self, name), getattr(counters, name)
-            if mine is not None and mine != its:
+            mine, its = getattr(self, name), getattr(counters, name, None)
+            if mine is not None and its is not None and mine != its:
                 raise EngineError(f"engine.{name}: {mine}, but the server's is {its}: set engine.{name}={its}")
 
-    def _sender(self, model: str, key: str | None) -> Any:
-        from openai import AsyncOpenAI
-
-        client: list[AsyncOpenAI] = []  # made inside the event loop that uses it
-
-        async def send(prompt_ids: list[int], reply_tokens: int, salt: str | None) -> Answer:
-            if not client:
-                url = f"{self.url.rstrip('/')}/v1"
-                client.append(AsyncOpenAI(base_url=url, api_key=key or "none", timeout=self.timeout_s, max_retries=0))
-            try:
-                return await exchange(client[0], model, prompt_ids, reply_tokens, salt)
-            except RequestFailed as failure:
-                raise RequestFailed(str(failure).replace(key, MASK) if key else str(failure)) from None
-
-        return send
-
-    def _counters(self, before: ServerCounters, after: ServerCounters) -> EngineCounters:
-        if after.queries < before.queries:
-            raise EngineError("engine.url: the server was restarted during the run: its counters cannot be compared")
+    def _counters(self, server: MeasuredServer) -> EngineCounters:
+        blocks = getattr(server.before, "num_blocks", None) or self.num_blocks
+        change = server.change()
         return EngineCounters(
             clock="wall",
-            block_size=after.block_size,
-            num_blocks=after.num_blocks - 1,
-            steps=after.steps - before.steps,
+            block_size=self.block_size,
+            num_blocks=None if blocks is None else blocks - 1,
+            steps=change.get("steps"),
             kv_usage_max=None,
-            queries_tokens=after.queries - before.queries,
-            hits_tokens=after.hits - before.hits,
-            preempted_queries_tokens=0,
-            preempted_hits_tokens=0,
+            queries_tokens=change.get("queries"),
+            hits_tokens=change.get("hits"),
+            preempted_queries_tokens=None,
+            preempted_hits_tokens=None,
         )

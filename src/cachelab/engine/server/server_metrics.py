@@ -1,32 +1,43 @@
-"""A vLLM server's own numbers: /metrics, /v1/models, /version, and the reset of its cache."""
+"""What a server says of itself: /metrics, /v1/models, /version, and the reset of its cache."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from cachelab.errors import EngineError
 
 if TYPE_CHECKING:
     from requests import Response
 
-_COUNTERS = {
-    "queries": "vllm:prefix_cache_queries_total",
-    "hits": "vllm:prefix_cache_hits_total",
-    "steps": "vllm:iteration_tokens_total_count",
-    "preemptions": "vllm:num_preemptions_total",
+Kind = Literal["vllm", "sglang"]
+
+_COUNTERS: Mapping[Kind, Mapping[str, str]] = {
+    "vllm": {
+        "queries": "vllm:prefix_cache_queries_total",
+        "hits": "vllm:prefix_cache_hits_total",
+        "steps": "vllm:iteration_tokens_total_count",
+        "preemptions": "vllm:num_preemptions_total",
+    },
+    "sglang": {"queries": "sglang:prompt_tokens_total", "hits": "sglang:cached_tokens_total"},
 }
+"""The counters of each kind of server. Source: vllm/v1/metrics/loggers.py; SGLang's page on production metrics."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerCounters:
-    """The sizes of a server's cache (`num_blocks` with vLLM's null block) and its counters since it started."""
+    """A server's counters since it started, the sizes of its cache, vLLM's null block included, and when it started.
 
-    block_size: int
-    num_blocks: int
+    None: it does not say it. `started_s`: seconds since 1970.
+    """
+
+    kind: Kind
     queries: int
     hits: int
-    steps: int
-    preemptions: int
+    steps: int | None = None
+    preemptions: int | None = None
+    block_size: int | None = None
+    num_blocks: int | None = None
+    started_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -34,56 +45,54 @@ class ServerPages:
     """The pages of the server at `url` (no path). `timeout_s` holds for each of them."""
 
     url: str
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     timeout_s: float
 
-    def counters(self) -> ServerCounters:
-        """Read /metrics. Raises EngineError if it is not that of one vLLM engine."""
-        text = self._get("/metrics").text
-        return read_counters(text)
+    def counters(self) -> ServerCounters | str:
+        """The counters in /metrics, or the reason why there are none."""
+        try:
+            answer = self._answer("GET", "/metrics")
+        except EngineError as error:
+            return str(error)
+        return read_counters(answer.text) if answer.ok else f"/metrics answered {answer.status_code}"
 
     def models(self) -> dict[str, int | None]:
         """The served models and the `max_model_len` of each (None: not said). Raises EngineError."""
-        page: Any = self._read("/v1/models", lambda answer: answer.json())
+        answer = self._answer("GET", "/v1/models")
+        if answer.status_code in (401, 403):
+            raise EngineError(f"engine.api_key_env: {self.url} refuses the key ({answer.status_code})")
+        if not answer.ok:
+            raise EngineError(f"engine.url: {self.url}/v1/models answered {answer.status_code} {answer.reason}")
         try:
+            page: Any = answer.json()
             return {str(entry["id"]): entry.get("max_model_len") for entry in page["data"]}
-        except (KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise EngineError(f"engine.url: {self.url}/v1/models is no list of models") from error
 
-    def version(self) -> str:
-        """The version of vLLM. Raises EngineError."""
-        return str(self._read("/version", lambda answer: answer.json()["version"]))
+    def version(self) -> str | None:
+        """The version of vLLM; None if the server does not say one."""
+        answer = self._answer("GET", "/version")
+        try:
+            return str(answer.json()["version"]) if answer.ok else None
+        except (ValueError, KeyError, TypeError):
+            return None
 
     def reset_cache(self) -> bool:
-        """Empty the prefix cache. Returns whether the server allows it (VLLM_SERVER_DEV_MODE=1)."""
-        answer = self._answer("POST", "/reset_prefix_cache")
-        return answer.ok
-
-    def _read(self, path: str, part: Callable[["Response"], Any]) -> Any:
-        answer = self._get(path)
-        try:
-            return part(answer)
-        except (ValueError, KeyError, TypeError) as error:
-            raise EngineError(f"engine.url: {self.url}{path} gave no JSON that vLLM gives") from error
-
-    def _get(self, path: str) -> "Response":
-        answer = self._answer("GET", path)
-        if not answer.ok:
-            raise EngineError(f"engine.url: {self.url}{path} answered {answer.status_code} {answer.reason}")
-        return answer
+        """Empty the prefix cache. Returns whether the server did it (vLLM: with VLLM_SERVER_DEV_MODE=1)."""
+        return any(self._answer("POST", path).ok for path in ("/reset_prefix_cache", "/flush_cache"))
 
     def _answer(self, method: str, path: str) -> "Response":
         import requests
 
         try:
-            return requests.request(method, self.url + path, headers=self.headers, timeout=self.timeout_s)
+            return requests.request(method, self.url + path, headers=dict(self.headers), timeout=self.timeout_s)
         except requests.RequestException as error:
             why = type(error).__name__
             raise EngineError(f"engine.url: {self.url}{path} does not answer ({why}): is the server up?") from error
 
 
-def read_counters(text: str) -> ServerCounters:
-    """The counters in a page of /metrics, Prometheus text format. Raises EngineError."""
+def read_counters(text: str) -> ServerCounters | str:
+    """The counters in a page of /metrics, Prometheus text format, or the reason why there are none."""
     from prometheus_client.parser import text_string_to_metric_families
 
     values: dict[str, list[float]] = {}
@@ -95,15 +104,21 @@ def read_counters(text: str) -> ServerCounters:
                 if sample.name == "vllm:cache_config_info":
                     configs.append(sample.labels)
     except ValueError as error:
-        raise EngineError(f"engine.url: /metrics cannot be read: {error}") from error
-    missing = [name for name in _COUNTERS.values() if name not in values]
-    if missing or not configs:
-        name = missing[0] if missing else "vllm:cache_config_info"
-        raise EngineError(f"engine.url: /metrics has no {name}: engine=server measures vLLM's server")
-    if len(configs) > 1 or any(len(values[name]) > 1 for name in _COUNTERS.values()):
-        raise EngineError("engine.url: /metrics has several engines (data parallel): measure a server with one engine")
+        return f"/metrics cannot be read: {error}"
+    started = values.get("process_start_time_seconds", [None])[0]
+    kind: Kind = "vllm" if configs else "sglang"
+    names = _COUNTERS[kind]
+    if missing := [name for name in names.values() if name not in values]:
+        return f"/metrics has no {missing[0]}"
+    if kind == "sglang":  # several samples are the sources of one engine's hits
+        queries, hits = (int(sum(values[names[key]])) for key in ("queries", "hits"))
+        return ServerCounters(kind, queries, hits, started_s=started)
+    if len(configs) > 1 or any(len(values[name]) > 1 for name in names.values()):
+        return "/metrics has several engines (data parallel)"
     try:
-        sizes = int(configs[0]["block_size"]), int(configs[0]["num_gpu_blocks"])
-    except (KeyError, ValueError) as error:
-        raise EngineError("engine.url: vllm:cache_config_info lacks block_size or num_gpu_blocks") from error
-    return ServerCounters(*sizes, **{key: int(values[name][0]) for key, name in _COUNTERS.items()})
+        sizes = {"block_size": int(configs[0]["block_size"]), "num_blocks": int(configs[0]["num_gpu_blocks"])}
+    except (KeyError, ValueError):
+        return "vllm:cache_config_info lacks block_size or num_gpu_blocks"
+    return ServerCounters(
+        kind, **{key: int(values[name][0]) for key, name in names.items()}, **sizes, started_s=started
+    )
