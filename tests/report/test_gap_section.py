@@ -36,6 +36,11 @@ def test_every_condition_has_its_points_and_what_moves_it() -> None:
     assert "misses the other 25.00 %" in shown.note
 
 
+def test_a_condition_that_gains_nothing_has_no_advice() -> None:
+    rows = gap(result(VALUES | {"hit_rate/opt": 0.25, "hit_rate/ideal": 0.25})).rows
+    assert [row[3] for row in rows[2:]] == ["nothing to gain", "the order of the requests, a router", "nothing to gain"]
+
+
 def test_requests_that_differ_are_counted() -> None:
     rows = gap(result(VALUES | {"agreement/hit_rate": 0.375, "agreement/mismatches": 1234.0})).rows
     assert rows[1][1:3] == ("37.50 %", "+12.50")

@@ -12,12 +12,12 @@ from cachelab.pipeline import Parts, Result, observe
 def simulated_run(parts: Parts, result: Result) -> tuple[Parts, Result]:
     """The parts with the simulator as their engine, and its run of the workload with the recorded replies.
 
-    Of an engine that is not an agreement both are returned as they are. The numbers of the result stay the measured
-    ones. Raises EngineError.
+    Of an engine that is not an agreement, or whose blocks are unknown, both are returned as they are. The numbers of
+    the result stay the measured ones. Raises EngineError.
     """
-    if not isinstance(parts.engine, AgreementEngine):
-        return parts, result
     counters = result.run.counters
+    if not isinstance(parts.engine, AgreementEngine) or counters.num_blocks is None:
+        return parts, result
     engine = _fastest(parts.engine.simulator(counters.num_blocks + 1, counters.layout))
     simulated = replace(parts, engine=engine)
     run, observation = observe(simulated, result.workload, lambda ended: None)

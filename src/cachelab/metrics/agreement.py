@@ -8,6 +8,7 @@ from cachelab.metrics.hit_rate import NO_BLOCK
 from cachelab.metrics.observation import Observation
 
 _NO_SECOND = "no second engine ran"
+_NOT_COMPARED = f"{_NO_SECOND}, or a server does not say its cached tokens"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,11 @@ class Mismatch:
 
 
 def mismatches(observation: Observation) -> Sequence[Mismatch] | None:
-    """The completed requests that differ, in the order of their first prefills; None if no second engine ran."""
-    if observation.reference_records is None:
+    """The completed requests that differ, in the order of their first prefills.
+
+    None if no second engine ran, or if a server did not say its cached tokens.
+    """
+    if observation.reference_records is None or not observation.hits_known:
         return None
     references = {
         record.request_id: record.cached_tokens
@@ -82,14 +86,14 @@ METRICS = (
         "requests",
         "Requests whose cached tokens at the first prefill differ between the two engines.",
         _mismatches,
-        _NO_SECOND,
+        _NOT_COMPARED,
     ),
     Metric(
         "agreement/cached_tokens_apart_max",
         "tokens",
         "Largest difference of one request's cached tokens between the two engines.",
         _worst,
-        _NO_SECOND,
+        _NOT_COMPARED,
     ),
     Metric(
         "agreement/hit_rate",

@@ -12,6 +12,8 @@ _CONDITIONS = (
 )
 """Each hit rate next to the measured one, and what differs."""
 
+_NO_GAIN = "nothing to gain"
+
 
 def gap(result: Result) -> Section:
     """Hit rates of the same requests, each with what moves it; no rows if no second engine ran."""
@@ -25,7 +27,9 @@ def gap(result: Result) -> Section:
     for name, label in _CONDITIONS:
         if (value := values.get(name)) is None:
             continue
-        rows.append((label, percent(value), points(100 * (value - measured)), advice[name]))
+        gain = points(100 * (value - measured))
+        nothing = name != "agreement/hit_rate" and float(gain) == 0
+        rows.append((label, percent(value), gain, _NO_GAIN if nothing else advice[name]))
     missed = percent(1 - values["hit_rate/ideal"]) if "hit_rate/ideal" in values else None
     note = "The last three have the simulator's rules, one request at a time."
     if missed is not None:
