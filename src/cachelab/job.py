@@ -102,6 +102,8 @@ def run_job(
         if description.sweep is None:
             on_notes(workload.dataset.notes)
         check_metric_names(root, parts.metrics, explainer, workload.numbers)
+        if explainer is not None:
+            explainer.check(parts, workload)
         description = description.settled(used_settings(config, list(workload.schedule)))
         tracked.log_parameters(description.parameters)
         tracked.log_dataset(workload.dataset)

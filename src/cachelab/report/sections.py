@@ -13,6 +13,7 @@ from cachelab.metrics.observation import Observation, if_measured
 from cachelab.pipeline import Result
 from cachelab.report.absence import why_absent
 from cachelab.report.calibration_section import calibration
+from cachelab.report.gap_section import gap
 from cachelab.report.layout_section import layout_section
 from cachelab.report.losses_figure import LABELS
 from cachelab.report.reuse_sections import clock_suffix, reuse, reuse_gaps
@@ -82,6 +83,7 @@ def sections(result: Result, description: RunDescription, *, max_turns: int) -> 
         calibration(values),
         prices(values, description),
         agreement(result.observation),
+        gap(result),
         stages(values),
     ]
     return [section for section in found if section is not None and section.rows]
@@ -94,6 +96,7 @@ def asked_for(result: Result, description: RunDescription) -> list[Section]:
         requirements(values, description),
         published(result),
         agreement(result.observation),
+        gap(result),
         calibration(values),
         prices(values, description),
     ]
