@@ -46,7 +46,7 @@ def request(
         prompt_ids=np.asarray(prompt, dtype=np.int32),
         reply_ids=np.asarray(reply, dtype=np.int32),
         messages=(Message("user", f"message {turn}"),),
-        reply=Message("assistant", f"reply {turn}"),
+        recorded_reply=Message("assistant", f"reply {turn}"),
         timestamp_s=0.0,
         kept_tokens=kept_tokens,
         follows=f"{conversation}/{turn - 1}" if follows else None,

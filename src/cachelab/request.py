@@ -1,11 +1,11 @@
 """The types that the stages exchange from the trace to the metrics."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from cachelab.conversation import NO_SPANS, Spans
-from cachelab.message import Isolation, LoggedUsage, Message, ToolDefinitions
+from cachelab.conversation import NO_SPANS, Spans, StoredTurn
+from cachelab.message import Isolation, LoggedUsage, Message
 from cachelab.tokens import AnyTokens
 
 
@@ -14,12 +14,13 @@ class Request:
     """One prompt to be prefilled and the reply that was recorded for it.
 
     `messages` are those of the prompt, oldest first (one user message if the source holds a finished prompt, none in a
-    block trace). `spans` maps the tokens to these messages. The prompt shares its first `kept_tokens` tokens with the
-    prompt and reply of the conversation's previous turn. `follows` is the id of the request whose reply is part of this
-    prompt: this request cannot be sent before that one has ended (None: it can be sent at any time). `isolation` is
-    part of the identity of its blocks. `usage` is the logged usage. `arrival_s` is its recorded time, in seconds from
-    any zero that the requests share; `think_s` the recorded seconds between the reply before it and this request (each
-    None if there is none). `timestamp_s` is `arrival_s`, or the number of the request in a source without times.
+    block trace). `recorded_reply` is the reply's message, or the stored turn that holds it. `spans` maps the tokens to
+    these messages. The prompt shares its first `kept_tokens` tokens with the prompt and reply of the conversation's
+    previous turn. `follows` is the id of the request whose reply is part of this prompt: this request cannot be sent
+    before that one has ended (None: it can be sent at any time). `isolation` is part of the identity of its blocks.
+    `usage` is the logged usage. `arrival_s` is its recorded time, in seconds from any zero that the requests share;
+    `think_s` the recorded seconds between the reply before it and this request (each None if there is none).
+    `timestamp_s` is `arrival_s`, or the number of the request in a source without times.
     Shapes: prompt_ids (prompt_tokens,), reply_ids (reply_tokens,), spans (num_spans, 2).
     """
 
@@ -28,18 +29,23 @@ class Request:
     turn_index: int
     prompt_ids: AnyTokens
     reply_ids: AnyTokens
-    messages: tuple[Message, ...]
-    reply: Message | None
+    messages: Sequence[Message]
+    recorded_reply: Message | StoredTurn | None
     timestamp_s: float
     kept_tokens: int = 0
     follows: str | None = None
     spans: Spans = field(default_factory=lambda: NO_SPANS)
-    tools: ToolDefinitions = ()
     arrival_s: float | None = None
     think_s: float | None = None
     usage: LoggedUsage | None = None
     isolation: Isolation | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def reply(self) -> Message | None:
+        """The reply's message, which is read if it is stored."""
+        reply = self.recorded_reply
+        return reply.read().reply if isinstance(reply, StoredTurn) else reply
 
     @property
     def prompt(self) -> str:
@@ -49,7 +55,8 @@ class Request:
     @property
     def response(self) -> str:
         """The reply as text, "" where there is none."""
-        return self.reply.full_text if self.reply else ""
+        reply = self.reply
+        return reply.full_text if reply else ""
 
 
 Lane = tuple[Request, ...]
