@@ -1,6 +1,7 @@
 """One job, from its composed config to its objectives."""
 
 import logging
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -73,7 +74,7 @@ def run_job(
     from cachelab.requirement import tags_of, unmet
     from cachelab.tracking.mlflow.run_list import LARGEST_LOSS
     from cachelab.tracking.offline import FallbackRun
-    from cachelab.used_settings import used_settings
+    from cachelab.used_settings import runs_vllm, used_settings
 
     root = build_root(config)
     tracking: Tracking = build_part("tracking", root.tracking, root.plugins)
@@ -112,7 +113,9 @@ def run_job(
         tracked.log_workload(workload.numbers)
         if built.export is not None:
             built.export.write(workload.schedule)
-        with progress_bar(len(workload.schedule)) as progress:
+        loads_vllm = runs_vllm(config["engine"]) and "vllm" not in sys.modules
+        starting = "loading vLLM" if loads_vllm else "starting the engine"
+        with progress_bar(len(workload.schedule), starting=starting) as progress:
             try:
                 ran = pipeline.observe(parts, workload, progress)
             except RunInterrupted as interrupted:

@@ -23,7 +23,7 @@ from cachelab.dataset.id_names import IdNames
 from cachelab.engine.replay import ReplayEngine
 from cachelab.engine.sim import SimEngine
 from cachelab.errors import ConfigError, DatasetError
-from cachelab.export.trace_writer import block_trace_rows, write_trace
+from cachelab.export.trace_writer import block_trace_lines, write_lines
 from cachelab.order.by_arrival import ByArrival
 from cachelab.request import Request
 from cachelab.trace.multi_turn import MultiTurn
@@ -469,7 +469,7 @@ def test_block_trace_written_and_read_again_is_the_same(tmp_path: Path) -> None:
         {**GOOD, "chat_id": 2, "parent_chat_id": 1, "input_length": 16, "hash_ids": [1, 2, 5, 6], "timestamp": 700},
     ]
     before = requests(write(tmp_path / "t.jsonl", *rows), timestamp_unit="ms")
-    write_trace(tmp_path / "again.jsonl.gz", block_trace_rows(before))
+    write_lines(tmp_path / "again.jsonl.gz", block_trace_lines(before))
     after = requests(str(tmp_path / "again.jsonl.gz"), None)
     assert [request.follows for request in after] == [None, after[0].id]
     engine = ReplayEngine(block_size=4, max_model_len=64, num_blocks=40, rules="vllm")

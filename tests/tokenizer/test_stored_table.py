@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from cachelab.tokenizer.stored_table import cache_folder, made_table, stored_table
+from cachelab.tokenizer.stored_table import cache_folder, made_table, numbers_of, stored_table
 
-ROWS = [{"n": i, "ids": list(range(i)), "none": None if i % 2 else [i]} for i in range(50)]
+ROWS = [{"ids": list(range(i)), "other": [-i]} for i in range(50)]
 
 
 def rows() -> Iterator[dict[str, Any]]:
@@ -18,7 +19,7 @@ def rows() -> Iterator[dict[str, Any]]:
 
 
 def made(folder: Path) -> Any:
-    return made_table(folder, "f", rows, numbers=["n"], lists=["ids", "none"])
+    return made_table(folder, "f", rows, ["ids", "other"])
 
 
 def test_nothing_is_stored_at_first(tmp_path: Path) -> None:
@@ -37,6 +38,12 @@ def test_stored_table_is_the_made_one(shard: str | int, tmp_path: Path, monkeypa
     assert found.schema.equals(first.schema)
     assert (len(list(tmp_path.rglob("*.arrow"))) > 1) == (shard == 300)
     assert stored_table(tmp_path, "g") is None
+    for table in (first, found):
+        chunks = table.column("ids").chunks
+        numbers = np.concatenate([numbers_of(chunk.flatten()) for chunk in chunks])
+        assert numbers.tolist() == [number for row in ROWS for number in row["ids"]]
+        assert [n for chunk in chunks for n in numbers_of(chunk.value_lengths()).tolist()] == list(range(50))
+        assert numbers_of(table.column("ids").chunk(0).slice(3).flatten()).tolist()[:3] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b'{"splits": {"train": {"num_examples": 3}}}', b"\xff"])

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cachelab.report.arrow_array import arrow_array
 from cachelab.report.columns import Column
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four: full width
@@ -40,7 +41,7 @@ def arrow_table(columns: Mapping[str, Sequence[Any]], described: Mapping[str, Co
         column = described[name]
         kind = pyarrow.type_for_alias(column.kind)
         fields.append(pyarrow.field(name, kind, metadata={"unit": column.unit, "description": column.meaning}))
-        arrays.append(pyarrow.array(values, type=kind))
+        arrays.append(arrow_array(values, column.kind))
     return pyarrow.table(arrays, schema=pyarrow.schema(fields))
 
 

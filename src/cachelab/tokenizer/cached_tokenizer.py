@@ -24,7 +24,7 @@ from cachelab.disk import writing
 from cachelab.errors import TokenizerError
 from cachelab.mapped_array import give_back, mapped_array
 from cachelab.tokenizer.base import Tokenizer
-from cachelab.tokenizer.stored_table import cache_folder, made_table, stored_table
+from cachelab.tokenizer.stored_table import cache_folder, made_table, numbers_of, stored_table
 from cachelab.tokenizer.tokenized_rows import Sizes, Texts, tokenized_rows
 from cachelab.tokens import TokenIds
 
@@ -79,9 +79,7 @@ class CachedTokenizer:
             with writing(folder, "set cache_dir to a folder of another disk"):
                 table = stored_table(folder, fingerprint)
                 if table is None:
-                    table = made_table(
-                        folder, fingerprint, partial(tokenized_rows, self.tokenizer, texts), lists=_COLUMNS
-                    )
+                    table = made_table(folder, fingerprint, partial(tokenized_rows, self.tokenizer, texts), _COLUMNS)
             if len(table) != len(texts):
                 raise OSError(f"it holds {len(table)} conversations under {fingerprint}, the dataset {len(texts)}")
             return tuple(_joined(texts, table, folder))
@@ -133,14 +131,14 @@ def _lists(column: Any, folder: Path) -> Iterator[TokenIds]:
     whole = mapped_array(sum(len(chunk.flatten()) for chunk in chunks), folder)
     start = 0
     for chunk in chunks:
-        values = chunk.flatten().to_numpy()
+        values = numbers_of(chunk.flatten())
         whole[start : start + len(values)] = values
         start += len(values)
     give_back(whole)
     whole.flags.writeable = False
     start = 0
     for chunk in chunks:
-        for length in chunk.value_lengths().to_numpy(zero_copy_only=False).tolist():
+        for length in numbers_of(chunk.value_lengths()).tolist():
             yield whole[start : start + length]
             start += length
 

@@ -7,6 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+Int32s = npt.NDArray[np.int32]
+
 
 def cache_folder() -> Path:
     """The folder of `datasets` for data (HF_DATASETS_CACHE). Source: datasets 5, `config.py`."""
@@ -36,31 +41,34 @@ def stored_table(folder: Path, fingerprint: str) -> Any | None:
 
 
 def made_table(
-    folder: Path,
-    fingerprint: str,
-    rows: Callable[[], Iterator[dict[str, Any]]],
-    numbers: Sequence[str] = (),
-    lists: Sequence[str] = (),
+    folder: Path, fingerprint: str, rows: Callable[[], Iterator[dict[str, Any]]], columns: Sequence[str]
 ) -> Any:
     """The pyarrow table of these rows, stored by `datasets`; several processes wait for one another.
 
-    `numbers` and `lists` name the columns: an int32 or a list of int32 per row. Raises what `rows` raises, and OSError
-    or pyarrow.ArrowException if the table cannot be stored.
+    Each column has a list of int32 per row. Raises what `rows` raises, and OSError or pyarrow.ArrowException if the
+    table cannot be stored.
     """
     import datasets
 
-    number = datasets.Value("int32")
-    columns = datasets.Features(dict.fromkeys(numbers, number) | dict.fromkeys(lists, datasets.List(number)))
+    features = datasets.Features(dict.fromkeys(columns, datasets.List(datasets.Value("int32"))))
     try:
         with _without_bars():
             made = datasets.Dataset.from_generator(
-                rows, features=columns, cache_dir=str(folder), fingerprint=fingerprint
+                rows, features=features, cache_dir=str(folder), fingerprint=fingerprint
             )
         return made.with_format("arrow")[:]
     except datasets.exceptions.DatasetsError as error:
         if error.__cause__ is None:
             raise
         raise error.__cause__ from None
+
+
+def numbers_of(array: Any) -> Int32s:
+    """A pyarrow Int32Array without nulls as a view; its own to_numpy would import pandas. Shape: (len(array),)."""
+    buffer = array.buffers()[1]
+    if not len(array) or buffer is None:
+        return np.empty(0, np.int32)
+    return np.frombuffer(buffer, np.int32, len(array), array.offset * 4)
 
 
 @contextmanager
