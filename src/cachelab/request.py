@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from cachelab.conversation import NO_SPANS, Spans, StoredTurn
-from cachelab.message import Isolation, LoggedUsage, Message
+from cachelab.message import Isolation, LoggedUsage, Message, ToolDefinitions
 from cachelab.tokens import AnyTokens
 
 
@@ -14,13 +14,14 @@ class Request:
     """One prompt to be prefilled and the reply that was recorded for it.
 
     `messages` are those of the prompt, oldest first (one user message if the source holds a finished prompt, none in a
-    block trace). `recorded_reply` is the reply's message, or the stored turn that holds it. `spans` maps the tokens to
-    these messages. The prompt shares its first `kept_tokens` tokens with the prompt and reply of the conversation's
-    previous turn. `follows` is the id of the request whose reply is part of this prompt: this request cannot be sent
-    before that one has ended (None: it can be sent at any time). `isolation` is part of the identity of its blocks.
-    `usage` is the logged usage. `arrival_s` is its recorded time, in seconds from any zero that the requests share;
-    `think_s` the recorded seconds between the reply before it and this request (each None if there is none).
-    `timestamp_s` is `arrival_s`, or the number of the request in a source without times.
+    block trace). `tools` are the definitions that were sent with it. `recorded_reply` is the reply's message, or the
+    stored turn that holds it. `spans` maps the tokens to these messages. The prompt shares its first `kept_tokens`
+    tokens with the prompt and reply of the conversation's previous turn. `follows` is the id of the request whose reply
+    is part of this prompt: this request cannot be sent before that one has ended (None: it can be sent at any time).
+    `isolation` is part of the identity of its blocks. `usage` is the logged usage. `arrival_s` is its recorded time, in
+    seconds from any zero that the requests share; `think_s` the recorded seconds between the reply before it and this
+    request (each None if there is none). `timestamp_s` is `arrival_s`, or the number of the request in a source without
+    times.
     Shapes: prompt_ids (prompt_tokens,), reply_ids (reply_tokens,), spans (num_spans, 2).
     """
 
@@ -35,6 +36,7 @@ class Request:
     kept_tokens: int = 0
     follows: str | None = None
     spans: Spans = field(default_factory=lambda: NO_SPANS)
+    tools: ToolDefinitions = ()
     arrival_s: float | None = None
     think_s: float | None = None
     usage: LoggedUsage | None = None

@@ -28,6 +28,8 @@ def of_tokenized(turn: TokenizedTurn, number: int) -> dict[str, Any]:
     return {
         "reply_ids": turn.reply_ids,
         "recorded_reply": turn.source if isinstance(turn.source, StoredTurn) else _reply(turn.turn),
+        # Stored turns are those of ShareGPT files, which have no tools.
+        "tools": turn.source.tools if isinstance(turn.source, Turn) else (),
         "timestamp_s": float(number) if turn.timestamp_s is None else turn.timestamp_s,
         "arrival_s": turn.timestamp_s,
         "think_s": turn.think_s,
