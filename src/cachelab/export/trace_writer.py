@@ -28,7 +28,7 @@ def trace_rows(requests: Sequence[Request], tokenizer: str) -> Iterator[dict[str
     """
     for number, request in enumerate(requests):
         if number % _GIVE_BACK_AFTER == 0:
-            give_back(request.prompt_ids)
+            give_back(request.prompt_ids)  # of all requests, which are parts of one array
         known: dict[str, Any] = {} if request.isolation is None else {"isolation": asdict(request.isolation)}
         if request.think_s is not None:
             known["think_s"] = request.think_s

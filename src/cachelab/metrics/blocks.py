@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from cachelab.mapped_array import give_back
 from cachelab.metrics.base import NEVER, Metric
 from cachelab.metrics.observation import Observation
 
@@ -16,6 +17,7 @@ def block_table(observation: Observation) -> dict[str, Any]:
     `first_hit_s`, `last_hit_s`: seconds of the engine's clock.
     """
     hits = observation.hits
+    give_back(observation.accesses.blocks)
     order = np.lexsort((hits.depth, hits.prefill_index[hits.first]))
     names = observation.block_ids.names(hits.block)
     return {

@@ -109,6 +109,7 @@ class BlockIds:
                 content = bytes(tokens[at : at + 4 * self.width]) * repeats
                 made[end : end + _SHA_BYTES] = hashlib.sha256(before + content).digest()
                 end += _SHA_BYTES
+            give_back(self.tokens)
         return BlockNames(np.frombuffer(made, np.uint8).reshape(-1, _SHA_BYTES)[:, :_DIGEST_BYTES], place[blocks])
 
     def _with_ancestors(self, blocks: Int64s) -> Int64s:

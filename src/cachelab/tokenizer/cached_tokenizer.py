@@ -126,7 +126,7 @@ class _Parts:
 
 
 def _lists(column: Any, folder: Path) -> Iterator[TokenIds]:
-    """The lists of a column, as parts of ONE array, which is read-only. A long one is in a file in `folder`."""
+    """The lists of a column, as read-only parts of ONE array. A long one is in a file in `folder`."""
     chunks = column.chunks
     whole = mapped_array(sum(len(chunk.flatten()) for chunk in chunks), folder)
     start = 0
@@ -135,11 +135,12 @@ def _lists(column: Any, folder: Path) -> Iterator[TokenIds]:
         whole[start : start + len(values)] = values
         start += len(values)
     give_back(whole)
-    whole.flags.writeable = False
     start = 0
     for chunk in chunks:
         for length in numbers_of(chunk.value_lengths()).tolist():
-            yield whole[start : start + length]
+            part = whole[start : start + length]
+            part.flags.writeable = False  # not `whole`: numba would compile its loops for a second kind of array
+            yield part
             start += length
 
 
