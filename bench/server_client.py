@@ -1,14 +1,14 @@
 """Measures what the client of engine=server costs, next to vLLM's own bench client and AIPerf.
 
-    python bench/server_client.py [--aiperf FOLDER/bin/aiperf] [--rounds N] [--requests N] [--connections 1 8 64]
+    python bench/server_client.py [--aiperf FOLDER/bin/aiperf] [--rounds N] [--requests N] [--connections 1 16]
                                   [--prompt-tokens N] [--reply-tokens N]
 
-All clients send the same bodies (token ids to /v1/completions, streamed) to bench/instant_server.py, which runs in a
-process of its own and answers at once: the client is the limit. Requests/s are the server's count, from the first
-request to the last answer. CPU is the client's. For cachelab it is that of `ServerEngine.run`, for vLLM that of
-`benchmark` in vllm.benchmarks.serve, each in a process of its own. AIPerf is several processes: its CPU is the
-difference of a run of 4 N requests and one of N, divided by 3 N, so that its start does not count. Seconds depend on
-the machine: compare only within one run.
+All clients send the same prompts to /v1/completions of bench/instant_server.py, which runs in a process of its own and
+answers at once: the client is the limit. cachelab and vLLM send token ids, AIPerf as many letters of text. Replies are
+streamed. Requests/s are the server's count, from the first request to the last answer. CPU is the client's. For
+cachelab it is that of `ServerEngine.run`, for vLLM that of `benchmark` in vllm.benchmarks.serve, each in a process of
+its own. AIPerf (0.13.0) is several processes: its CPU is the difference of a run of 4 N requests and one of N, divided
+by 3 N, so that its start does not count. Seconds depend on the machine: compare only within one run.
 """
 
 import argparse
@@ -41,10 +41,10 @@ GROWTH = 4  # the larger of AIPerf's two runs
 def main() -> None:
     """Print one table per number of connections."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--aiperf", help="the program aiperf of an environment that has it")
+    parser.add_argument("--aiperf", help="the program aiperf of an environment that has aiperf 0.13.0")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--requests", type=int, default=1000)
-    parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 64])
+    parser.add_argument("--connections", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--prompt-tokens", type=int, default=1000)
     parser.add_argument("--reply-tokens", type=int, default=32)
     parser.add_argument("--client", choices=sorted(CLIENTS), help=argparse.SUPPRESS)
@@ -195,21 +195,31 @@ def aiperf(url: str, connections: int, options: argparse.Namespace) -> dict[str,
 
 
 def aiperf_seconds(url: str, number: int, connections: int, options: argparse.Namespace) -> float:
-    """Seconds of CPU of one run of AIPerf with prebuilt bodies."""
-    further = {"temperature": 0.0, "stream": True, "stream_options": {"include_usage": True}}
+    """Seconds of CPU of one run of AIPerf, whose prompts are text: as many letters as the token ids take."""
     with tempfile.TemporaryDirectory() as folder:
-        bodies = Path(folder, "bodies.jsonl")
-        with bodies.open("w", encoding="utf-8") as file:
+        texts = Path(folder, "prompts.jsonl")
+        with texts.open("w", encoding="utf-8") as file:
             for one in prompts(number, options.prompt_tokens, options.reply_tokens):
-                body = {"model": MODEL, "prompt": one.prompt_ids.tolist(), "max_tokens": len(one.reply_ids)}
-                file.write(json.dumps({**body, **further, "ignore_eos": True, "return_token_ids": True}) + "\n")
+                file.write(json.dumps({"text": " ".join(map(str, one.prompt_ids.tolist()))}) + "\n")
+        save_tokenizer(Path(folder))
         command = (
             f"{options.aiperf} profile --model {MODEL} --url {url} --endpoint-type completions --streaming "
-            f"--input-file {bodies} --custom-dataset-type raw_payload --concurrency {connections} "
-            f"--request-count {number} --tokenizer builtin --use-server-token-count --ui none "
+            f"--input-file {texts} --custom-dataset-type single_turn --concurrency {connections} "
+            f"--request-count {number} --tokenizer {folder} --use-server-token-count --ui none "
+            f"--extra-inputs max_tokens:{options.reply_tokens} --extra-inputs ignore_eos:true "
             f"--output-artifact-dir {folder}/out"
         )
         return measure(command.split(), timeout_s=300).cpu_s
+
+
+def save_tokenizer(folder: Path) -> None:
+    """Write a tokenizer of two words, which AIPerf loads although the server counts the tokens."""
+    vocabulary = {"[UNK]": 0, "a": 1}
+    words: dict[str, Any] = {"type": "WordLevel", "vocab": vocabulary, "unk_token": "[UNK]"}
+    whole = {"version": "1.0", "added_tokens": [], "pre_tokenizer": {"type": "Whitespace"}, "model": words}
+    (folder / "tokenizer.json").write_text(json.dumps(whole), encoding="utf-8")
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "[UNK]"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
 
 
 def reset(url: str) -> None:
