@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 _LONGEST_REASON = 400
-_LETTERS_PER_TOKEN = 64
+_LETTERS_PER_TOKEN = 1024
 """More letters per token that was asked for than any vocabulary gives."""
 
 
@@ -81,7 +81,9 @@ class Answer:
 
     def is_beyond(self, wanted: int) -> bool:
         """Whether the reply is longer than `wanted` tokens can be."""
-        return len(self.output_ids or ()) > wanted or self._letters > (wanted + 1) * _LETTERS_PER_TOKEN
+        if self.output_ids is not None:
+            return len(self.output_ids) > wanted
+        return self._letters > wanted * _LETTERS_PER_TOKEN
 
 
 async def exchange(client: "AsyncOpenAI", body: Mapping[str, Any], further: Mapping[str, Any], wanted: int) -> Answer:
