@@ -38,7 +38,7 @@ def test_causes_of_a_servers_run_are_priced_on_the_simulator(tmp_path: Path) -> 
     assert found is not None
     assert [cause.kind for cause in found.causes] == ["date_or_time"]
     assert found.verdict.startswith("simulated hit rate ")
-    assert any("the real engine ran only the original one" in note for note in found.notes)
+    assert any("The real engine ran only the original workload" in note for note in found.notes)
     # The scripted server says 16 cached tokens of each request; the simulator finds the first prompt new.
     assert result.metrics["agreement/mismatches"] > 0
     assert found.hit_rate.value is not None

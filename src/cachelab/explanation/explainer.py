@@ -30,8 +30,8 @@ from cachelab.trace.multi_turn import MultiTurn
 
 _REPLIES = 10
 _SIMULATED = (
-    "The numbers of the explanation are those of the simulator with the real engine's blocks and the recorded replies, "
-    "one workload per cause: the real engine ran only the original one."
+    "The numbers of the explanation are those of the simulator with the real engine's blocks and the recorded prompts "
+    "and replies. The real engine ran only the original workload."
 )
 
 

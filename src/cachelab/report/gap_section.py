@@ -5,9 +5,9 @@ from cachelab.report.section import Section, count, percent, points
 
 _MEASURED = "hit_rate/first_prefill"
 _CONDITIONS = (
-    ("agreement/hit_rate", "the simulator with its blocks"),
+    ("agreement/hit_rate", "the simulator"),
     ("hit_rate/opt", "the best eviction (Belady)"),
-    ("hit_rate/depth_first", "common prefixes one after another"),
+    ("hit_rate/depth_first", "common prefixes together"),
     ("hit_rate/ideal", "an unlimited cache"),
 )
 """Each hit rate next to the measured one, and what differs."""
@@ -31,27 +31,24 @@ def gap(result: Result) -> Section:
         nothing = name != "agreement/hit_rate" and float(gain) == 0
         rows.append((label, percent(value), gain, _NO_GAIN if nothing else advice[name]))
     missed = percent(1 - values["hit_rate/ideal"]) if "hit_rate/ideal" in values else None
-    note = "The last three have the simulator's rules, one request at a time."
+    note = "The last three are simulated, one request at a time."
     if missed is not None:
-        note += f" An unlimited cache misses the other {missed}: new text, and prompts that break (explain=causes)."
-    return Section(
-        title, ("the same requests with", "hit rate", "points", "what moves it"), rows, note, frozenset({0, 3})
-    )
+        note += f" An unlimited cache misses the other {missed}: new text, broken prefixes (explain=causes)."
+    return Section(title, ("same requests", "hit rate", "points", "what moves it"), rows, note, frozenset({0, 3}))
 
 
 def _advice(result: Result) -> dict[str, str]:
     values = result.numbers.values
     mismatches = values.get("agreement/mismatches", 0.0)
-    simulated = "nothing: all requests are equal"
+    simulated = "nothing: no request differs"
     if mismatches:
-        simulated = f"{count(mismatches)} requests differ: other clients, a warm cache, settings, requests at once"
+        simulated = f"{count(mismatches)} differ: other clients, a warm cache, settings"
     memory = "memory: a larger KV cache, fp8, a host tier"
     if (knee := values.get("capacity/knee_blocks")) is not None:
-        usable = result.observation.plain_blocks
-        memory = f"memory: {count(knee)} blocks come within 1 point, {count(usable)} are there"
+        memory = f"memory: the knee is {count(knee)} blocks"
     return {
         "agreement/hit_rate": simulated,
-        "hit_rate/opt": "the eviction policy; vLLM has LRU",
-        "hit_rate/depth_first": "the order of the requests, a router",
+        "hit_rate/opt": "the eviction policy",
+        "hit_rate/depth_first": "the order, a router",
         "hit_rate/ideal": memory,
     }

@@ -82,8 +82,8 @@ def sections(result: Result, description: RunDescription, *, max_turns: int) -> 
         timing(result),
         calibration(values),
         prices(values, description),
-        agreement(result.observation),
         gap(result),
+        agreement(result.observation),
         stages(values),
     ]
     return [section for section in found if section is not None and section.rows]
@@ -95,8 +95,8 @@ def asked_for(result: Result, description: RunDescription) -> list[Section]:
     found = [
         requirements(values, description),
         published(result),
-        agreement(result.observation),
         gap(result),
+        agreement(result.observation),
         calibration(values),
         prices(values, description),
     ]
