@@ -38,6 +38,11 @@ CACHED = 16
 STATUS = {"retry_later": 429, "busy": 503, "fault": 500, "no_model": 404, "no_key": 401}
 
 
+def cached(prompt: list[int]) -> int:
+    """The tokens that the server says it has in its cache: a block, where the prompt has one before its last token."""
+    return CACHED if len(prompt) > CACHED else 0
+
+
 class ScriptedServer(ThreadingHTTPServer):
     """Follows `script`, one word per request; after its end every request is answered in full.
 
@@ -72,12 +77,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         done, tokens = len(self.server.prompts), sum(map(len, self.server.prompts))
+        hits = sum(map(cached, self.server.prompts))
         pages = {"/v1/models": json.dumps({"data": [{"id": "tiny", "max_model_len": 256}]})}
         if self.server.kind == "vllm":
             pages["/version"] = json.dumps({"version": "0.0"})
-            pages["/metrics"] = METRICS % (tokens, CACHED * done, done, done) + STARTED % self.server.started
+            pages["/metrics"] = METRICS % (tokens, hits, done, done) + STARTED % self.server.started
         if self.server.kind == "sglang":
-            pages["/metrics"] = SGLANG % (tokens, CACHED * done)
+            pages["/metrics"] = SGLANG % (tokens, hits)
         self._answer(200 if self.path in pages else 404, pages.get(self.path, ""))
 
     def do_POST(self) -> None:
@@ -140,10 +146,10 @@ class _Handler(BaseHTTPRequestHandler):
                 time.sleep(0.02)
         usage: dict[str, Any] = {"prompt_tokens": len(prompt), "completion_tokens": wanted, "total_tokens": 0}
         if word != "no_cached":
-            usage["prompt_tokens_details"] = {"cached_tokens": CACHED}
+            usage["prompt_tokens_details"] = {"cached_tokens": cached(prompt)}
         if word == "empty":
-            finished = {"index": 0, "finish_reason": "stop"} | ({"delta": {}} if chat else {"text": ""})
-            self._event({"choices": [finished]})
+            end: dict[str, Any] = {"delta": {}} if chat else {"text": ""}
+            self._event({"choices": [{"index": 0, "finish_reason": "stop", **end}]})
         if word != "no_usage":
             self._event({"choices": [], "usage": usage})
         self.wfile.write(b"data: [DONE]\n\n")

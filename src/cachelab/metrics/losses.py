@@ -7,7 +7,7 @@ import numpy as np
 
 from cachelab.metrics.base import Metric, Ratio
 from cachelab.metrics.hits import Int64s
-from cachelab.metrics.observation import Observation, memoize
+from cachelab.metrics.observation import Observation, if_measured, memoize
 from cachelab.prefix_cache.accesses import BlockAccesses, lru_hit_blocks
 from cachelab.prefix_cache.hit_rate_curve import opt_hit_blocks
 from cachelab.prefix_cache.request_blocks import seen_tokens
@@ -109,10 +109,11 @@ def losses_of(observation: Observation) -> Losses:
 
 
 def lost(observation: Observation, term: str) -> Ratio:
-    """The tokens of a term of all prompt tokens; 0 of 0 if prefix caching is disabled."""
-    if observation.counters.queries_tokens == 0:
+    """The tokens of a term of all prompt tokens; 0 of 0 if prefix caching is disabled or hits were not measured."""
+    losses = None if observation.counters.queries_tokens == 0 else if_measured(lambda: losses_of(observation))
+    if losses is None:
         return Ratio(0, 0)
-    return Ratio(int(getattr(losses_of(observation), term).sum()), int(observation.prompt_tokens.sum()))
+    return Ratio(int(getattr(losses, term).sum()), int(observation.prompt_tokens.sum()))
 
 
 def _in_flight(observation: Observation, accesses: BlockAccesses, hits: Int64s, ideal_blocks: Int64s) -> Int64s:

@@ -7,7 +7,7 @@ import numpy as np
 
 from cachelab.metrics.hits import Int64s
 from cachelab.metrics.losses import TERMS, losses_of
-from cachelab.metrics.observation import Observation
+from cachelab.metrics.observation import Observation, if_measured
 from cachelab.prefix_cache.accesses import lru_evictions
 
 LOST = tuple(term for term in TERMS if term != "reused")
@@ -20,9 +20,9 @@ def lost_columns(observation: Observation) -> dict[str, list[Any]]:
     rejected request, and everywhere if prefix caching is disabled or the hits were not measured.
     """
     names = [f"{term}_tokens" for term in LOST]
-    if observation.counters.queries_tokens == 0 or not observation.hits_known:
+    losses = None if observation.counters.queries_tokens == 0 else if_measured(lambda: losses_of(observation))
+    if losses is None:
         return {name: [None] * len(observation.records) for name in (*names, "evicted_by")}
-    losses = losses_of(observation)
     columns: dict[str, list[Any]] = {
         name: observation.per_record(getattr(losses, term).tolist()) for term, name in zip(LOST, names, strict=True)
     }

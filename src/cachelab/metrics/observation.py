@@ -25,6 +25,14 @@ class NotMeasured(Exception):
     """A number needs what the engine did not measure. `measure` omits the number."""
 
 
+def if_measured(make: Callable[[], Value]) -> Value | None:
+    """What `make` returns; None if it needs what the engine did not measure."""
+    try:
+        return make()
+    except NotMeasured:
+        return None
+
+
 @dataclass(frozen=True, eq=False)
 class Observation:
     """The requests of one run, their records and the engine's counters.

@@ -18,6 +18,7 @@ from cachelab.metrics.base import AnyMetric
 from cachelab.metrics.blocks import block_table
 from cachelab.metrics.capacity import capacity_table, points_table
 from cachelab.metrics.losses import losses_table
+from cachelab.metrics.observation import if_measured
 from cachelab.metrics.requests import request_table
 from cachelab.metrics.turn import turn_table
 from cachelab.pipeline import Result
@@ -52,8 +53,8 @@ def write_artifacts(
     prompts or replies changed; for a block trace block_trace.jsonl.gz), requests.parquet, blocks.parquet, per_turn.csv
     and losses_per_turn.csv, capacity.csv (with `engine.at_gib` or `engine.sim_at` also capacity_points.csv),
     figures/*.png and *.svg. With an `explanation` also explanation.md, explanation.html, breaks.csv, breaks.parquet,
-    breaks_per_request.parquet and, if texts are shown, fixed.jsonl.gz. With `latex` also tables/*.tex. Raises OSError
-    if a file cannot be written.
+    breaks_per_request.parquet and, if texts are shown, fixed.jsonl.gz. With `latex` also tables/*.tex. A table
+    that needs what the engine did not measure is left out. Raises OSError if a file cannot be written.
     """
     folder = description.output_dir / "artifacts"
     way_out = "write elsewhere with hydra.run.dir=FOLDER, or keep fewer files with artifacts=[requests]"
@@ -96,13 +97,15 @@ def _write(
             write_trace(folder / "trace_as_run.jsonl.gz", trace_rows(result.run.requests or (), tokenizer_name))
     if "requests" in kept:
         write_parquet(folder / "requests.parquet", request_table(result.observation), REQUESTS)
-    if "blocks" in kept:
-        write_parquet(folder / "blocks.parquet", block_table(result.observation), BLOCKS)
+    if "blocks" in kept and (blocks := if_measured(lambda: block_table(result.observation))) is not None:
+        write_parquet(folder / "blocks.parquet", blocks, BLOCKS)
     if "per_turn" in kept:
-        write_csv(folder / "per_turn.csv", turn_table(result.observation))
-        write_csv(folder / "losses_per_turn.csv", losses_table(result.observation))
+        for name, table in (("per_turn", turn_table), ("losses_per_turn", losses_table)):
+            if (columns := if_measured(lambda table=table: table(result.observation))) is not None:  # type: ignore[misc]
+                write_csv(folder / f"{name}.csv", columns)
     if "capacity" in kept:
-        write_csv(folder / "capacity.csv", capacity_table(result.observation))
+        if (columns := if_measured(lambda: capacity_table(result.observation))) is not None:
+            write_csv(folder / "capacity.csv", columns)
         if runs := result.run.comparison_runs:
             write_csv(folder / "capacity_points.csv", points_table(result.workload.requests, runs))
     if (layout := result.run.counters.layout) is not None:

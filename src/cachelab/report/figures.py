@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cachelab.metrics.minute import minute_table
+from cachelab.metrics.observation import if_measured
 from cachelab.metrics.requests import request_table
 from cachelab.metrics.reuse import gaps_requests, gaps_s
 from cachelab.pipeline import Result
@@ -52,18 +53,20 @@ FIGURES: Mapping[str, str] = {
 
 
 def draw(result: Result) -> dict[str, "Figure | None"]:
-    """Every figure of FIGURES, by its name."""
-    table = request_table(result.observation)
-    clock = result.run.counters.clock
+    """Every figure of FIGURES, by its name; None if it has no data, or if the engine did not measure the hits."""
+    observation, clock = result.observation, result.run.counters.clock
+    table = request_table(observation)
+    if not observation.hits_known:
+        return dict.fromkeys(FIGURES)
     return {
         "hit_rate_by_turn": hit_rate_by_turn(table),
-        "hit_rate_by_minute": hit_rate_by_minute(minute_table(result.observation), clock),
-        "reuse_gaps": reuse_gaps(gaps_s(result.observation), gaps_requests(result.observation), clock),
-        "hits_per_block": hits_per_block(result.observation.hits.per_block),
+        "hit_rate_by_minute": hit_rate_by_minute(minute_table(observation), clock),
+        "reuse_gaps": reuse_gaps(gaps_s(observation), gaps_requests(observation), clock),
+        "hits_per_block": hits_per_block(observation.hits.per_block),
         "prompt_lengths": prompt_lengths(table),
         "ttft_by_cached_tokens": ttft_by_cached_tokens(table, clock),
-        "capacity": capacity_figure(result),
-        "losses": losses_figure(result.observation),
+        "capacity": if_measured(lambda: capacity_figure(result)),
+        "losses": if_measured(lambda: losses_figure(observation)),
     }
 
 

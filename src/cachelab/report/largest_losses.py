@@ -31,7 +31,7 @@ class LargeLoss:
 
 
 def largest_losses(result: Result, most: int = 3) -> list[LargeLoss]:
-    """At most `most` losses that are not 0, the largest first; empty if no request completed."""
+    """At most `most` losses that are not 0, the largest first; empty if none was measured."""
     if not result.observation.completed:
         return []
     found = [(term, lost(result.observation, term)) for term in TERMS if term != "reused"]

@@ -13,7 +13,7 @@ from cachelab.engine.entry_queue import Entry, EntryQueue
 from cachelab.engine.history import History, HistoryLost
 from cachelab.engine.server.exchange import Answer, RequestFailed
 from cachelab.request import Request, RequestRecord, Schedule, Stage
-from cachelab.tokens import AnyTokens
+from cachelab.tokens import AnyTokens, TokenIds
 
 Send = Callable[[Request, AnyTokens, int], Awaitable[Answer]]
 """Sends a request whose prompt has these tokens, and asks for so many tokens of reply. Raises RequestFailed."""
@@ -26,7 +26,8 @@ class Lanes:
     """One run of a schedule on a server. `run` is called once and fills the fields below `on_error`.
 
     `failed`: the ids of the requests that the server did not answer. `failure`: why the run stopped early (None: it did
-    not). After an interruption `records` and `ran` hold what had ended.
+    not). `unknown_ids`: the tokens of replies whose ids the server did not say. After an interruption `records` and
+    `ran` hold what had ended.
     """
 
     send: Send
@@ -41,6 +42,7 @@ class Lanes:
     failed: list[str] = field(default_factory=list)
     failure: str | None = None
     sent: int = 0
+    unknown_ids: int = 0
 
     async def run(self, schedule: Schedule) -> None:
         """Run stage by stage; if `on_error` is stop, until a request fails."""
@@ -139,12 +141,19 @@ class Lanes:
             first_token_ns=answer.first_token_ns,
             finished_ns=answer.finished_ns,
         )
-        # A reply whose ids the server does not say is in no later prompt, as far as anybody can know.
-        output_ids = np.asarray(answer.output_ids or (), dtype=np.int32)
+        output_ids = self._output_ids(answer)
         self.history.note(request, prompt_ids, output_ids)
         if not (np.array_equal(request.prompt_ids, prompt_ids) and np.array_equal(request.reply_ids, output_ids)):
             self.ran[request.id] = replace(request, prompt_ids=prompt_ids, reply_ids=output_ids, kept_tokens=0)
         return answer.finished_ns
+
+    def _output_ids(self, answer: Answer) -> TokenIds:
+        """The ids of the reply; if the server does not give them back, numbers that no prompt holds."""
+        if answer.output_ids is not None:
+            return np.asarray(answer.output_ids, dtype=np.int32)
+        self.unknown_ids += answer.reply_tokens
+        last = np.iinfo(np.int32).max - self.unknown_ids
+        return np.arange(last + 1, last + 1 + answer.reply_tokens, dtype=np.int32)
 
     def _reject(self, request: Request, prompt_tokens: int, why: str) -> None:
         self.records[request.id] = RequestRecord(

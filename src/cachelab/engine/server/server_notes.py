@@ -50,6 +50,11 @@ def server_notes(
             "vLLM says it with --enable-prompt-tokens-details, SGLang with --enable-cache-report."
         )
     notes += _of_metrics(server, done)
+    if lanes.unknown_ids:
+        notes.append(
+            "The server does not give the token ids of its replies: numbers that no prompt holds stand for them, from "
+            "2,147,483,647 downwards."
+        )
     if lanes.failed:
         notes.append(f"{len(lanes.failed):,} requests failed at the server; the table of requests has the reasons.")
     if sender.repeated:
