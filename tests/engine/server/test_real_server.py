@@ -1,6 +1,7 @@
 """vLLM's own server on this machine's CPU, with the tiny model: one start for all tests of this file."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,13 +14,18 @@ from pathlib import Path
 import pytest
 import requests
 
+from cachelab.conversation import Conversation, Turn
 from cachelab.engine.agreement import AgreementEngine
 from cachelab.engine.history import HistoryName
 from cachelab.engine.server.server_engine import ServerEngine
+from cachelab.message import Message, ToolCall
 from cachelab.metrics.agreement import mismatches
 from cachelab.metrics.observation import Observation
 from cachelab.model.tiny_model import tiny_model
 from cachelab.order.by_turn import ByTurn
+from cachelab.tokenizer.huggingface import HuggingFace
+from cachelab.trace.multi_turn import MultiTurn
+from chat_models import CHATML, WEATHER, save_deepseek
 from workloads import random_requests
 
 pytestmark = pytest.mark.slow
@@ -30,16 +36,25 @@ START_S = 300
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerEngine]:
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with a vocabulary and a chat template that takes tools."""
+    folder = tmp_path_factory.mktemp("model")
+    made = Path(shutil.copytree(tiny_model(folder, 131_072), folder / "with_tokenizer"))
+    save_deepseek(made, CHATML)
+    return made
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[ServerEngine]:
     folder = tmp_path_factory.mktemp("server")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    sizes = f"--block-size 32 --num-gpu-blocks-override {NUM_BLOCKS} --max-model-len 512 --max-num-seqs 4"
+    sizes = f"--block-size 32 --num-gpu-blocks-override {NUM_BLOCKS} --max-model-len 896 --max-num-seqs 4"
     memory = f"--kv-cache-memory-bytes {1 << 26} --gpu-memory-utilization 0.05"
     command = (
-        f"-m vllm.entrypoints.openai.api_server --model {tiny_model(folder, 1024)} --served-model-name tiny "
-        f"--skip-tokenizer-init --enable-prompt-tokens-details --enforce-eager {sizes} {memory} "
+        f"-m vllm.entrypoints.openai.api_server --model {model} --served-model-name tiny "
+        f"--enable-prompt-tokens-details --enforce-eager {sizes} {memory} "
         f"--host 127.0.0.1 --port {port}"
     )
     environment = {**os.environ, "VLLM_SERVER_DEV_MODE": "1", "HF_HUB_OFFLINE": "1"}
@@ -96,3 +111,30 @@ def test_cache_is_emptied_before_each_run(server: ServerEngine) -> None:
     assert [run.records[0].cached_tokens for run in runs] == [0, 0]
     warm = replace(server, reset_cache=False).run(schedule, lambda ended: None)
     assert warm.records[0].cached_tokens == (len(REQUESTS[0].prompt_ids) - 1) // 32 * 32
+
+
+def chat(number: int) -> Conversation:
+    """Three turns with tools: a call, its result and a last question."""
+    call = ToolCall("get_weather", '{"city": "Bern"}', f"call_{number}")
+    question = Message("user", f"What is the weather in Bern today? This is question {number} of several. " * 4)
+    turns = (
+        Turn(0, (Message("system", "You are a helpful assistant."), question), Message("assistant", None, (call,))),
+        Turn(
+            3, (Message("tool", '{"sky": "clear", "wind": 3}', tool_call_id=call.id),), Message("assistant", "Clear.")
+        ),
+        Turn(5, (Message("user", "And tomorrow?"),), Message("assistant", "I do not know.")),
+    )
+    return Conversation(f"chat{number}", tuple(replace(turn, tools=WEATHER) for turn in turns))
+
+
+def test_chat_has_the_tokenizers_prompts_and_the_simulators_hits(server: ServerEngine, model: Path) -> None:
+    tokenizer = HuggingFace(str(model))
+    trace = MultiTurn().build([chat(number).tokenized(tokenizer) for number in range(6)])
+    schedule = ByTurn().arrange(trace.requests)
+    result = AgreementEngine(real=replace(server, api="chat", max_output_tokens=4)).run(schedule, lambda ended: None)
+    observation = Observation.of(list(schedule), result)
+    assert len(observation.completed) == 18
+    assert not any("other tokens on the server" in note for note in result.notes)
+    assert [one.prompt_tokens for one in result.records] == [len(one.prompt_ids) for one in schedule]
+    assert sum(one.cached_tokens for one in result.records) > 0
+    assert mismatches(observation) == []

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _LONGEST_REASON = 400
 _SHOWN = 80  # characters of what a server sent instead of what it should send
-_LETTERS_PER_TOKEN = 64
+_LETTERS_PER_TOKEN = 1024
 """More letters per token that was asked for than any vocabulary gives."""
 
 
@@ -82,7 +82,9 @@ class Answer:
 
     def is_beyond(self, wanted: int) -> bool:
         """Whether the reply is longer than `wanted` tokens can be."""
-        return len(self.output_ids or ()) > wanted or self._letters > (wanted + 1) * _LETTERS_PER_TOKEN
+        if self.output_ids is not None:
+            return len(self.output_ids) > wanted
+        return self._letters > wanted * _LETTERS_PER_TOKEN
 
 
 async def exchange(client: "AsyncOpenAI", body: Mapping[str, Any], further: Mapping[str, Any], wanted: int) -> Answer:
