@@ -77,7 +77,8 @@ class Answer:
                 self.first_token_ns = self.first_token_ns or time.monotonic_ns()
                 self.pieces += 1
             if new:
-                self.output_ids = [*(self.output_ids or ()), *new]
+                self.output_ids = self.output_ids or []
+                self.output_ids += new
             self._letters += len(text)
 
     def is_beyond(self, wanted: int) -> bool:
@@ -142,8 +143,9 @@ def _ids(source: Mapping[str, Any], name: str) -> list[int] | None:
 
 
 def _text_of(choice: Mapping[str, Any]) -> str:
-    """The text of a completion's choice, or the reply and the reasoning of a chat's."""
+    """The text of a completion's choice, or the reply, the reasoning and the tool calls of a chat's."""
     delta = choice.get("delta")
     source = delta if isinstance(delta, Mapping) else choice
     parts = (source.get(name) for name in ("text", "content", "reasoning", "reasoning_content"))
-    return "".join(text for text in parts if isinstance(text, str))
+    calls = source.get("tool_calls")
+    return "".join(text for text in parts if isinstance(text, str)) + (str(calls) if calls else "")
