@@ -1,7 +1,8 @@
 """Measures the overhead of cachelab over vLLM: start-up time, and requests/s of engine=sim and a bare EngineCore loop.
 
-    python bench/sim.py [--dataset FILE] [--rounds N] [--conversations N] [--layers]
+    python bench/sim.py [--dataset FILE] [--rounds N] [--conversations N] [--layers | --max-num-seqs 8,64,256]
 
+With --max-num-seqs there is a row for each number: as many users as sequences, no start-up time.
 With --layers both loops have the layers of gpt-oss-20b, in two groups, and of Qwen3-Next, in four.
 
 Both loops run in this process, alternately, on the same requests and with the same recorded executor. The bare loop
@@ -43,9 +44,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--conversations", type=int, help="only the first of them")
     parser.add_argument("--layers", action="store_true", help="models with several kinds of layers, no start-up time")
+    parser.add_argument("--max-num-seqs", help="numbers, such as 8,64,256: only these rows")
     options = parser.parse_args()
+    sizes = [int(size) for size in options.max_num_seqs.split(",")] if options.max_num_seqs else []
 
-    for tracking in () if options.layers else ("none", "mlflow"):
+    for tracking in () if options.layers or sizes else ("none", "mlflow"):
         first = seconds_to_first_request(tracking)
         print(f"process start to first request, experiment=multi_turn tracking={tracking}: {first:.1f} s")
 
@@ -55,6 +58,11 @@ def main() -> None:
     requests = MultiTurn().build(Thresholds(max_conversations=options.conversations).apply(conversations).kept).requests
     print(f"\n{len({r.conversation_id for r in requests})} conversations, {len(requests)} requests of {loaded.source}")
     print(f"{'':34}{'requests/CPU s, median':>22}{'bare EngineCore':>18}{'own cost':>10}   rounds: own cost")
+    for size in sizes:
+        schedule = Sessions(num_users=size).arrange(requests)
+        compare(f"max_num_seqs={size}, {size} users", SimEngine(max_num_seqs=size), schedule, options.rounds)
+    if sizes:
+        return
     one, eight = ByConversation().arrange(requests), Sessions(num_users=8).arrange(requests)
     rows = (
         [
