@@ -61,6 +61,7 @@ class ScriptedServer(ThreadingHTTPServer):
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.resets = 0
+        self.reset_answer = (200, "")
         self.started = 1_700_000_000
         self.prompt_ids: list[int] = []
 
@@ -92,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
             if self.server.kind == "plain":
                 return self._answer(404, "")
             self.server.resets += 1
-            return self._answer(200, "")
+            return self._answer(*self.server.reset_answer)
         self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
         self.server.bodies.append(body)
         word = self.server.script.pop(0) if self.server.script else "ok"

@@ -47,3 +47,30 @@ def test_text_of_a_chat_is_its_reply_or_its_reasoning(field: str) -> None:
     assert answer.pieces == 0
     answer.take({"choices": [{"delta": {field: "a"}}]})
     assert (answer.pieces, answer.reply_tokens) == (1, 1)
+
+
+@pytest.mark.parametrize("ids", [[1 << 40], [-1], [True]])
+def test_ids_that_are_no_token_ids_fail(ids: list[int]) -> None:
+    answer = Answer(0)
+    with pytest.raises(RequestFailed, match="token_ids of the reply is no list of token ids"):
+        answer.take({"choices": [{"token_ids": ids, "text": "x"}]})
+
+
+@pytest.mark.parametrize("number", [-5, True, "7"])
+def test_count_that_is_none_is_not_taken(number: object) -> None:
+    answer = Answer(0)
+    answer.take({"usage": {"completion_tokens": number}})
+    assert answer.completion_tokens is None
+
+
+def test_count_above_what_was_asked_for_is_too_long() -> None:
+    answer = Answer(0)
+    answer.take({"usage": {"completion_tokens": 10**13}})
+    assert answer.is_beyond(4)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("2", 2.0), ("0.5", 0.5), ("²", None), ("-1", None), ("inf", None)])
+def test_retry_after(text: str, seconds: float | None) -> None:
+    from cachelab.engine.server.exchange import _seconds
+
+    assert _seconds(text) == seconds

@@ -1,11 +1,15 @@
 """A live server as an engine: what it sends, what it records, and what it says of faults."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
 from cachelab.engine.agreement import AgreementEngine
 from cachelab.engine.base import EngineRun, RunInterrupted
+from cachelab.engine.history import history
+from cachelab.engine.server.exchange import Answer
+from cachelab.engine.server.lanes import Lanes
 from cachelab.engine.server.server_engine import ServerEngine
 from cachelab.errors import ConfigError, EngineError
 from cachelab.message import Isolation, Message, Part, ToolCall
@@ -198,6 +202,56 @@ def test_further_headers_come_from_the_environment(monkeypatch: pytest.MonkeyPat
         result = run(engine, one_lane(chat()[:1]))
     assert server.headers[0]["x-team"] == "blue-team"
     assert "blue-team" not in repr(result)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("sk-a-real-key", "", "write the name of an environment variable, not the value itself"),
+        ("MY_KEY", "schlüssel", "the value of MY_KEY has characters that no header can hold"),
+    ],
+)
+def test_key_that_cannot_be_one_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv("MY_KEY", value)
+    with pytest.raises(ConfigError, match=message) as caught:
+        run(ServerEngine(api_key_env=variable), one_lane(chat()))
+    assert "sk-a-real-key" not in str(caught.value)
+    assert "schlüssel" not in str(caught.value)
+
+
+def test_address_with_a_password_is_refused() -> None:
+    with pytest.raises(ConfigError, match="without user and password") as caught:
+        ServerEngine(url="http://user:hidden@127.0.0.1:8000")
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "done"),
+    [(200, "", True), (200, '{"success": true}', True), (200, '{"success": false}', False), (302, "", False)],
+)
+def test_reset_that_the_server_did_not_do_is_not_taken_for_one(status: int, text: str, done: bool) -> None:
+    with scripted() as server:
+        server.reset_answer = status, text
+        result = run(ServerEngine(url=server.url), one_lane(chat()))
+    assert any("may have been warm" in note for note in result.notes) != done
+
+
+def test_request_that_ended_as_the_run_was_interrupted_keeps_its_record() -> None:
+    request_ = chat()[0]
+
+    async def send(*_: object) -> Answer:
+        return Answer(1, 2, 3, prompt_tokens=20, cached_tokens=0, output_ids=[0, 1, 2, 3], finish="length")
+
+    def interrupt(ended: int) -> None:
+        raise KeyboardInterrupt
+
+    lanes = Lanes(send, history("recorded"), None, 2, None, interrupt, "record")
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(lanes.run(ByTurn().arrange([request_, chat("d")[0]])))
+    records, _ = lanes.in_order(ByTurn().arrange([request_, chat("d")[0]]))
+    assert [one.outcome for one in records] == ["completed", "completed"]
 
 
 def test_missing_key_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

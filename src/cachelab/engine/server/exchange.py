@@ -1,5 +1,6 @@
 """One request to a server, and the stream of its reply."""
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,6 @@ from cachelab.error_format import reason
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-_LONGEST_REASON = 400
 _SHOWN = 80  # characters of what a server sent instead of what it should send
 _LETTERS_PER_TOKEN = 1024
 """More letters per token that was asked for than any vocabulary gives."""
@@ -63,7 +63,8 @@ class Answer:
         if isinstance(usage := event.get("usage"), Mapping):
             self.has_usage = True
             self.prompt_tokens, self.cached_tokens = prompt_tokens(usage), cached_tokens(usage)
-            if isinstance(number := usage.get("completion_tokens"), int):
+            number = usage.get("completion_tokens")
+            if isinstance(number, int) and not isinstance(number, bool) and number >= 0:
                 self.completion_tokens = number
         self.prompt_ids = _ids(event, "prompt_token_ids") or self.prompt_ids
         choices = event.get("choices")
@@ -85,6 +86,8 @@ class Answer:
         """Whether the reply is longer than `wanted` tokens can be."""
         if self.output_ids is not None:
             return len(self.output_ids) > wanted
+        if (self.completion_tokens or 0) > wanted:
+            return True
         return self._letters > wanted * _LETTERS_PER_TOKEN
 
 
@@ -126,20 +129,30 @@ def failed(error: Exception) -> RequestFailed:
     status = getattr(error, "status_code", None)
     refused = status in (429, 503) or type(cause).__name__ in ("ConnectError", "ConnectTimeout")
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
-    wait = headers.get("retry-after", "")
     return RequestFailed(
-        f"{type(error).__name__}: {text}"[:_LONGEST_REASON],
-        refused=refused,
-        retry_after_s=float(wait) if wait.replace(".", "", 1).isdigit() else None,
+        f"{type(error).__name__}: {text}", refused=refused, retry_after_s=_seconds(headers.get("retry-after", ""))
     )
+
+
+def _seconds(text: str) -> float | None:
+    """A number of seconds, 0 or more; None for any other text, as a date."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 <= value < math.inf else None
 
 
 def _ids(source: Mapping[str, Any], name: str) -> list[int] | None:
     """The token ids under this name; None if there are none. Raises RequestFailed for other data."""
     ids = source.get(name)
-    if ids is not None and not (isinstance(ids, list) and all(isinstance(one, int) for one in ids)):
+    if ids is not None and not (isinstance(ids, list) and all(map(_is_id, ids))):
         raise RequestFailed(f"{name} of the reply is no list of token ids: {str(ids)[:_SHOWN]}")
     return ids or None
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 31
 
 
 def _text_of(choice: Mapping[str, Any]) -> str:

@@ -85,7 +85,8 @@ class Lanes:
         finally:
             for task, entry in running.items():
                 task.cancel()  # closes its connection, so that the server stops the request
-                self._reject(entry.request, len(entry.request.prompt_ids), "cancelled while it ran: the run ended")
+                if entry.request.id not in self.records:  # it may have ended as the run did
+                    self._reject(entry.request, len(entry.request.prompt_ids), "cancelled while it ran: the run ended")
             await asyncio.gather(*running, return_exceptions=True)
 
     def _start_due(self, entries: EntryQueue, running: dict[asyncio.Task[int], Entry]) -> None:

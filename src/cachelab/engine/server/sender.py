@@ -1,6 +1,7 @@
 """Sends the requests of a run: makes the body of each, repeats what was refused, and checks what came back."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 Api = Literal["completions", "chat"]
+_LONGEST_REASON = 400
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 60.0
 _VLLM = {"ignore_eos": True, "return_token_ids": True}
@@ -27,7 +29,7 @@ class Sender:
     """Sends prompts to `model` at `url` (with /v1). `is_vllm`: whether the server takes vLLM's further fields.
 
     `retries`: how often a request that the server refused (it did not run) is sent again. `timeout_s`: the longest
-    silence, `deadline_s` the longest time of a request (None: no limit). `repeated` counts the requests sent again.
+    silence, `deadline_s` the longest time of one attempt (None: no limit). `repeated` counts the requests sent again.
     `other_prompts`: the requests whose prompt has other token ids on the server than here (api=chat).
     """
 
@@ -55,9 +57,9 @@ class Sender:
             further["cache_salt"] = salt
         try:
             answer = await self._try(body, further, reply_tokens)
+            self._check(request, prompt_ids, reply_tokens, answer)
         except RequestFailed as failure:
-            raise self._without_key(failure) from None
-        self._check(request, prompt_ids, reply_tokens, answer)
+            raise self._shown(failure) from None
         return answer
 
     def _body(self, request: Request, prompt_ids: AnyTokens, reply_tokens: int) -> dict[str, Any]:
@@ -81,11 +83,22 @@ class Sender:
                 await asyncio.sleep(min(wait_s, _LONGEST_WAIT_S))
         raise AssertionError
 
+    async def __aenter__(self) -> "Sender":
+        self._open()  # the import takes a second, which is not the first request's
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
     def _open(self) -> "AsyncOpenAI":
         """The client, made inside the event loop that uses it. It must not send a request twice by itself."""
         if self._client is None:
             from openai import AsyncOpenAI
 
+            for name in ("httpx", "httpx2"):  # a line for each request
+                logging.getLogger(name).setLevel(logging.WARNING)
             self._client = AsyncOpenAI(
                 base_url=self.url,
                 api_key=self.key or "none",
@@ -95,11 +108,12 @@ class Sender:
             )
         return self._client
 
-    def _without_key(self, failure: RequestFailed) -> RequestFailed:
+    def _shown(self, failure: RequestFailed) -> RequestFailed:
+        """The failure in one line of bounded length, without the key and the values of headers."""
         text = str(failure)
         for secret in (self.key, *self.headers.values()):
             text = text.replace(secret, MASK) if secret else text
-        return RequestFailed(text, refused=failure.refused)
+        return RequestFailed(" ".join(text.split())[:_LONGEST_REASON], refused=failure.refused)
 
     def _check(self, request: Request, prompt_ids: AnyTokens, reply_tokens: int, answer: Answer) -> None:
         if self.api == "chat" and answer.prompt_ids is not None:

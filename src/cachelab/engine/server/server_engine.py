@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 from dataclasses import field
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -23,6 +24,7 @@ from cachelab.strict_config import STRICT, Count, Text
 
 log = logging.getLogger(__name__)
 
+_VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 
@@ -38,7 +40,7 @@ class ServerEngine(EngineSizes):
     `url` has no path. `model`: a served model (None: the only one). `api`: `completions` sends token ids, `chat`
     messages. `api_key_env`: the name of the environment variable with the key. `headers`: further ones, name -> name of
     the environment variable with the value. `max_connections`: the most requests at once. `timeout_s`: the longest
-    silence of the server, `deadline_s` the longest time of a request. `retries`: how often a request that the server
+    silence of the server, `deadline_s` the longest time of one attempt. `retries`: how often a request that the server
     refused (429, 503, no connection) is sent again; one that may have run is not. `reset_cache` empties the prefix
     cache first. `on_error`: `stop` the run at the first failed request, or `record` it. `block_size` and `num_blocks`
     (None: as the server says) must be the server's; the other sizes are those that it was started with.
@@ -67,6 +69,8 @@ class ServerEngine(EngineSizes):
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
             raise ConfigError(f"engine.url: {self.url} is no address: write http://host:port")
+        if "@" in self.url:
+            raise ConfigError("engine.url: write it without user and password: engine.api_key_env takes the key")
         if self.history == "forced":
             raise ConfigError(
                 "history: a server cannot be made to emit recorded replies: use history=generated or recorded"
@@ -112,7 +116,7 @@ class ServerEngine(EngineSizes):
         )  # fmt: skip
         server = MeasuredServer(pages.version(), before, None, is_reset, self.reset_cache)
         try:
-            asyncio.run(lanes.run(schedule))
+            asyncio.run(_whole(lanes, sender, schedule))
         except KeyboardInterrupt as interrupt:
             raise RunInterrupted(self._ended(schedule, lanes, sender, server)) from interrupt
         return self._ended(schedule, lanes, sender, server._replace(after=pages.counters()))
@@ -126,8 +130,12 @@ class ServerEngine(EngineSizes):
     def _secret(self, setting: str, variable: str | None) -> str | None:
         if variable is None:
             return None
+        if not _VARIABLE.fullmatch(variable):
+            raise ConfigError(f"engine.{setting}: write the name of an environment variable, not the value itself")
         if not (value := os.environ.get(variable, "").strip()):
             raise ConfigError(f"engine.{setting}: the environment variable {variable} is not set")
+        if not (value.isascii() and value.isprintable()):
+            raise ConfigError(f"engine.{setting}: the value of {variable} has characters that no header can hold")
         return value
 
     def _model(self, served: dict[str, int | None]) -> tuple[str, int | None]:
@@ -161,3 +169,8 @@ class ServerEngine(EngineSizes):
             preempted_queries_tokens=None,
             preempted_hits_tokens=None,
         )
+
+
+async def _whole(lanes: Lanes, sender: Sender, schedule: Schedule) -> None:
+    async with sender:
+        await lanes.run(schedule)

@@ -65,30 +65,47 @@ class ServerPages:
             raise EngineError(f"engine.url: {self.url}/v1/models answered {answer.status_code} {answer.reason}")
         try:
             page: Any = answer.json()
-            return {str(entry["id"]): entry.get("max_model_len") for entry in page["data"]}
+            return {str(entry["id"]): _length(entry.get("max_model_len")) for entry in page["data"]}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise EngineError(f"engine.url: {self.url}/v1/models is no list of models") from error
 
     def version(self) -> str | None:
         """The version of vLLM; None if the server does not say one."""
-        answer = self._answer("GET", "/version")
         try:
+            answer = self._answer("GET", "/version")
             return str(answer.json()["version"]) if answer.ok else None
-        except (ValueError, KeyError, TypeError):
+        except (EngineError, ValueError, KeyError, TypeError):
             return None
 
     def reset_cache(self) -> bool:
         """Empty the prefix cache. Returns whether the server did it (vLLM: with VLLM_SERVER_DEV_MODE=1)."""
-        return any(self._answer("POST", path).ok for path in ("/reset_prefix_cache", "/flush_cache"))
+        return any(_is_done(self._answer("POST", path)) for path in ("/reset_prefix_cache", "/flush_cache"))
 
     def _answer(self, method: str, path: str) -> "Response":
         import requests
 
         try:
-            return requests.request(method, self.url + path, headers=dict(self.headers), timeout=self.timeout_s)
+            return requests.request(
+                method, self.url + path, headers=dict(self.headers), timeout=self.timeout_s, allow_redirects=False
+            )
         except requests.RequestException as error:
             why = type(error).__name__
             raise EngineError(f"engine.url: {self.url}{path} does not answer ({why}): is the server up?") from error
+
+
+def _length(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _is_done(answer: "Response") -> bool:
+    """Whether the server did what it was asked for. vLLM answers 200 with `success: false` while blocks are in use."""
+    if answer.status_code != 200:
+        return False
+    try:
+        body = answer.json()
+    except ValueError:  # SGLang and earlier versions of vLLM answer with text or nothing
+        return True
+    return not (isinstance(body, dict) and body.get("success") is False)
 
 
 def read_counters(text: str) -> ServerCounters | str:
@@ -108,6 +125,8 @@ def read_counters(text: str) -> ServerCounters | str:
     started = values.get("process_start_time_seconds", [None])[0]
     kind: Kind = "vllm" if configs else "sglang"
     names = _COUNTERS[kind]
+    if kind == "sglang" and not any(name in values for name in names.values()):
+        return "/metrics has no counters of vLLM or SGLang"
     if missing := [name for name in names.values() if name not in values]:
         return f"/metrics has no {missing[0]}"
     if kind == "sglang":  # several samples are the sources of one engine's hits
