@@ -5,11 +5,10 @@ import os
 import signal
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import is_dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +18,9 @@ from cachelab.errors import TokenizerError
 from cachelab.stage_progress import report
 from cachelab.tokenizer.base import Tokenizer
 from cachelab.tokens import AnyTokens, TokenIds
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ProcessPoolExecutor
 
 TOKENISING, TOKENISING_BYTES = "tokenising, conversations", "tokenising, bytes"
 """The stage that is reported: in bytes where the size of the texts is known."""
@@ -69,6 +71,8 @@ def tokenized_rows(tokenizer: Tokenizer, conversations: Texts) -> Iterator[Row]:
         encode = partial(_rows, replace(tokenizer) if is_dataclass(tokenizer) else tokenizer)
         workers = _workers(tokenizer, whole)
         if workers > 1:
+            from concurrent.futures import ProcessPoolExecutor
+
             context = multiprocessing.get_context("spawn")
             pool = stack.enter_context(ProcessPoolExecutor(workers, context, initializer=_ignore_interrupts))
             stack.callback(pool.shutdown, cancel_futures=True)
@@ -101,7 +105,7 @@ def _chunks(conversations: StoredConversations) -> Iterator[Chunk]:
         yield chunk
 
 
-def _in_order(pool: ProcessPoolExecutor, make: Any, chunks: Iterable[Chunk], most: int) -> Iterator[list[Row]]:
+def _in_order(pool: "ProcessPoolExecutor", make: Any, chunks: Iterable[Chunk], most: int) -> Iterator[list[Row]]:
     """The rows of all chunks, in order; at most `most` chunks wait or are being made."""
     waiting: deque[Future[list[Row]]] = deque()
     for chunk in chunks:
