@@ -7,7 +7,7 @@ CHECKOUT is a clone at an earlier commit. FOLDER has sessions of dataset=claude_
 trace; without it there is none. FILE is a ShareGPT file (default: the bundled sample), repeated with fresh ids. PYTHON
 has kvcache-simulator, llmtrafficlens and kvlint. Each command is a whole process, the checkouts take turns, and each
 has a token cache of its own, empty at first. Compare only ratios of one run: seconds depend on the machine. Exits with
-1 if a number of metrics.json or a value of requests.parquet differs between the checkouts.
+1 if a number of metrics.json or a column of requests.parquet that both checkouts have differs.
 """
 
 import argparse
@@ -143,7 +143,7 @@ def request_rows(source: Path, scratch: Path) -> tuple[Path, Path]:
 def row(work: Work, checkouts: Mapping[str, Path], peers: Path | None, rounds: int, scratch: Path) -> bool:
     """Measure and print one row of work; False if the checkouts' results differ."""
     print(f"\n{work.name}", flush=True)
-    sums: dict[str, str] = {}
+    sums: dict[str, Mapping[str, str]] = {}
     took: dict[str, list[Measured]] = {}
     for round_ in range(rounds + work.warm):
         for name, checkout in checkouts.items():
@@ -156,7 +156,7 @@ def row(work: Work, checkouts: Mapping[str, Path], peers: Path | None, rounds: i
                 continue
             if not (work.warm and round_ == 0):
                 took.setdefault(name, []).append(one)
-                sums[name] = checksum(folder)
+                sums[name] = digests(folder)
     if ", sim," in work.name:
         bare = (sys.executable, "-c", BARE)
         took["vLLM alone (import, engine core)"] = [
@@ -173,13 +173,20 @@ def row(work: Work, checkouts: Mapping[str, Path], peers: Path | None, rounds: i
         cpu, wall = (statistics.median(getattr(one, key) for one in all_) for key in ("cpu_s", "wall_s"))
         peak = max(one.peak_mb for one in all_)
         ratio = f"{cpu / base:.2f}" if base else "-"
-        print(f"    {name:36}{cpu:9.1f}{wall:9.1f}{peak:10,.0f}{ratio:>16}   {sums.get(name, '')}", flush=True)
+        both = [sums[name][key] for key in sorted(set.intersection(*map(set, sums.values())))] if name in sums else []
+        shown = hashlib.sha256("".join(both).encode()).hexdigest()[:12] if both else ""
+        print(f"    {name:36}{cpu:9.1f}{wall:9.1f}{peak:10,.0f}{ratio:>16}   {shown}", flush=True)
     if work.cannot:
         print(f"    {work.cannot}")
-    if len(set(sums.values())) > 1:
-        print("    RESULTS DIFFER")
-        return False
-    return True
+    if len(sums) < 2:
+        return True
+    before, after = sums.values()
+    if alone := sorted(before.keys() ^ after.keys()):
+        print(f"    only in one of the two, not compared: {', '.join(alone)}")
+    different = [name for name in sorted(before.keys() & after.keys()) if before[name] != after[name]]
+    if different:
+        print(f"    RESULTS DIFFER: {', '.join(different)}")
+    return not different
 
 
 def ours(checkout: Path, arguments: Sequence[str], folder: Path, caches: Path) -> Measured:
@@ -192,18 +199,22 @@ def ours(checkout: Path, arguments: Sequence[str], folder: Path, caches: Path) -
     return measure(command, env, folder, PATIENCE_S)
 
 
-def checksum(folder: Path) -> str:
-    """The first digits of a SHA-256 of all numbers of metrics.json and of all values of requests.parquet."""
+def digests(folder: Path) -> Mapping[str, str]:
+    """A SHA-256 of each number and series of metrics.json and of each column of requests.parquet, by its name."""
     import pyarrow.parquet
 
     artifacts = folder / "run" / "artifacts"
-    digest = hashlib.sha256()
     numbers = json.loads((artifacts / "metrics.json").read_text(encoding="utf-8"))
-    digest.update(json.dumps(numbers, sort_keys=True).encode())
+    made = {
+        name: hashlib.sha256(json.dumps(value).encode())
+        for part in ("values", "series")
+        for name, value in numbers[part].items()
+    }
     for batch in pyarrow.parquet.ParquetFile(artifacts / "requests.parquet").iter_batches(10_000):
-        for name in sorted(batch.schema.names):
-            digest.update(json.dumps([name, batch.column(name).to_pylist()], default=str).encode())
-    return digest.hexdigest()[:12]
+        for name in batch.schema.names:
+            column = made.setdefault(f"requests.parquet {name}", hashlib.sha256())
+            column.update(json.dumps(batch.column(name).to_pylist(), default=str).encode())
+    return {name: digest.hexdigest() for name, digest in made.items()}
 
 
 def size_of(path: Path) -> str:
