@@ -115,7 +115,7 @@ def losses_of(observation: Observation) -> Losses:
 
 def lost(observation: Observation, term: str) -> Ratio:
     """The tokens of a term of all prompt tokens; 0 of 0 if prefix caching is disabled or hits were not measured."""
-    losses = None if observation.counters.queries_tokens == 0 else if_measured(lambda: losses_of(observation))
+    losses = None if observation.counters.queries_tokens == 0 else if_measured(losses_of, observation)
     if losses is None:
         return Ratio(0, 0)
     return Ratio(int(getattr(losses, term).sum()), int(observation.prompt_tokens.sum()))

@@ -20,7 +20,7 @@ def lost_columns(observation: Observation) -> dict[str, list[Any]]:
     rejected request, and everywhere if prefix caching is disabled or the hits were not measured.
     """
     names = [f"{term}_tokens" for term in LOST]
-    losses = None if observation.counters.queries_tokens == 0 else if_measured(lambda: losses_of(observation))
+    losses = None if observation.counters.queries_tokens == 0 else if_measured(losses_of, observation)
     if losses is None:
         return {name: [None] * len(observation.records) for name in (*names, "evicted_by")}
     columns: dict[str, list[Any]] = {

@@ -19,16 +19,17 @@ from cachelab.prefix_cache.request_blocks import RequestBlocks, number_blocks
 from cachelab.request import Request, RequestRecord
 
 Value = TypeVar("Value")
+Source = TypeVar("Source")
 
 
 class NotMeasured(Exception):
     """A number needs what the engine did not measure. `measure` omits the number."""
 
 
-def if_measured(make: Callable[[], Value]) -> Value | None:
-    """What `make` returns; None if it needs what the engine did not measure."""
+def if_measured(make: Callable[[Source], Value], source: Source) -> Value | None:
+    """What `make` returns for an observation or a result; None if it needs what the engine did not measure."""
     try:
-        return make()
+        return make(source)
     except NotMeasured:
         return None
 

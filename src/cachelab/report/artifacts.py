@@ -107,16 +107,16 @@ def _write(
             write_parquet(folder / "requests.parquet", request_table(observation), REQUESTS)
     if "blocks" in kept:
         with _timed("blocks.parquet"):
-            if (blocks := if_measured(lambda: block_table(observation))) is not None:
+            if (blocks := if_measured(block_table, observation)) is not None:
                 write_parquet(folder / "blocks.parquet", blocks, BLOCKS)
     if "per_turn" in kept:
         with _timed("per_turn.csv, losses_per_turn.csv"):
             for name, table in (("per_turn", turn_table), ("losses_per_turn", losses_table)):
-                if (columns := if_measured(lambda table=table: table(observation))) is not None:  # type: ignore[misc]
+                if (columns := if_measured(table, observation)) is not None:
                     write_csv(folder / f"{name}.csv", columns)
     if "capacity" in kept:
         with _timed("capacity.csv"):
-            if (columns := if_measured(lambda: capacity_table(observation))) is not None:
+            if (columns := if_measured(capacity_table, observation)) is not None:
                 write_csv(folder / "capacity.csv", columns)
             if runs := result.run.comparison_runs:
                 write_csv(folder / "capacity_points.csv", points_table(requests, runs))

@@ -66,8 +66,8 @@ def draw(result: Result) -> dict[str, "Figure | None"]:
         "hits_per_block": hits_per_block(observation.hits.per_block),
         "prompt_lengths": prompt_lengths(table),
         "ttft_by_cached_tokens": ttft_by_cached_tokens(table, clock),
-        "capacity": if_measured(lambda: capacity_figure(result)),
-        "losses": if_measured(lambda: losses_figure(observation)),
+        "capacity": if_measured(capacity_figure, result),
+        "losses": if_measured(losses_figure, observation),
     }
 
 

@@ -34,7 +34,7 @@ _RULES = {"vllm": "vLLM's rules", "trace": "the rules of block traces"}
 
 def headline(result: Result) -> str:
     """The run's hit rate in one line."""
-    ratio = if_measured(lambda: RATIOS["hit_rate/first_prefill"](result.observation))
+    ratio = if_measured(RATIOS["hit_rate/first_prefill"], result.observation)
     if ratio is None:
         return "first-prefill block hit rate - (the server does not say what was cached)"
     # The rules of block traces count the partial last block of a prompt too.
@@ -70,7 +70,7 @@ def sections(result: Result, description: RunDescription, *, max_turns: int) -> 
         requirements(values, description),
         published(result),
         hit_rates(result),
-        if_measured(lambda: capacity(result)),
+        if_measured(capacity, result),
         losses(result.observation),
         worst_section(result.observation),
         outcomes(result),
@@ -140,7 +140,7 @@ def hit_rates(result: Result) -> Section:
     rows = []
     for name, ratio_of in ratios.items():
         value = result.numbers.values.get(name)
-        ratio = if_measured(lambda ratio_of=ratio_of: ratio_of(result.observation)) or Ratio(0, 0)  # type: ignore[misc]
+        ratio = if_measured(ratio_of, result.observation) or Ratio(0, 0)
         sums = f"{_of(ratio)} {_UNITS.get(name, 'tokens')}" if value is not None else _why_absent(name, ratio, result)
         rows.append((name.removeprefix("hit_rate/"), percent(value), sums))
     mean = result.numbers.values.get("hit_rate/per_request_mean")

@@ -24,7 +24,7 @@ def turns(observation: Observation, max_turns: int) -> Section:
 
 def turn_rows(observation: Observation, max_turns: int) -> list[Row]:
     """The numbers of the same rows; none if the hits were not measured."""
-    table = if_measured(lambda: turn_table(observation))
+    table = if_measured(turn_table, observation)
     if table is None:
         return []
     names = ("turn_index", "requests", "hit_blocks", "prompt_blocks")

@@ -31,7 +31,7 @@ def worst_conversations(observation: Observation, most: int = MOST) -> tuple[lis
     Empty if the hits were not measured. They count only where nothing else was lost: an earlier request had computed
     all other lost tokens.
     """
-    table = if_measured(lambda: conversation_table(observation))
+    table = if_measured(conversation_table, observation)
     if table is None:
         return [], False
     known = [term for term in LOST if term != "never_seen"]
