@@ -43,8 +43,8 @@ format: $(INSTALLED) ## fix and format the code with ruff
 docs: $(INSTALLED) ## the documentation as web pages in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
-bench: $(INSTALLED) ## measure cachelab's own cost (ARGS: e.g. "--dataset FILE")
-	$(BIN)/python bench/sim.py $(ARGS)
+bench: $(INSTALLED) ## measure time and memory of whole runs (ARGS: e.g. "--before CHECKOUT --conversations 7000")
+	$(BIN)/python bench/before_after.py $(ARGS)
 
 install: $(INSTALLED) ## make .venv only
 

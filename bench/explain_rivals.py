@@ -21,21 +21,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+from measured import CommandFailed, measure
 from planted_causes import PLANTS, WORKLOADS, Row, planted, request_rows, write_rows
 
 BLOCKS = 300_000  # more than any of these workloads fills
 TOOLS = ("cachelab", "kvlint", "prefixlens", "prefixguard", "prefixcash", "cachelint")
 HERE = Path(__file__).parent
-
-MEASURE = """
-import json, resource, subprocess, sys, time
-start = time.perf_counter()
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
-peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-print(json.dumps({"seconds": time.perf_counter() - start, "peak_mb": peak_mb}))
-"""
-"""Runs a command and prints its seconds and its memory. It is a small process, because Linux counts the pages of the
-process that starts a command as the command's own."""
 
 NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "time": {
@@ -150,11 +141,10 @@ def of_cachelab(path: Path, model: str, folder: Path) -> dict[str, Any]:
     """`experiment=explain` as a command of its own."""
     arguments = ["experiment=explain", "tracking=none", f"engine.num_blocks={BLOCKS}", "order=by_conversation"]
     command = [sys.executable, "-m", "cachelab", *arguments, "artifacts=[requests]", f"hydra.run.dir={folder}"]
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURE, *command, *settings(path, model)], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        return {"error": done.stderr.strip()[-300:]}
+    try:
+        used = measure([*command, *settings(path, model)])
+    except CommandFailed as error:
+        return {"error": str(error)}
     with (folder / "artifacts" / "breaks.csv").open(encoding="utf-8") as file:
         causes = list(csv.DictReader(file))
     numbers = json.loads((folder / "artifacts" / "metrics.json").read_text(encoding="utf-8"))["values"]
@@ -167,7 +157,8 @@ def of_cachelab(path: Path, model: str, folder: Path) -> dict[str, Any]:
         "hit_rate": numbers["hit_rate/first_prefill_tokens"],
         "hit_rate_blocks": numbers["hit_rate/first_prefill"],
         "after_fix": numbers.get("explain/hit_rate_all_fixed"),
-        **json.loads(done.stdout.splitlines()[-1]),
+        "seconds": used.wall_s,
+        "peak_mb": used.peak_mb,
     }
 
 

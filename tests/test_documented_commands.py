@@ -34,6 +34,7 @@ BASES: tuple[list[str], ...] = (
     ["engine=cpu"],
     ["engine=cuda"],
     ["engine=agreement"],
+    ["engine=server"],
     ["order=sessions"],
     ["order=timed"],
     ["fleet=replicas"],

@@ -276,7 +276,7 @@ def test_numbers_of_single_turns(chats: list[list[tuple[str, str]]]) -> None:
                     ids("history" + user),
                     ids(reply),
                     ids(user),
-                    turn=Turn(0, (Message("user", user),), Message("assistant", reply)),
+                    source=Turn(0, (Message("user", user),), Message("assistant", reply)),
                 )
                 for user, reply in chat
             ),

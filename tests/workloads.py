@@ -8,6 +8,9 @@ import numpy as np
 
 from cachelab.conversation import Conversation, Turn
 from cachelab.message import Isolation, Message
+from cachelab.prefix_cache.accesses import BlockAccesses
+from cachelab.prefix_cache.block_ids import BlockIds
+from cachelab.prefix_cache.request_blocks import number_blocks
 from cachelab.request import Request, Schedule
 
 
@@ -46,7 +49,7 @@ def request(
         prompt_ids=np.asarray(prompt, dtype=np.int32),
         reply_ids=np.asarray(reply, dtype=np.int32),
         messages=(Message("user", f"message {turn}"),),
-        reply=Message("assistant", f"reply {turn}"),
+        recorded_reply=Message("assistant", f"reply {turn}"),
         timestamp_s=0.0,
         kept_tokens=kept_tokens,
         follows=f"{conversation}/{turn - 1}" if follows else None,
@@ -87,6 +90,19 @@ def random_requests(
         turns[0] = ([*opening, *turns[0][0]], turns[0][1])
         requests += conversation(f"c{index}", *turns)
     return requests
+
+
+def vllm_paths(pairs: Sequence[tuple[list[int], list[int]]], block_size: int) -> BlockAccesses:
+    """The accesses of independent prompts and replies by vLLM's rules."""
+    requests = [request(f"c{index}", 0, prompt, reply) for index, (prompt, reply) in enumerate(pairs)]
+    return number_blocks(requests, [len(reply) for _, reply in pairs], block_size, "vllm").accesses
+
+
+def trace_paths(listed: Sequence[list[int]], block_size: int = 4, spare: Sequence[int] | None = None) -> BlockAccesses:
+    """The accesses of the listed blocks of prompts by the rules of traces; `spare`: tokens that the last one lacks."""
+    block_ids = BlockIds.of([np.asarray(ids, np.int32) for ids in listed], block_size, width=1)
+    tokens = np.asarray([len(ids) * block_size for ids in listed]) - (0 if spare is None else np.asarray(spare))
+    return BlockAccesses.listed(block_ids.ids, block_ids.offsets, block_ids.num_ids, tokens, block_size)
 
 
 ISOLATIONS = (

@@ -1,14 +1,14 @@
 """The types that the stages exchange from the dataset to the trace."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from cachelab.message import Isolation, LoggedUsage, Message, ToolDefinitions
-from cachelab.tokens import AnyTokens
+from cachelab.tokens import AnyTokens, joined
 from cachelab.tokens import TokenIds as TokenIds
 
 TEMPLATE = -1
@@ -24,6 +24,8 @@ A span ends where the next one starts. A source from 0 is the index of a prompt 
 """
 
 NO_SPANS: Spans = np.empty((0, 2), np.int32)
+
+_NO_FIELDS: Mapping[str, str] = {}  # one for all turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +64,64 @@ class RecordedTurn:
     fields: Mapping[str, str] = field(default_factory=dict)
 
 
+class StoredTexts(Protocol):
+    """Conversations that are not in memory."""
+
+    def __getitem__(self, place: int) -> "Conversation": ...
+
+    def prompt_messages(self, place: int) -> Sequence[Sequence[Message]]:
+        """The messages of every prompt of a conversation."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredTurn:
+    """Where a turn is stored: its conversation's place in `texts`, and its index."""
+
+    texts: StoredTexts
+    conversation: int
+    index: int
+
+    def read(self) -> Turn:
+        return self.texts[self.conversation].turns[self.index]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredMessages(Sequence[Message]):
+    """The messages of a stored turn's prompt, or those at `places`, which are read when they are used."""
+
+    turn: StoredTurn
+    places: tuple[int, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    @overload
+    def __getitem__(self, key: int) -> Message: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> Sequence[Message]: ...
+
+    def __getitem__(self, key: int | slice) -> Message | Sequence[Message]:
+        return self._read()[key]
+
+    def __iter__(self) -> Iterator[Message]:
+        return iter(self._read())
+
+    def _read(self) -> Sequence[Message]:
+        messages = self.turn.texts.prompt_messages(self.turn.conversation)[self.turn.index]
+        return messages if self.places is None else tuple(messages[place] for place in self.places)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenizedTurn:
     """One turn in token ids. The prompt is stored as the difference to the previous prompt and reply.
 
     The prompt is `(previous prompt + previous reply)[:kept_tokens] + new_ids`. Its spans are those of the previous
     prompt and reply that start before `new_spans[0, 0]`, then `new_spans`. `alone_ids` is the prompt without history,
-    `alone_spans` its spans (None if the source has only finished prompts, or if there is no such prompt). `turn` holds
-    the texts; None for a turn of a block trace, which has none. `think_s`: seconds between the previous reply and this
-    prompt; None if unknown.
+    `alone_spans` its spans (None if the source has only finished prompts, or if there is no such prompt). `source`
+    holds the texts, or says where they are stored; None for a turn of a block trace, which has none. `think_s`:
+    seconds between the previous reply and this prompt; None if unknown.
     """
 
     kept_tokens: int
@@ -79,12 +130,17 @@ class TokenizedTurn:
     alone_ids: TokenIds | None = None
     new_spans: Spans = field(default_factory=lambda: NO_SPANS)
     alone_spans: Spans = field(default_factory=lambda: NO_SPANS)
-    turn: Turn | RecordedTurn | None = None
+    source: "Turn | RecordedTurn | StoredTurn | None" = None
     timestamp_s: float | None = None
     think_s: float | None = None
     usage: LoggedUsage | None = None
     isolation: Isolation | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def turn(self) -> Turn | RecordedTurn | None:
+        """The texts, which are read if they are stored."""
+        return self.source.read() if isinstance(self.source, StoredTurn) else self.source
 
     @property
     def prompt_tokens(self) -> int:
@@ -110,14 +166,14 @@ class TokenizedConversation:
         return sum(now.kept_tokens < before.prompt_tokens + len(before.reply_ids) for before, now in pairs)
 
     def prompts(self) -> list[AnyTokens]:
-        """The prompt of every turn. Shape of each: (prompt_tokens,). A prompt that keeps no tokens is not copied."""
+        """The prompt of every turn. Shape of each: (prompt_tokens,). Neighbouring parts of one array are not copied."""
         prompts: list[AnyTokens] = []
         for index, turn in enumerate(self.turns):
             if not turn.kept_tokens:
                 prompts.append(turn.new_ids)
                 continue
-            context = np.concatenate([prompts[-1], self.turns[index - 1].reply_ids])[: turn.kept_tokens]
-            prompts.append(np.concatenate([context, turn.new_ids]).astype(np.int32, copy=False))
+            context = joined(prompts[-1], self.turns[index - 1].reply_ids)[: turn.kept_tokens]
+            prompts.append(joined(context, turn.new_ids).astype(np.int32, copy=False))
         return prompts
 
     def spans(self) -> list[Spans]:
@@ -131,8 +187,14 @@ class TokenizedConversation:
             context = with_reply(spans[-1], turn.prompt_tokens, len(messages))
         return spans
 
-    def prompt_messages(self) -> list[tuple[Message, ...]]:
-        """The messages of every turn's prompt, oldest first. A finished prompt is one user message."""
+    def prompt_messages(self) -> Sequence[Sequence[Message]]:
+        """The messages of every turn's prompt, oldest first. A finished prompt is one user message.
+
+        Stored messages are read when they are used.
+        """
+        stored = [turn.source for turn in self.turns if isinstance(turn.source, StoredTurn)]
+        if len(stored) == len(self.turns):
+            return [StoredMessages(turn) for turn in stored]
         if all(isinstance(turn.turn, Turn) for turn in self.turns):
             return _prompt_messages([turn.turn for turn in self.turns if isinstance(turn.turn, Turn)])
         recorded = (turn.turn for turn in self.turns)
@@ -210,12 +272,12 @@ ONE_MESSAGE: Spans = np.zeros((1, 2), np.int32)
 def of_turn(turn: Turn | RecordedTurn) -> dict[str, Any]:
     """The fields of a TokenizedTurn that do not depend on a tokenizer."""
     return {
-        "turn": turn,
+        "source": turn,
         "timestamp_s": turn.timestamp_s,
         "think_s": turn.think_s,
         "usage": turn.usage,
         "isolation": turn.isolation,
-        "fields": turn.fields,
+        "fields": turn.fields or _NO_FIELDS,
     }
 
 

@@ -117,7 +117,9 @@ def _message(error: BaseException) -> str:
         full_key = re.search(r"full_key: (\S+)", text) or missing  # of a key inside a given {...}
         key = full_key[1]
         if "No match in the defaults list" in text:
-            return f"{key}: there is no such config group: see python -m cachelab --help"
+            above = key.rpartition("/")[0]
+            of = f" with this option of {above}" if above else ""
+            return f"{key}: there is no such config group{of}: see python -m cachelab --help"
         return f"{key}: there is no such setting{_near_key(error, key) or ': see python -m cachelab --cfg job'}"
     if several := re.search(r"Ambiguous value for argument '([^']+)'", text):
         key, _, value = several[1].partition("=")

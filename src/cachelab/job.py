@@ -1,6 +1,7 @@
 """One job, from its composed config to its objectives."""
 
 import logging
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,9 +11,10 @@ from cachelab.job_context import JobContext
 
 if TYPE_CHECKING:
     from cachelab.config import Root
+    from cachelab.engine.base import EngineRun
     from cachelab.explanation.result import Explanation
     from cachelab.objective import Score, Scores
-    from cachelab.pipeline import Result
+    from cachelab.pipeline import Parts, Result, Workload
     from cachelab.requirement import Unmet
     from cachelab.tracking.base import Tracking
     from cachelab.tracking.description import RunDescription
@@ -60,7 +62,8 @@ def run_job(
     """
     from cachelab import pipeline
     from cachelab.build import build_job, build_part, build_root, check_metric_names
-    from cachelab.errors import NothingKept
+    from cachelab.engine.base import RunInterrupted
+    from cachelab.errors import EngineError, NothingKept
     from cachelab.explanation.numbers import NUMBERS, with_explanation
     from cachelab.job_digest import data_digest, job_digest, versions
     from cachelab.objective import Outcome, defined, score, violations
@@ -71,7 +74,7 @@ def run_job(
     from cachelab.requirement import tags_of, unmet
     from cachelab.tracking.mlflow.run_list import LARGEST_LOSS
     from cachelab.tracking.offline import FallbackRun
-    from cachelab.used_settings import used_settings
+    from cachelab.used_settings import runs_vllm, used_settings
 
     root = build_root(config)
     tracking: Tracking = build_part("tracking", root.tracking, root.plugins)
@@ -100,6 +103,8 @@ def run_job(
         if description.sweep is None:
             on_notes(workload.dataset.notes)
         check_metric_names(root, parts.metrics, explainer, workload.numbers)
+        if explainer is not None:
+            explainer.check(parts, workload)
         description = description.settled(used_settings(config, list(workload.schedule)))
         tracked.log_parameters(description.parameters)
         tracked.log_dataset(workload.dataset)
@@ -108,12 +113,18 @@ def run_job(
         tracked.log_workload(workload.numbers)
         if built.export is not None:
             built.export.write(workload.schedule)
-        with progress_bar(len(workload.schedule)) as progress:
-            ran = pipeline.observe(parts, workload, progress)
+        loads_vllm = runs_vllm(config["engine"]) and "vllm" not in sys.modules
+        starting = "loading vLLM" if loads_vllm else "starting the engine"
+        with progress_bar(len(workload.schedule), starting=starting) as progress:
+            try:
+                ran = pipeline.observe(parts, workload, progress)
+            except RunInterrupted as interrupted:
+                keep_what_ended(root, parts, workload, interrupted.run, description, tracked)
+                raise
         with doing("computing the metrics"):
             result = pipeline.measured(parts, workload, *ran)
         explanation = None
-        if explainer is not None:
+        if explainer is not None and result.run.failure is None:
             with doing("explaining the breaks"):
                 explanation = explainer.explain(parts, result)
             result = replace(result, numbers=with_explanation(result.numbers, explanation))
@@ -131,6 +142,8 @@ def run_job(
             tracked.log_tags({LARGEST_LOSS: lost[0].short})
         with doing("logging the run"):
             tracked.log_result(result.numbers, folder)
+        if result.run.failure is not None:
+            raise EngineError(f"{result.run.failure}. What had ended is in {folder}")
         values = result.numbers.values
         defined_here = [*parts.metrics, *NUMBERS]
         objectives, constraints = root.objective, root.objective_constraints
@@ -150,6 +163,25 @@ def run_job(
         tracked.log_tags(tags_of(failing) if root.require else {})
     found.outcome = replace(found.outcome, untracked=tracked.untracked)
     return EndedJob(found, description, result, tracked.where_to_look, failing, explanation)
+
+
+def keep_what_ended(
+    root: "Root",
+    parts: "Parts",
+    workload: "Workload",
+    run: "EngineRun",
+    description: "RunDescription",
+    tracked: "FallbackRun",
+) -> None:
+    """Write and log the requests of an interrupted run, and its metrics."""
+    from cachelab import pipeline
+    from cachelab.metrics.observation import Observation
+    from cachelab.report.artifacts import write_artifacts
+
+    result = pipeline.measured(parts, workload, run, Observation.of(workload.requests, run))
+    kinds = [kind for kind in root.artifacts if kind == "requests"]
+    folder = write_artifacts(result, description, parts.metrics, parts.tokenizer.name, kinds)
+    tracked.log_result(result.numbers, folder)
 
 
 def nothing_kept(

@@ -1,10 +1,10 @@
 """The types that the stages exchange from the trace to the metrics."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from cachelab.conversation import NO_SPANS, Spans
+from cachelab.conversation import NO_SPANS, Spans, StoredTurn
 from cachelab.message import Isolation, LoggedUsage, Message, ToolDefinitions
 from cachelab.tokens import AnyTokens
 
@@ -14,12 +14,14 @@ class Request:
     """One prompt to be prefilled and the reply that was recorded for it.
 
     `messages` are those of the prompt, oldest first (one user message if the source holds a finished prompt, none in a
-    block trace). `spans` maps the tokens to these messages. The prompt shares its first `kept_tokens` tokens with the
-    prompt and reply of the conversation's previous turn. `follows` is the id of the request whose reply is part of this
-    prompt: this request cannot be sent before that one has ended (None: it can be sent at any time). `isolation` is
-    part of the identity of its blocks. `usage` is the logged usage. `arrival_s` is its recorded time, in seconds from
-    any zero that the requests share; `think_s` the recorded seconds between the reply before it and this request (each
-    None if there is none). `timestamp_s` is `arrival_s`, or the number of the request in a source without times.
+    block trace). `tools` are the definitions that were sent with it. `recorded_reply` is the reply's message, or the
+    stored turn that holds it. `spans` maps the tokens to these messages. The prompt shares its first `kept_tokens`
+    tokens with the prompt and reply of the conversation's previous turn. `follows` is the id of the request whose reply
+    is part of this prompt: this request cannot be sent before that one has ended (None: it can be sent at any time).
+    `isolation` is part of the identity of its blocks. `usage` is the logged usage. `arrival_s` is its recorded time, in
+    seconds from any zero that the requests share; `think_s` the recorded seconds between the reply before it and this
+    request (each None if there is none). `timestamp_s` is `arrival_s`, or the number of the request in a source without
+    times.
     Shapes: prompt_ids (prompt_tokens,), reply_ids (reply_tokens,), spans (num_spans, 2).
     """
 
@@ -28,8 +30,8 @@ class Request:
     turn_index: int
     prompt_ids: AnyTokens
     reply_ids: AnyTokens
-    messages: tuple[Message, ...]
-    reply: Message | None
+    messages: Sequence[Message]
+    recorded_reply: Message | StoredTurn | None
     timestamp_s: float
     kept_tokens: int = 0
     follows: str | None = None
@@ -42,6 +44,12 @@ class Request:
     fields: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def reply(self) -> Message | None:
+        """The reply's message, which is read if it is stored."""
+        reply = self.recorded_reply
+        return reply.read().reply if isinstance(reply, StoredTurn) else reply
+
+    @property
     def prompt(self) -> str:
         """The prompt as text: its messages, a blank line between them."""
         return "\n\n".join(message.full_text for message in self.messages)
@@ -49,7 +57,8 @@ class Request:
     @property
     def response(self) -> str:
         """The reply as text, "" where there is none."""
-        return self.reply.full_text if self.reply else ""
+        reply = self.reply
+        return reply.full_text if reply else ""
 
 
 Lane = tuple[Request, ...]
@@ -112,8 +121,9 @@ class RequestRecord:
     """The outcome of one request, as the engine measured it.
 
     `cached_tokens` (local prefix cache) and `host_cached_tokens` (KV connector) are those of the request's FIRST
-    prefill. `prefill_index` numbers the first prefills in the order in which they were scheduled. Times are
-    nanoseconds of the engine's clock; they, `prefill_index` and the token counts of a rejected request are None or 0.
+    prefill; `cached_tokens` is 0 if a server did not say it (`cached_known`). `prefill_index` numbers the first
+    prefills in the order in which they were scheduled. Times are nanoseconds of the engine's clock; they,
+    `prefill_index` and the token counts of a rejected request are None or 0.
     """
 
     request_id: str
@@ -132,3 +142,4 @@ class RequestRecord:
     first_scheduled_ns: int | None = None
     first_token_ns: int | None = None
     finished_ns: int | None = None
+    cached_known: bool = True

@@ -81,3 +81,37 @@ class JoinedTokens(BlockTokens):
 
 AnyTokens = TokenIds | BlockTokens
 """Token ids: an array, or blocks that become one."""
+
+
+def joined(first: AnyTokens, second: AnyTokens) -> TokenIds:
+    """The two sequences, one after the other. Neighbouring parts of one array are not copied."""
+    if (base := part_of(first)) is not None and follows(first, second):
+        start = start_in(first, base)
+        part: TokenIds = base[start : start + len(first) + len(second)]
+        return part
+    return np.concatenate([first, second])
+
+
+def follows(first: AnyTokens, second: AnyTokens) -> bool:
+    """Whether both are parts of one array, the second directly after the first."""
+    base = part_of(first)
+    return base is not None and part_of(second) is base and start_in(first, base) + len(first) == start_in(second, base)
+
+
+def part_of(tokens: AnyTokens) -> TokenIds | None:
+    """The one-dimensional int32 array of which the tokens are a contiguous part; None if there is none."""
+    if not isinstance(tokens, np.ndarray) or not isinstance(base := tokens.base, np.ndarray):
+        return None
+    plain = base.dtype == np.int32 and base.ndim == 1 and base.flags.c_contiguous and tokens.strides == (4,)
+    return base if plain else None
+
+
+def start_in(tokens: AnyTokens, base: TokenIds) -> int:
+    """The index in `base` at which tokens that are a part of it start."""
+    assert isinstance(tokens, np.ndarray)
+    return (_address(tokens) - _address(base)) // base.itemsize
+
+
+def _address(array: TokenIds) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address

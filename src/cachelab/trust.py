@@ -18,7 +18,7 @@ CALLBACKS = (
     "cachelab.run_folder_callback.RunFolderCallback",
     "cachelab.sweep.callback.SweepCallback",
     "cachelab.sweep.capacity_sweep_callback.CapacitySweepCallback",
-    "cachelab.sweep.fleet_sweep_callback.FleetSweepCallback",
+    "cachelab.sweep.retention_sweep_callback.RetentionSweepCallback",
     "cachelab.tracking.secret_callback.SecretCallback",
 )
 """The classes that `hydra.callbacks` may name."""

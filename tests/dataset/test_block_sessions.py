@@ -15,7 +15,7 @@ from cachelab.dataset.block_trace import BlockTrace
 from cachelab.engine.replay import ReplayEngine
 from cachelab.engine.sim import SimEngine
 from cachelab.errors import ConfigError, DatasetError
-from cachelab.export.trace_writer import block_trace_rows, write_trace
+from cachelab.export.trace_writer import block_trace_lines, write_lines
 from cachelab.metrics.observation import Observation
 from cachelab.order.by_arrival import ByArrival
 from cachelab.prefix_cache.request_blocks import seen_tokens
@@ -204,7 +204,7 @@ def _expanded(request: Request) -> Request:
 def test_sessions_written_and_read_again_hit_the_same(tmp_path: Path) -> None:
     rows = [row([1, 2], 7, 6), row([3, 4], 6, 9, delay=1), row([1, 2], 8, 1, "b"), row([9], 3, 4, delay=2)]
     before = requests(load(write(tmp_path / "t.jsonl", *rows)))
-    write_trace(tmp_path / "again.jsonl.gz", block_trace_rows(before))
+    write_lines(tmp_path / "again.jsonl.gz", block_trace_lines(before))
     again = BlockTrace(path=str(tmp_path / "again.jsonl.gz")).load()
     assert [len(request.prompt_ids) for request in requests(again)] == [len(request.prompt_ids) for request in before]
     by_order = ReplayEngine(block_size=4, max_model_len=None, num_blocks=99, rules="vllm")

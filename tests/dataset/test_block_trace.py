@@ -16,12 +16,14 @@ from cachelab.dataset import block_reader, source_bytes
 from cachelab.dataset.block_chunk import BlockChunk
 from cachelab.dataset.block_columns import read_block_columns
 from cachelab.dataset.block_fields import without_ignored
+from cachelab.dataset.block_reader import BlockReader
 from cachelab.dataset.block_row import BlockRow, row_object
 from cachelab.dataset.block_trace import BlockTrace
+from cachelab.dataset.id_names import IdNames
 from cachelab.engine.replay import ReplayEngine
 from cachelab.engine.sim import SimEngine
 from cachelab.errors import ConfigError, DatasetError
-from cachelab.export.trace_writer import block_trace_rows, write_trace
+from cachelab.export.trace_writer import block_trace_lines, write_lines
 from cachelab.order.by_arrival import ByArrival
 from cachelab.request import Request
 from cachelab.trace.multi_turn import MultiTurn
@@ -373,12 +375,13 @@ def test_block_trace_replays_as_vllm_runs_it(
 
 
 Number: st.SearchStrategy[Any] = st.integers(-2, 30) | st.sampled_from([2**62, 2**63, 10**18, 1.5, None, True, "4", []])
+TextId = st.sampled_from(["a", "b", "ab", "a b", "5", "\u00e9", 'a"', "a\\", ""])
 Document = st.fixed_dictionaries(
     {},
     optional={
         "input_length": st.integers(1, 12) | Number,
         "output_length": st.integers(0, 5) | Number,
-        "hash_ids": st.lists(st.integers(0, 5) | Number, max_size=3) | Number,
+        "hash_ids": st.lists(st.integers(0, 5) | Number, max_size=3) | st.lists(TextId, max_size=3) | Number,
         "timestamp": Number,
         "block_size": st.just(4) | Number,
         "chat_id": Number,
@@ -409,12 +412,48 @@ def test_block_trace_fast_reader_reads_as_the_careful_one_or_not_at_all(
             assert without_ignored(row, (), "a line") == (row, [])
             rows.append(BlockRow.of(row, "a file", number, 4, size))
             size = rows[-1].block_size
-    careful = BlockChunk.of_rows(rows, {})
+    careful = BlockChunk.of_rows(rows, IdNames())
     for field in dataclasses.fields(BlockChunk):
         wanted, found = getattr(careful, field.name), getattr(fast, field.name)
         if isinstance(wanted, np.ndarray):
             wanted, found = wanted.tolist(), found.tolist()
         assert found == wanted, field.name
+
+
+@given(
+    st.lists(
+        st.lists(st.text('ab\u00e9"\\5', min_size=1, max_size=3) | st.integers(0, 9), max_size=6),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_block_trace_ids_are_equal_where_their_texts_are(
+    tmp_path_factory: pytest.TempPathFactory, lists: list[list[str | int]]
+) -> None:
+    # Lines with and without escapes: some pieces are read by the lexer, others row by row.
+    path = tmp_path_factory.mktemp("trace") / "t.jsonl"
+    rows = [{"input_length": 4 * len(ids) + 1, "output_length": 1, "hash_ids": ids} for ids in lists]
+    write(path, *rows)
+    reader = BlockReader("a file", "error", 4, frozenset())
+    for row in rows:
+        reader._add(json.dumps(row).encode() + b"\n")
+    read = [chunk.ids.tolist() for chunk in reader.chunks]
+    for found in (read_block_columns(str(path), 4).ids.tolist(), [number for ids in read for number in ids]):
+        numbers: dict[str | int, int] = {}
+        flat = [id for ids in lists for id in ids]
+        assert [numbers.setdefault(id, number) for id, number in zip(flat, found, strict=True)] == found
+        assert len(set(numbers.values())) == len(numbers)
+
+
+def test_block_trace_many_text_ids(tmp_path: Path) -> None:
+    # More than the first hash table holds, and more pieces than one.
+    ids = [f"{number * 7919 % 20_011:05x}" for number in range(20_011)]
+    rows = [
+        {"input_length": 4 * 500, "output_length": 1, "hash_ids": ids[at : at + 500]} for at in range(0, 20_000, 500)
+    ]
+    columns = read_block_columns(write(tmp_path / "t.jsonl", *rows, *rows), 4)
+    assert columns.ids.tolist() == [*range(20_000), *range(20_000)]
+    assert (columns.num_ids, columns.counts["distinct_blocks"]) == (20_000, 20_000)
 
 
 def test_block_trace_fast_reader_takes_what_traces_hold() -> None:
@@ -430,7 +469,7 @@ def test_block_trace_written_and_read_again_is_the_same(tmp_path: Path) -> None:
         {**GOOD, "chat_id": 2, "parent_chat_id": 1, "input_length": 16, "hash_ids": [1, 2, 5, 6], "timestamp": 700},
     ]
     before = requests(write(tmp_path / "t.jsonl", *rows), timestamp_unit="ms")
-    write_trace(tmp_path / "again.jsonl.gz", block_trace_rows(before))
+    write_lines(tmp_path / "again.jsonl.gz", block_trace_lines(before))
     after = requests(str(tmp_path / "again.jsonl.gz"), None)
     assert [request.follows for request in after] == [None, after[0].id]
     engine = ReplayEngine(block_size=4, max_model_len=64, num_blocks=40, rules="vllm")

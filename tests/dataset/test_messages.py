@@ -24,7 +24,7 @@ def parsed(*items: dict[str, Any]) -> tuple[tuple[Conversation, ...], dict[str, 
     """The conversations, and the counts that are not 0."""
     result = parse_messages(json.dumps(items), "chats.json")
     assert set(result.counts) == set(COUNTS)
-    return result.conversations, {key: count for key, count in result.counts.items() if count}
+    return tuple(result.conversations), {key: count for key, count in result.counts.items() if count}
 
 
 def test_parse_clean_conversation() -> None:

@@ -36,7 +36,7 @@ def test_load_local_file(tmp_path: Path, name: str) -> None:
     path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
     loaded = ShareGPT(path=str(path), repo_id="owner/chats", filename="chats.json", revision=None).load()
     assert (loaded.name, loaded.source) == ("sharegpt", str(path))
-    assert loaded.conversations == (Conversation.of_texts("a", [("Hi", "Hello")]),)
+    assert tuple(loaded.conversations) == (Conversation.of_texts("a", [("Hi", "Hello")]),)
     assert loaded.counts["dropped_empty"] == 0
 
 

@@ -87,6 +87,7 @@ def test_replay_gives_the_records_of_sim_at_every_capacity() -> None:
     needed = 200 // 8 + 1
     hits = [
         assert_equal_to_sim(schedule, block_size=8, max_model_len=200, num_blocks=needed + spare).counters.hits_tokens
+        or 0
         for spare in range(0, 60, 4)
     ]
     assert hits[0] < hits[-1]
@@ -168,7 +169,7 @@ def test_replay_runs_sim_at_the_sizes_of_sim_at() -> None:
     result = run(engine, schedule)
     assert [other.counters.num_blocks for other in result.comparison_runs] == [25, 59]
     for other in result.comparison_runs:
-        alone = ReplayEngine(block_size=8, max_model_len=200, num_blocks=other.counters.num_blocks + 1)
+        alone = ReplayEngine(block_size=8, max_model_len=200, num_blocks=(other.counters.num_blocks or 0) + 1)
         assert run(alone, schedule).records == other.records
 
 

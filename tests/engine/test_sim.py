@@ -101,7 +101,7 @@ def test_sim_preempts_when_blocks_run_out_and_keeps_the_first_prefill() -> None:
     assert [record.preemptions > 0 for record in result.records] == [False, True]
     assert [record.reply_tokens for record in result.records] == [16, 16]
     assert cached(result) == [0, 0]
-    assert result.counters.preempted_queries_tokens > 0
+    assert (result.counters.preempted_queries_tokens or 0) > 0
     assert result.counters.queries_tokens == 24
 
 
@@ -110,7 +110,7 @@ def test_sim_chunked_prefill_gives_the_same_blocks() -> None:
     whole = run(sim(max_model_len=512, num_blocks=140), one_lane(requests))
     chunked = run(sim(max_model_len=512, num_blocks=140, max_num_batched_tokens=16), one_lane(requests))
     assert cached(chunked) == cached(whole)
-    assert chunked.counters.steps > whole.counters.steps
+    assert (chunked.counters.steps or 0) > (whole.counters.steps or 0) > 0
 
 
 @given(

@@ -49,7 +49,7 @@ def request(words: Words, name: str, messages: list[tuple[str, str]], reply: str
         prompt_ids=np.asarray(ids, np.int32),
         reply_ids=np.asarray(words.ids(reply), np.int32),
         messages=tuple(Message(role, text) for role, text in messages),  # type: ignore[arg-type]
-        reply=Message("assistant", reply),
+        recorded_reply=Message("assistant", reply),
         timestamp_s=0.0,
         spans=np.asarray(spans, np.int32),
     )

@@ -125,7 +125,14 @@ def attack(process: Fresh | Forked, number: int, after_s: float) -> bool:
     if process.poll() is not None or psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE:
         return False
     os.kill(process.pid, number)
-    return True
+    # A process in exit(2) gives back its memory for a while before it becomes a zombie: no signal reaches it either.
+    return not (_exiting(process.pid) and wait(process) == 0)
+
+
+def _exiting(pid: int) -> bool:
+    """Whether the kernel is ending the process: PF_EXITING in the flags, field 9 of /proc/PID/stat."""
+    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return bool(int(after_name[6]) & 0x4)
 
 
 def statuses(folder: Path) -> list[str]:

@@ -828,7 +828,7 @@ def test_bombs_are_refused_in_little_memory(tmp_path: Path, tally: Tally) -> Non
     path = tmp_path / "data"
     for source in (*SOURCES[:3], *CHAT_SOURCES[:2]):
         for case, data in bombs(source):
-            if source in CHAT_SOURCES and case == "bomb of rows":
+            if source in (SOURCES[0], *CHAT_SOURCES) and case == "bomb of rows":
                 continue  # 64 MB of rows are read before the ratio stops them: a minute while memory is traced
             assert len(data) < 2 << 20
             path.write_bytes(data)

@@ -1,5 +1,6 @@
 """SIGINT, SIGTERM and SIGHUP at random moments: KILLED, with the exit code of the signal, within seconds."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -73,6 +74,24 @@ def test_signal_ends_a_sweep_as_killed_and_starts_no_further_job(
             assert parent in ("", "KILLED", "FINISHED"), found
             assert set(jobs[:-1]) <= {"FINISHED"}, found  # only the one under way was killed
     attacked.end()
+
+
+def test_signal_ends_a_real_engine_that_waits_for_its_requests(
+    warm: Warm, new_folder: NewFolder, patience_s: float
+) -> None:
+    folder = new_folder("waits")
+    turns = [{"role": "user", "content": "Hello there"}, {"role": "assistant", "content": "Hi"}]
+    (folder / "chat.json").write_text(json.dumps([{"id": name, "messages": turns} for name in "ab"]))
+    order = ("order=timed", "order.start=uniform", "order.rate=0.001")
+    process = warm.start(folder, "dataset.path=chat.json", "engine=cpu", *order)
+    err, end = folder / "err", time.monotonic() + 300
+    while not err.exists() or "the engine waits for its requests" not in err.read_text():
+        assert time.monotonic() < end
+        assert process.poll() is None, err.read_text()
+        time.sleep(0.1)
+    # The first request takes a fraction of a second; the second one enters after 1,000 s.
+    assert disturb(process, folder, signal.SIGINT, 3.0, patience_s) == ["KILLED"]
+    assert "interrupted: the run is tracked as far as it got" in err.read_text()
 
 
 def test_signals_that_come_twice_do_not_disturb_the_end(

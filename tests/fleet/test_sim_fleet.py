@@ -22,6 +22,7 @@ from cachelab.fleet.router import Router
 from cachelab.fleet.sticky import Sticky
 from cachelab.metrics.losses import TERMS, losses_of
 from cachelab.metrics.observation import Observation
+from cachelab.model.layer_group import LayerGroup
 from cachelab.order.all_at_once import AllAtOnce
 from cachelab.order.base import Order
 from cachelab.order.by_conversation import ByConversation
@@ -32,6 +33,11 @@ from cachelab.request import RequestRecord, Schedule
 from workloads import random_requests, request
 
 SIZES: dict[str, Any] = {"block_size": 8, "max_model_len": 256, "num_blocks": 40}
+FULL_LAYERS = LayerGroup(kind="full", layers=2, heads=2, head_size=64)
+OTHER_LAYERS = [
+    LayerGroup(kind="window", layers=2, heads=2, head_size=64, window=32),
+    LayerGroup(kind="mamba", layers=2, state_bytes=4096),
+]
 BLIND: list[Router] = [RoundRobin(), RandomChoice(seed=3), LeastLoaded(), Sticky(), PrefixApproximate()]
 ORDERS: list[Order] = [
     AllAtOnce(),
@@ -66,27 +72,49 @@ def test_a_fleet_of_one_is_the_engine(order: Order, max_num_seqs: int) -> None:
     assert run.counters == single.counters
 
 
+def parts(seed: int, timed: bool, num_replicas: int) -> tuple[Schedule, list[Schedule]]:
+    """Independent requests, and those of each replica under round_robin."""
+    requests = [
+        replace(entry, follows=None, id=f"r{n}", conversation_id=f"c{n}", turn_index=0, arrival_s=0.007 * n)
+        for n, entry in enumerate(random_requests(seed, 10))
+    ]
+    order: Order = Timed() if timed else AllAtOnce()
+    schedule = order.arrange(requests)
+    apart = []
+    for number in range(num_replicas):
+        wanted = {entry.id for entry in requests[number::num_replicas]}
+        lanes = tuple(lane for lane in schedule.stages[0] if lane[0].id in wanted)
+        apart.append(Schedule((lanes,), {id: wait for id, wait in schedule.waits.items() if id in wanted}))
+    return schedule, apart
+
+
 @settings(max_examples=6, deadline=None)
 @given(st.integers(0, 1000), st.integers(2, 4), st.sampled_from([1, 3]), st.booleans())
 def test_round_robin_is_separate_engines_on_the_parts(
     seed: int, num_replicas: int, max_num_seqs: int, timed: bool
 ) -> None:
-    requests = [replace(entry, follows=None, id=f"r{n}") for n, entry in enumerate(random_requests(seed, 10))]
-    requests = [
-        replace(entry, conversation_id=f"c{n}", turn_index=0, arrival_s=0.007 * n) for n, entry in enumerate(requests)
-    ]
-    order: Order = Timed() if timed else AllAtOnce()
     engine = sim(max_num_seqs=max_num_seqs)
-    schedule = order.arrange(requests)
+    schedule, apart = parts(seed, timed, num_replicas)
     run = ran(Replicas(num_replicas), engine, schedule)
-    apart: dict[str, RequestRecord] = {}
-    for number in range(num_replicas):
-        part = requests[number::num_replicas]
-        wanted = {entry.id for entry in part}
-        lanes = tuple(lane for lane in schedule.stages[0] if lane[0].id in wanted)
-        alone = Schedule((lanes,), {id: wait for id, wait in schedule.waits.items() if id in wanted})
-        apart |= by_id(engine.run(alone, lambda ended: None).records)
-    assert by_id(run.records) == apart
+    separate = [record for part in apart for record in engine.run(part, lambda ended: None).records]
+    assert by_id(run.records) == by_id(separate)
+
+
+@pytest.mark.parametrize("other", OTHER_LAYERS, ids=lambda group: group.kind)
+@pytest.mark.parametrize("timed", [False, True])
+def test_round_robin_of_hybrid_models_is_separate_engines_on_the_parts(other: LayerGroup, timed: bool) -> None:
+    engine = sim(max_num_seqs=3, num_blocks=100, layers=[FULL_LAYERS, other], max_num_batched_tokens=256)
+    schedule, apart = parts(7, timed, 2)
+    run = ran(Replicas(2), engine, schedule)
+    runs = [engine.run(part, lambda ended: None) for part in apart]
+    assert by_id(run.records) == by_id([record for alone in runs for record in alone.records])
+    assert any(record.cached_tokens for record in run.records)
+    layout, alone_layout = run.counters.layout, runs[0].counters.layout
+    assert layout is not None
+    assert alone_layout is not None
+    assert len(layout.groups) == len(alone_layout.groups) > 1
+    assert layout.num_blocks == 2 * alone_layout.num_blocks
+    assert run.counters.hits_tokens == sum(alone.counters.hits_tokens or 0 for alone in runs)
 
 
 @pytest.mark.parametrize("router", BLIND, ids=str)

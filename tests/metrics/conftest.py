@@ -174,7 +174,7 @@ def nothing_completed(golden: Observation) -> Observation:
     """E0 alone, on an engine that counted nothing: every ratio, distribution and rate has a zero denominator."""
     counters = replace(golden.counters, queries_tokens=0, hits_tokens=0, preempted_queries_tokens=0)
     counters = replace(counters, preempted_hits_tokens=0, host_queries_tokens=None, host_hits_tokens=None)
-    counters = replace(counters, num_host_blocks=None, layout=None)
+    counters = replace(counters, num_host_blocks=None, layout=None, num_blocks=None, steps=None, kv_usage_max=None)
     return Observation({"E0": golden.requests["E0"]}, golden.records[-1:], counters)
 
 

@@ -49,6 +49,7 @@ EXPECTED = {
     "losses/in_flight": 0,
     "losses/other": 8 / 95,
     "losses/layout": 0,
+    "losses/expired": 0,
     "losses/eviction": 0,
     "losses/capacity": 0,
     "blocks/total": 21,
@@ -111,6 +112,8 @@ EXPECTED = {
     "agreement/requests": 9,
     "agreement/mismatches": 2,  # A2, B1
     "agreement/cached_tokens_apart_max": 4,  # A2: 20 and 16; B1: 4 and 0
+    "agreement/hit_rate": 10 / 21,  # a block less for A2 and for B1
+    "hit_rate/depth_first": 14 / 21,  # B0 A0 A1 A2 B1 C0 C1 D0 D1: 0+1+3+5+1+1+2+0+1
 }
 
 EXPECTED_SERIES = {
@@ -196,6 +199,7 @@ def test_request_table_golden_run(golden: Observation) -> None:
         "in_flight_tokens": 0,
         "other_tokens": 0,
         "layout_tokens": 0,
+        "expired_tokens": 0,
         "eviction_tokens": 0,
         "capacity_tokens": 0,
         "evicted_by": None,

@@ -41,6 +41,7 @@ def test_losses_of_the_golden_run(golden: Observation) -> None:
         "in_flight": [0] * 9,
         "other": [0, 0, 4, 0, 0, 0, 0, 0, 4],
         "layout": [0] * 9,
+        "expired": [0] * 9,
         "eviction": [0] * 9,
         "capacity": [0] * 9,
     }

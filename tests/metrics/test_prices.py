@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from cachelab.engine.policy import Ttl
+from cachelab.engine.replay import ReplayEngine
 from cachelab.metrics.base import measure
 from cachelab.metrics.observation import Observation
+from cachelab.order.sessions import Sessions
 from cachelab.price import GpuHours, PerToken, PromptTokens
 from cachelab.price.metrics import price_metrics
+from workloads import conversation
 
 API = PerToken(fresh=3, cached=0.3, written=3.75)
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/metrics.md"
@@ -43,6 +47,20 @@ def test_prices_of_the_example(golden: Observation) -> None:
     assert gpu["price/prompts"] == pytest.approx((95 - 48) * 0.001 * 2 / 3600 * 36)
     assert gpu["price/prompts_uncached"] == pytest.approx(95 * 0.001 * 2 / 3600 * 36)
     assert gpu["price/saved_share"] == pytest.approx(48 / 95)
+
+
+def test_expired_tokens_cost_what_writing_them_again_costs() -> None:
+    # Blocks of 4; the second turn comes after 10 s, blocks last 5 s. Its 8 cached tokens have expired, and the request
+    # writes 16 tokens instead of 8.
+    requests = conversation("a", (list(range(8)), [90]), (list(range(10, 17)), [91]))
+    requests = [replace(entry, think_s=10.0 if entry.turn_index else None) for entry in requests]
+    schedule = Sessions(num_users=1, think_s="recorded").arrange(requests)
+    engine = ReplayEngine(policy=Ttl(ttl_s=5.0), block_size=4, max_model_len=40, num_blocks=20)
+    observation = Observation.of(requests, engine.run(schedule, lambda ended: None))
+    assert PromptTokens.of(observation) == PromptTokens(fresh=0, cached=0, written=24, lifetime_s=5.0)
+    assert PromptTokens.without_expiry(observation) == PromptTokens(fresh=0, cached=8, written=16, lifetime_s=5.0)
+    values = measure(price_metrics(API), observation).values
+    assert values["price/expired"] == pytest.approx(8 * (3.75 - 0.3) / 1e6)
 
 
 def test_document_has_the_prices(golden: Observation) -> None:

@@ -50,6 +50,13 @@ def test_digests_worked_by_hand() -> None:
     assert blocks.digests([1]) == {0: first[:16].hex(), 1: second[:16].hex()}
 
 
+def test_names_of_some_blocks() -> None:
+    blocks = _chains([[1, 2, 3, 4, 5, 6], [3, 4]])
+    digests = blocks.digests(range(4))
+    assert list(blocks.names(np.asarray([3, 1]))) == [digests[3], digests[1]]
+    assert list(blocks.names(np.asarray([3, 1]))[np.asarray([1])]) == [digests[1]]
+
+
 def test_digests_in_another_process() -> None:
     # Python's own hash of bytes differs with PYTHONHASHSEED; the digest must not.
     script = (

@@ -9,25 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cachelab.prefix_cache.accesses import BlockAccesses, lru_hit_blocks
-from cachelab.prefix_cache.block_ids import BlockIds
 from cachelab.prefix_cache.hit_rate_curve import LruCurve, opt_hit_blocks, rates
 from cachelab.prefix_cache.request_blocks import number_blocks
-from workloads import random_requests, request
+from workloads import random_requests, trace_paths, vllm_paths
 
 Tokens = st.lists(st.integers(0, 1), min_size=1, max_size=12)
 Workload = st.lists(st.tuples(Tokens, Tokens), min_size=1, max_size=14)
 Listed = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=10)
-
-
-def vllm_paths(pairs: Sequence[tuple[list[int], list[int]]], block_size: int) -> BlockAccesses:
-    requests = [request(f"c{index}", 0, prompt, reply) for index, (prompt, reply) in enumerate(pairs)]
-    return number_blocks(requests, [len(reply) for _, reply in pairs], block_size, "vllm").accesses
-
-
-def trace_paths(listed: Sequence[list[int]], block_size: int = 4, spare: Sequence[int] | None = None) -> BlockAccesses:
-    block_ids = BlockIds.of([np.asarray(ids, np.int32) for ids in listed], block_size, width=1)
-    tokens = np.asarray([len(ids) * block_size for ids in listed]) - (0 if spare is None else np.asarray(spare))
-    return BlockAccesses.listed(block_ids.ids, block_ids.offsets, block_ids.num_ids, tokens, block_size)
 
 
 def simulated(accesses: BlockAccesses, sizes: Sequence[int]) -> np.ndarray:

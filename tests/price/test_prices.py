@@ -25,6 +25,15 @@ def test_tokens_are_charged_by_the_million() -> None:
     assert PerToken(fresh=3, cached=0.3, written=3.75).cost(tokens) == 3 * 2 + 0.3 * 10 + 3.75
 
 
+@pytest.mark.parametrize(
+    ("lifetime_s", "price"), [(60, 7.5), (300, 7.5), (301, 12), (3600, 12), (9999, None), (None, None)]
+)
+def test_storing_has_a_price_by_lifetime(lifetime_s: float | None, price: float | None) -> None:
+    tokens = PromptTokens(fresh=0, cached=0, written=2_000_000, lifetime_s=lifetime_s)
+    assert PerToken(fresh=3, cached=0.3, written={3600: 6.0, 300: 3.75}).cost(tokens) == price
+    assert PerToken(fresh=3, cached=0.3, written={300: 3.75}).cost(PromptTokens(10**6, 10**6, 0)) == pytest.approx(3.3)
+
+
 def test_gpus_are_paid_while_they_compute() -> None:
     # 25,000 tokens per second on a replica of 8 GPUs: 90,000,000 tokens take 3,600 s, 8 GPU hours
     price = GpuHours(per_hour=2.5, gpus=8, prefill_token_s=0.00004)
@@ -37,11 +46,14 @@ def test_gpus_are_paid_while_they_compute() -> None:
 def test_price_of_two_workloads_is_the_sum(one: PromptTokens, other: PromptTokens) -> None:
     both = PromptTokens(one.fresh + other.fresh, one.cached + other.cached, one.written + other.written)
     for price in (PerToken(3, 0.3, 3.75), GpuHours(2.5, 2, 0.00004)):
-        assert price.cost(one) + price.cost(other) == pytest.approx(price.cost(both))
+        costs = [price.cost(one) or 0.0, price.cost(other) or 0.0]
+        assert sum(costs) == pytest.approx(price.cost(both))
 
 
 def test_options_build_prices() -> None:
     assert built("price=per_token", "price.fresh=3", "price.cached=0.3") == PerToken(fresh=3, cached=0.3)
+    by_lifetime = built("price=per_token", "price.fresh=3", "price.cached=0.3", "price.written={300: 3.75, 3600: 6}")
+    assert by_lifetime == PerToken(fresh=3, cached=0.3, written={300: 3.75, 3600: 6})
     simulated = built("price=gpu_hours", "price.per_hour=2", "engine.cost.prefill_token_s=0.001", "price.currency=EUR")
     assert simulated == GpuHours(per_hour=2, prefill_token_s=0.001, currency="EUR")
 

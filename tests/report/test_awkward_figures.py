@@ -13,6 +13,7 @@ from cachelab.engine.replay import ReplayEngine
 from cachelab.metrics.base import Numbers
 from cachelab.metrics.capacity import capacity_table
 from cachelab.metrics.observation import Observation
+from cachelab.metrics.sample import WeightedSample
 from cachelab.pipeline import Result, Workload
 from cachelab.report.capacity_figure import overlaid
 from cachelab.report.figures import draw, hits_per_block, reuse_gaps
@@ -90,8 +91,9 @@ def test_one_turn_has_one_tick(awkward: Mapping[str, Result]) -> None:
 
 @pytest.mark.parametrize("kept", [0.5, 3_000_000.0])
 def test_histograms_can_be_read(kept: float) -> None:
-    gaps = np.asarray([kept, kept * 1.00001, kept * 70])
-    figure = reuse_gaps(gaps, np.asarray([1, 2, 90_000]), "simulated")
+    once = np.ones(3, np.int64)
+    gaps = WeightedSample.of(np.asarray([10**5, 10**5 + 1, 70 * 10**5]), once).per(10**5 / kept)
+    figure = reuse_gaps(gaps, WeightedSample.of(np.asarray([1, 2, 90_000]), once), "simulated")
     blocks = hits_per_block(np.asarray([1, 2, 2, 70_000]))
 
     assert figure is not None

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from cachelab.metrics.sample import WeightedSample
 from cachelab.pipeline import Result
 from cachelab.report.figures import FIGURES, draw, hit_rate_by_minute, hits_per_block, prompt_lengths, reuse_gaps
 
@@ -47,6 +48,10 @@ def test_hit_rate_by_minute_data(result: Result) -> None:
     assert rate.get_title() == "First-prefill hit rate over time, 6 completed requests"
 
 
+def _sample(values: list[int], unit: float = 1) -> WeightedSample:
+    return WeightedSample.of(np.asarray(values), np.ones(len(values), np.int64)).per(unit)
+
+
 def test_reuse_gaps_data(result: Result) -> None:
     figure, (gap_s, gap_requests) = drawn(result, "reuse_gaps")
 
@@ -58,14 +63,14 @@ def test_reuse_gaps_data(result: Result) -> None:
 
 
 def test_reuse_gaps_wall_clock() -> None:
-    figure = reuse_gaps(np.array([0.5]), np.array([1]), "wall")
+    figure = reuse_gaps(_sample([5], 10), _sample([1]), "wall")
 
     assert figure is not None
     assert figure.axes[0].get_xlabel() == "gap (seconds)"
 
 
 def test_reuse_gaps_wide_span_counts_zeros() -> None:
-    figure = reuse_gaps(np.array([0.0, 0.0, 0.001, 1.0]), np.array([0, 0, 1, 100]), "simulated")
+    figure = reuse_gaps(_sample([0, 0, 1, 1000], 1000), _sample([0, 0, 1, 100]), "simulated")
 
     assert figure is not None
     left = figure.axes[0]

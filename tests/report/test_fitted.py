@@ -17,10 +17,11 @@ from cachelab.report.sections import sections
 from cachelab.sweep.comparison import Comparison, Difference
 from cachelab.sweep.comparison_sections import comparison_sections, differences
 from cachelab.sweep.console import print_sweep
-from cachelab.sweep.study_report import StudyReport, Trial
+from cachelab.sweep.study_report import StudyReport
 from cachelab.sweep.sweep_job import SweepJob
 from cachelab.sweep.sweep_report import SweepReport, report_sweep
 from cachelab.sweep.sweep_table import jobs_section
+from cachelab.sweep.trial import Trial
 from cachelab.tracking.description import RunDescription
 
 WIDTHS = (60, 80, 100, 160)

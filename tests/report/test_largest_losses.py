@@ -1,6 +1,7 @@
 """Losses of the run in conftest.py, whose numbers are worked by hand there."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -34,6 +35,7 @@ def test_no_loss_without_a_completed_request(all_rejected: Result) -> None:
         ("eviction", "engine.num_blocks=51"),
         ("capacity", "engine.num_blocks=51"),
         ("other", "engine.num_blocks=51 or fewer requests at once (engine.max_num_seqs)"),
+        ("expired", "a longer engine.policy.ttl_s, or requests that come sooner after one another"),
         ("in_flight", "send requests with the same prefix one after another, or set a smaller engine.max_num_seqs"),
     ],
 )
@@ -45,3 +47,12 @@ def test_advice_names_the_setting(result: Result, monkeypatch: pytest.MonkeyPatc
     (loss,) = largest_losses(type(result)(result.workload, result.run, result.observation, numbers))
 
     assert loss.advice == advice
+
+
+def test_advice_for_another_policy_names_no_size_of_lru(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "lost", lambda observation, name: Ratio(5 if name == "eviction" else 0, 45))
+    values = {**result.numbers.values, "capacity/knee_blocks": 50.0}
+    run = replace(result.run, counters=replace(result.run.counters, policy="fifo"))
+    (loss,) = largest_losses(replace(result, run=run, numbers=replace(result.numbers, values=values)))
+
+    assert loss.advice == "more blocks (engine.num_blocks), or another engine/policy"

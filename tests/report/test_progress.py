@@ -17,11 +17,12 @@ def test_progress_bar_quiet_where_no_terminal(capfd: pytest.CaptureFixture[str])
 
 def test_progress_bar_counts_on_a_terminal() -> None:
     file = io.StringIO()
-    with progress_bar(1200, Console(file=file, force_terminal=True, width=100)) as progress:
+    with progress_bar(1200, Console(file=file, force_terminal=True, width=100), starting="loading vLLM") as progress:
         progress(1)
         progress(1199)
 
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", file.getvalue())
+    assert "loading vLLM" in text
     assert "1200/1200" in text
     assert "requests/s" in text
 

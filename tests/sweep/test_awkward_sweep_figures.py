@@ -9,9 +9,11 @@ import pytest
 from matplotlib.figure import Figure
 
 from cachelab.sweep.comparison import arm_of, compare
-from cachelab.sweep.study_report import StudyReport, Trial
-from cachelab.sweep.sweep_figures import differences, hit_rate, hit_rate_by_turn
+from cachelab.sweep.hit_rate_figure import hit_rate
+from cachelab.sweep.study_report import StudyReport
+from cachelab.sweep.sweep_figures import differences, hit_rate_by_turn
 from cachelab.sweep.sweep_job import SweepJob
+from cachelab.sweep.trial import Trial
 from figure_text import faults
 
 HEADLINE = "hit_rate/first_prefill"

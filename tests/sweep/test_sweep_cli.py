@@ -204,3 +204,25 @@ def test_search_does_not_resume_another_studys_parent(repository: Path, tmp_path
     parents = query(tmp_path / "mlflow.db", "select status from runs where name like '%(sweep)' order by start_time")
     assert parents == [("KILLED",), ("FINISHED",)]
     assert len(table(tmp_path)) == 2
+
+
+def test_policies_are_compared_at_each_size(tmp_path: Path, repository: Path) -> None:
+    times = ("order.start=poisson", "order.rate=0.05", "order.think_s=400")
+    grid = ("engine.num_blocks=601,3001", "engine/policy=lru,ttl,ttl_1h")
+    price = ("price=per_token", "price.fresh=3", "price.cached=0.3", "price.written={300: 3.75, 3600: 6}")
+    chosen = ("--multirun", "experiment=retention", "artifacts=[requests]", "tracking=none", "hydra.sweep.dir=out")
+    out, _ = finished(start(repository, tmp_path, *chosen, *times, *grid, *price))
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in (tmp_path / "out/retention.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("| ") and line[2].isdigit()
+    ]
+    assert [row[:2] for row in rows] == [[size, name] for size in ("600", "3,000") for name in ("lru", "ttl", "ttl_1h")]
+    lru, ttl, ttl_1h = rows[3:]
+    assert ttl_1h[2] == lru[2]
+    assert (lru[5], ttl_1h[5]) == ("0.00 %", "0.00 %")
+    assert float(ttl[5].removesuffix(" %")) > 50  # all later turns come after 400 s
+    assert lru[6] == "-"
+    assert float(ttl[8]) > 0
+    assert "ttl at 3,000 blocks is lower than lru at 3,000 blocks" in out
+    assert (tmp_path / "out/retention.png").stat().st_size > 10_000

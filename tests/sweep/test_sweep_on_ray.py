@@ -13,7 +13,13 @@ pytest.importorskip("ray")
 pytest.importorskip("hydra_plugins.hydra_ray_launcher")
 pytestmark = pytest.mark.slow
 
-GRID = ("--multirun", "experiment=multi_turn", "filter.max_conversations=6", "engine.num_blocks=257,300")
+GRID = (
+    "--multirun",
+    "experiment=multi_turn",
+    "engine=replay",
+    "filter.max_conversations=6",
+    "engine.num_blocks=257,300",
+)
 
 
 def table(repository: Path, folder: Path, *arguments: str) -> list[dict[str, Any]]:

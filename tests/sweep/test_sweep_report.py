@@ -9,11 +9,12 @@ import pyarrow.parquet
 import pytest
 
 from cachelab.errors import ConfigError
-from cachelab.sweep.study_report import StudyReport, Trial
+from cachelab.sweep.study_report import StudyReport
 from cachelab.sweep.sweep_figures import draw_sweep
 from cachelab.sweep.sweep_job import SweepJob
 from cachelab.sweep.sweep_report import MAX_ARMS, compared, note_text, report_sweep, write_sweep
 from cachelab.sweep.sweep_table import job_table, jobs_section, outcome_line
+from cachelab.sweep.trial import Trial
 
 HEADLINE = "hit_rate/first_prefill"
 
@@ -139,7 +140,7 @@ GRIDS = {
 
 @pytest.mark.parametrize("shape", GRIDS)
 def test_hit_rate_figure_fits_the_grid(shape: str) -> None:
-    from cachelab.sweep.sweep_figures import hit_rate
+    from cachelab.sweep.hit_rate_figure import hit_rate
 
     figure = hit_rate(GRIDS[shape])
     assert figure is not None

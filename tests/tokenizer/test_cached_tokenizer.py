@@ -134,7 +134,7 @@ def test_fingerprint_follows_dataset_tokenizer_rules_and_versions(monkeypatch: p
 
 
 def test_default_folder_is_in_the_cache_of_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path))
     CachedTokenizer(Codepoints())(dataset())
     assert [folder.name for folder in tmp_path.iterdir()] == ["cachelab"]
 

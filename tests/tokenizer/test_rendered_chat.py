@@ -53,6 +53,13 @@ def server_config() -> Any:
     )
 
 
+@cache
+def transformers_tokenizer(model: str) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(model, local_files_only=True)
+
+
 def served_by_vllm(tokenizer: HuggingFace, messages: Sequence[Message], tools: Any) -> list[int]:
     """The prompt's tokens, by vLLM's own functions."""
     pytest.importorskip("vllm")
@@ -60,7 +67,7 @@ def served_by_vllm(tokenizer: HuggingFace, messages: Sequence[Message], tools: A
     from vllm.renderers.chat_utils import parse_chat_messages
     from vllm.renderers.hf import _detect_content_format, safe_apply_chat_template
 
-    own = tokenizer._tokenizer
+    own = transformers_tokenizer(tokenizer.model)
     form = _detect_content_format(own.chat_template, default="string")
     sent: Any = [openai_message(message) for message in messages]
     parsed, _, _ = parse_chat_messages(sent, server_config(), form)

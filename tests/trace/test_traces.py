@@ -19,9 +19,9 @@ HI, NOTHING, SEE_YOU = (Message("assistant", text) for text in ("hi", "", "see y
 CHAT = TokenizedConversation(
     "chat",
     (
-        TokenizedTurn(0, ids(1, 7, 20), ids(30, 2), ids(1, 7, 20), turn=Turn(0, (KIND, HELLO), HI)),
-        TokenizedTurn(5, ids(21, 22), ids(2), ids(1, 7, 21, 22), turn=Turn(3, (MORE,), NOTHING)),
-        TokenizedTurn(8, ids(23), ids(31, 32, 2), ids(1, 7, 23), turn=Turn(5, (BYE,), SEE_YOU)),
+        TokenizedTurn(0, ids(1, 7, 20), ids(30, 2), ids(1, 7, 20), source=Turn(0, (KIND, HELLO), HI)),
+        TokenizedTurn(5, ids(21, 22), ids(2), ids(1, 7, 21, 22), source=Turn(3, (MORE,), NOTHING)),
+        TokenizedTurn(8, ids(23), ids(31, 32, 2), ids(1, 7, 23), source=Turn(5, (BYE,), SEE_YOU)),
     ),
 )
 A, C = Message("user", "a"), Message("user", "c")
@@ -29,8 +29,8 @@ B, D = Message("assistant", "b"), Message("assistant", "d")
 BROKEN = TokenizedConversation(
     "broken",
     (
-        TokenizedTurn(0, ids(1, 20), ids(30, 2), ids(1, 20), turn=Turn(0, (A,), B)),
-        TokenizedTurn(1, ids(9, 9), ids(2), ids(1, 9), turn=Turn(2, (C,), D)),
+        TokenizedTurn(0, ids(1, 20), ids(30, 2), ids(1, 20), source=Turn(0, (A,), B)),
+        TokenizedTurn(1, ids(9, 9), ids(2), ids(1, 9), source=Turn(2, (C,), D)),
     ),
 )
 
@@ -42,7 +42,7 @@ def recorded(*turns: tuple[str, str, float]) -> TokenizedConversation:
         kept = len(context) if prompt.startswith(context) else 0
         new, answer = ids(*map(ord, prompt[kept:])), ids(*map(ord, reply))
         turn = RecordedTurn(prompt, reply, timestamp_s)
-        made.append(TokenizedTurn(kept, new, answer, turn=turn, timestamp_s=timestamp_s))
+        made.append(TokenizedTurn(kept, new, answer, source=turn, timestamp_s=timestamp_s))
         context = prompt + reply
     return TokenizedConversation("rec", tuple(made))
 

@@ -17,6 +17,7 @@ from cachelab.dataset.opening import Opening
 from cachelab.dataset.sample import Sample
 from cachelab.dataset.source_bytes import path_name
 from cachelab.dataset.source_paths import source_paths
+from cachelab.dataset.stored_conversations import StoredConversations
 from cachelab.errors import DatasetError
 from cachelab.strict_config import STRICT, FilePath, Text
 from cachelab.tokens import BlockTokens
@@ -106,6 +107,8 @@ def _needs(conversations: Sequence[AnyConversation]) -> str:
     """What the user must know about a source without chats; "" for chats."""
     if all(isinstance(conversation, RecordedConversation) for conversation in conversations):
         return "its prompts are finished, trace=multi_turn uses them unchanged"
+    if isinstance(conversations, StoredConversations):
+        return ""
     prompts = [
         turn.new_ids
         for conversation in conversations

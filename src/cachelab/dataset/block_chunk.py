@@ -9,8 +9,12 @@ import numpy.typing as npt
 
 from cachelab.dataset.block_fields import Marks, marks_of
 from cachelab.dataset.block_row import MAX_BLOCK_SIZE, MAX_TIME, MAX_TOKENS, BlockRow, Chat, Step
+from cachelab.dataset.id_names import IdNames
 from cachelab.prefix_cache.accesses import Int64s
 
+Ids = npt.NDArray[np.int32] | npt.NDArray[np.int64]
+
+_INT32 = np.iinfo(np.int32)
 _INT64_MAX = (1 << 63) - 1
 
 
@@ -20,17 +24,18 @@ class BlockChunk:
 
     `prompt_tokens`, `reply_tokens`, `listed`, `reply_listed` and `lines`: int64, shape (num_rows,). `timestamps`:
     float64, shape (num_rows,); NaN for a row that has a delay and no time. Row i lists `listed[i]` of `ids` and
-    `reply_listed[i]` of `reply_ids`, both int64. `timed`: whether the rows have times; None if no row decides it.
-    `chats` and `steps` are None if no row has one. `marks` maps each mark to the first line that has it.
+    `reply_listed[i]` of `reply_ids`, both int32 if the ids fit, else int64. `timed`: whether the rows have times; None
+    if no row decides it. `chats` and `steps` are None if no row has one. `marks` maps each mark to the first line that
+    has it.
     """
 
     block_size: int
     timed: bool | None
     prompt_tokens: Int64s
     reply_tokens: Int64s
-    ids: Int64s
+    ids: Ids
     listed: Int64s
-    reply_ids: Int64s
+    reply_ids: Ids
     reply_listed: Int64s
     timestamps: npt.NDArray[np.float64]
     chats: list[Chat] | None
@@ -39,7 +44,7 @@ class BlockChunk:
     lines: Int64s
 
     @classmethod
-    def of_rows(cls, rows: list[BlockRow], names: dict[Any, int], roots: dict[Any, Any] | None = None) -> "BlockChunk":
+    def of_rows(cls, rows: list[BlockRow], names: IdNames, roots: dict[Any, Any] | None = None) -> "BlockChunk":
         """The chunk of these checked rows.
 
         An id that is not a number of 63 bits gets a negative number. `names` holds these numbers for the whole file, so
@@ -53,12 +58,9 @@ class BlockChunk:
             for row, one in zip(rows, ids, strict=True):
                 if row.local:
                     of = _scope(row, roots)
-                    flat += [names.setdefault((of, id), -1 - len(names)) for id in one]
+                    flat += [names.of((of, id)) for id in one]
                 else:
-                    flat += [
-                        id if type(id) is int and id <= _INT64_MAX else names.setdefault(id, -1 - len(names))
-                        for id in one
-                    ]
+                    flat += [id if type(id) is int and id <= _INT64_MAX else names.of(id) for id in one]
             return np.asarray(flat, np.int64)
 
         delayed = [row.timestamp is None and row.clocked for row in rows]
@@ -90,14 +92,21 @@ class BlockChunk:
         known_size: int | None,
         timed: bool | None = None,
         first_line: int = 1,
+        names: IdNames | None = None,
     ) -> "BlockChunk | None":
-        """The chunk of whole lines if each line is a valid plain row with numbers as ids; None otherwise.
+        """The chunk of whole lines if each line is a valid plain row; None otherwise.
 
-        `timed`: whether the earlier rows have times. `first_line`: the number of the first line.
+        `timed`: whether the earlier rows have times. `first_line`: the number of the first line. `names`: the numbers
+        of the file's ids that are text, as in `of_rows`.
         """
         from cachelab.dataset.row_lexer import ABSENT, KEYS, LINE, NUM_NUMBERS, SEEN, key_table, read_rows
 
-        numbers, ids, listed, reply_ids = read_rows(np.frombuffer(data, np.uint8), *key_table())
+        names = names or IdNames()
+        names.make_room(len(data))
+        lines_of = data if data.endswith(b"\n") else data + b"\n"
+        known = (names.texts, names.ends, names.slots, names.number)
+        found = read_rows(np.frombuffer(lines_of, np.uint8), *key_table(), *known)
+        numbers, ids, listed, reply_ids, names.slots, names.number = found
         if not len(numbers):
             return None
         column = dict(zip((*KEYS[:NUM_NUMBERS], SEEN, LINE), numbers.T.copy(), strict=True))
@@ -133,10 +142,10 @@ class BlockChunk:
             timed=bool(has_time[0]),
             prompt_tokens=prompt,
             reply_tokens=reply,
-            ids=ids,
-            listed=listed[:, 0],
-            reply_ids=reply_ids,
-            reply_listed=listed[:, 1],
+            ids=_small(ids),
+            listed=listed[:, 0].copy(),
+            reply_ids=_small(reply_ids),
+            reply_listed=listed[:, 1].copy(),
             timestamps=np.where(has_time, times, 0).astype(np.float64),
             chats=chats,
             steps=None,
@@ -154,3 +163,9 @@ def _scope(row: BlockRow, roots: dict[Any, Any]) -> tuple[str, Any]:
     if chat is not None:
         roots.setdefault(chat, root)
     return "chat", root
+
+
+def _small(ids: Int64s) -> Ids:
+    """A copy of the ids, as int32 if they fit."""
+    fits = not len(ids) or (int(ids.min()) >= _INT32.min and int(ids.max()) <= _INT32.max)
+    return ids.astype(np.int32) if fits else ids.copy()

@@ -13,6 +13,7 @@ from cachelab.dataset.block_reader import BlockReader, OnBadRow
 from cachelab.dataset.block_row import Chat, Step
 from cachelab.dataset.source_bytes import path_name
 from cachelab.errors import DatasetError
+from cachelab.mapped_array import give_back, mapped_array
 from cachelab.prefix_cache.accesses import BlockAccesses, Int32s, Int64s
 
 FORMAT_VERSION = "block-trace-2"
@@ -21,7 +22,7 @@ FORMAT_VERSION = "block-trace-2"
 MAX_BYTES = 16 << 30
 """Default of `dataset.max_bytes`: the most bytes of text, unpacked."""
 
-_NONE: Int64s = np.empty(0, np.int64)
+_NONE: Int32s = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,21 +126,26 @@ def _numbered(chunks: list[BlockChunk]) -> tuple[Int32s, int, int, int]:
     num_listed = sum(map(len, raw[: len(chunks)]))
     for chunk in chunks:
         chunk.ids = chunk.reply_ids = _NONE
+    total = sum(map(len, raw))
     lowest = min((int(ids.min()) for ids in raw if len(ids)), default=0)
     highest = max((int(ids.max()) for ids in raw if len(ids)), default=-1)
-    if lowest >= 0 and highest < 2 * sum(map(len, raw)) + 1024:
-        numbered = np.empty(sum(map(len, raw)), np.int32)
-        end = len(numbered)
+    named = highest < 0 < total  # the file's ids are text: IdNames counts down from -1
+    if named:
+        lowest, highest = 0, -1 - lowest
+    if lowest >= 0 and highest < 2 * total + 1024:
+        numbered = mapped_array(total)
+        end = total
         while raw:  # each chunk's ids are freed as soon as they are copied
             ids = raw.pop()
-            numbered[end - len(ids) : end] = ids
+            numbered[end - len(ids) : end] = ~ids if named else ids
             end -= len(ids)
-        used = np.zeros(highest + 1, np.bool_)  # the file's own numbers are kept, and they may have gaps
+        used = np.zeros(highest + 1, np.bool_)  # the numbers can have gaps
         used[numbered] = True
+        give_back(numbered)
         return numbered, highest + 1, num_listed, int(np.count_nonzero(used))
     import pandas
 
-    numbers, distinct = pandas.factorize(np.concatenate(raw))
+    numbers, distinct = pandas.factorize(np.concatenate(raw, dtype=np.int64))
     return numbers.astype(np.int32), len(distinct), num_listed, len(distinct)
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from cachelab.dataset.block_chunk import BlockChunk
 from cachelab.dataset.block_fields import KNOWN, FormatError, without_ignored
 from cachelab.dataset.block_row import BlockRow, row_object
+from cachelab.dataset.id_names import IdNames
 from cachelab.dataset.ignored_fields import IgnoredFields
 from cachelab.dataset.json_lines import numbered_lines
 from cachelab.dataset.source_bytes import opened, unpacked
@@ -29,7 +30,7 @@ class BlockReader:
     ignored: IgnoredFields = field(default_factory=IgnoredFields)
     block_size: int | None = None
     timed: bool | None = None
-    names: dict[Any, int] = field(default_factory=dict)
+    names: IdNames = field(default_factory=IdNames)
     roots: dict[Any, Any] = field(default_factory=dict)
     chunks: list[BlockChunk] = field(default_factory=list)
     bad_rows: int = 0
@@ -55,7 +56,7 @@ class BlockReader:
             self.blank_bytes = 0
             chunk = None
             if self.ignore_fields.isdisjoint(KNOWN):
-                chunk = BlockChunk.of_plain(data, self.default_size, self.block_size, self.timed, self.line)
+                chunk = BlockChunk.of_plain(data, self.default_size, self.block_size, self.timed, self.line, self.names)
             if chunk is None:
                 chunk = self._row_by_row(data)
             if chunk is not None:

@@ -14,14 +14,18 @@ Malformed messages are handled by these rules, in this order:
 Therefore `messages` = the messages used + the sum of all `dropped_*`, which count only messages.
 """
 
+from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from cachelab.conversation import Conversation
 from cachelab.dataset.ignored_fields import IgnoredFields
+from cachelab.dataset.json_records import json_records
 from cachelab.dataset.json_text import decode_json, is_unicode, kind
+from cachelab.dataset.stored_conversations import StoredConversations
 from cachelab.errors import DatasetError
 
 FORMAT_VERSION = "sharegpt-1"
@@ -47,7 +51,7 @@ _SCHEMA = 'ShareGPT\'s schema is an array of {"id", "conversations": [{"from", "
 class ParsedMessages:
     """Conversations in the order of the source, the counts (their keys are COUNTS), and notes."""
 
-    conversations: tuple[Conversation, ...]
+    conversations: Sequence[Conversation]
     counts: Mapping[str, int]
     notes: tuple[str, ...] = ()
 
@@ -63,11 +67,28 @@ def parse_messages(text: str, name: str) -> ParsedMessages:
         raise DatasetError(f"{name}: the top level is {kind(document)}, not an array: {_SCHEMA}")
     if not document:
         raise DatasetError(f"{name}: the array is empty: choose a file that holds conversations")
+    return _parsed(document, name)
+
+
+def parse_pieces(pieces: Iterator[bytes], name: str) -> ParsedMessages:
+    """Read ShareGPT's JSON piece by piece. Memory: a piece, the longest item, and the texts up to a fixed size.
+
+    Raises DatasetError where `parse_messages` does; its text can differ.
+    """
+    first = next((piece for piece in pieces if piece.strip()), b"")
+    if not first.removeprefix(BOM_UTF8).lstrip(b" \t\r\n").startswith(b"["):
+        raise DatasetError(f"{name}: the top level is not an array: {_SCHEMA}")
+    return _parsed((item for _, item in json_records(chain([first], pieces), name)), name)
+
+
+def _parsed(items: Iterable[Any], name: str) -> ParsedMessages:
+    """The conversations of the items of the array."""
     counts: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
     ignored = IgnoredFields()
     ids: set[str] = set()
-    conversations: list[Conversation] = []
-    for index, item in enumerate(document):
+    conversations = StoredConversations()
+    index = -1
+    for index, item in enumerate(items):
         where = f"{name}: item {index}"
         spoken = _spoken(item, where, counts, ignored)
         given_id = _given_id(item, where)
@@ -77,12 +98,13 @@ def parse_messages(text: str, name: str) -> ParsedMessages:
             continue
         counts["missing_ids"] += given_id is None
         id = _unique(given_id or f"conversation_{index + 1:05d}", ids, counts)
-        conversations.append(_conversation(id, spoken, counts))
+        conversation = _conversation(id, spoken, counts)
+        counts["turns"] += len(conversation.turns)
+        conversations.add(conversation)
     if not conversations:
-        raise DatasetError(f"{name}: none of {len(document)} conversations has a human message: {_SCHEMA}")
+        raise DatasetError(f"{name}: none of {index + 1} conversations has a human message: {_SCHEMA}")
     counts["conversations"] = len(conversations)
-    counts["turns"] = sum(len(conversation.turns) for conversation in conversations)
-    return ParsedMessages(tuple(conversations), {**counts, **ignored.counts}, ignored.notes)
+    return ParsedMessages(conversations, {**counts, **ignored.counts}, ignored.notes)
 
 
 def _spoken(item: Any, where: str, counts: Counter[str], ignored: IgnoredFields) -> list[tuple[str, str]]:

@@ -5,9 +5,9 @@ import logging
 from pydantic.dataclasses import dataclass
 
 from cachelab.dataset.base import LoadedDataset
-from cachelab.dataset.messages import FORMAT_VERSION, parse_messages
-from cachelab.dataset.source_bytes import MaxBytes
-from cachelab.dataset.source_file import MAX_BYTES, SourceFile
+from cachelab.dataset.messages import FORMAT_VERSION, ParsedMessages, parse_messages, parse_pieces
+from cachelab.dataset.source_bytes import STANDARD_INPUT, MaxBytes, opened, path_name, unpacked
+from cachelab.dataset.source_file import MAX_BYTES, SourceFile, new_digest
 from cachelab.errors import DatasetError
 from cachelab.strict_config import STRICT, FilePath, Text
 
@@ -31,9 +31,21 @@ class ShareGPT:
         else:
             path = hub_file(self.repo_id, self.filename, self.revision)
             source = f"hf://datasets/{self.repo_id}@{self.revision or 'main'}/{self.filename}"
-        file = SourceFile.read(path, FORMAT_VERSION, self.max_bytes)
-        parsed = parse_messages(file.text, file.name)
-        return LoadedDataset("sharegpt", source, file.digest, parsed.conversations, parsed.counts, parsed.notes)
+        found = None if path in STANDARD_INPUT else self._by_pieces(path)
+        if found is None:  # the whole text in memory, for errors that name the place in it
+            file = SourceFile.read(path, FORMAT_VERSION, self.max_bytes)
+            found = parse_messages(file.text, file.name), file.digest
+        parsed, digest = found
+        return LoadedDataset("sharegpt", source, digest, parsed.conversations, parsed.counts, parsed.notes)
+
+    def _by_pieces(self, path: str) -> tuple[ParsedMessages, str] | None:
+        """The conversations and the file's digest; None if the file is not correct."""
+        name, digest = path_name(path), new_digest(FORMAT_VERSION)
+        try:
+            with opened(path) as raw:
+                return parse_pieces(unpacked(raw, name, self.max_bytes, digest), name), digest.hexdigest()
+        except DatasetError:
+            return None
 
 
 def hub_file(repo_id: str, filename: str, revision: str | None) -> str:

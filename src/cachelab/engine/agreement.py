@@ -8,6 +8,7 @@ from pydantic.dataclasses import dataclass
 from cachelab.engine.base import EngineRun, Progress
 from cachelab.engine.history import HistoryName
 from cachelab.engine.kv_layout import KvLayout
+from cachelab.engine.server.server_engine import ServerEngine
 from cachelab.engine.sim import SimEngine
 from cachelab.engine.vllm.extra_args import NOT_SIMULATED, SETTINGS, check_extra_args
 from cachelab.engine.vllm.real_engine import VllmEngine
@@ -24,14 +25,20 @@ class AgreementEngine:
 
     Records, counters and seconds are the real engine's. The simulator's records are the run's `reference_records`. The
     simulator has the real engine's sizes, its groups of layers and the same number of blocks. Requests that the real
-    engine rejected are left out of the second run.
+    engine rejected are left out of the second run. A live server must have all requests from one connection: with
+    several, the order in which they reach its scheduler is not known, and evictions depend on it.
     """
 
-    real: VllmEngine
+    real: VllmEngine | ServerEngine
 
     def __post_init__(self) -> None:
         if self.real.host_cache_gib:
             raise ConfigError("engine.real.host_cache_gib: only the engine's own cache is compared: set it to 0")
+        if isinstance(self.real, ServerEngine) and self.real.max_connections != 1:
+            raise ConfigError(
+                "engine.real.max_connections: the order in which a server schedules requests from several connections "
+                "is not known, and evictions depend on it: set it to 1"
+            )
         # The simulator gets the same further arguments, which can affect blocks. Unsupported ones are refused.
         check_extra_args(self.real.args, SETTINGS, NOT_SIMULATED)
 
@@ -54,7 +61,11 @@ class AgreementEngine:
     def run(self, schedule: Schedule, progress: Progress) -> EngineRun:
         """Run both engines, one after the other. Raises the EngineError of either."""
         run = self.real.run(schedule, progress)
+        if run.failure is not None:
+            return run
         layout = run.counters.layout
+        if run.counters.num_blocks is None:
+            raise EngineError("engine.real: the server does not say how many blocks it has: set engine.real.num_blocks")
         reference = self.simulator(run.counters.num_blocks + 1, layout).run(as_run(schedule, run), lambda ended: None)
         made = reference.counters.layout
         # One group of full attention has the same hits whatever its bytes, and the simulator keeps its own.
@@ -76,8 +87,10 @@ class AgreementEngine:
                 layers = [group.same_sized_layers() for group in layout.groups]
             except ValueError as error:
                 raise EngineError(f"engine.real.model: {error}: the simulator has no such layers") from error
+        # One connection sends one request at a time, whatever the server could run at once.
+        at_once = 1 if isinstance(real, ServerEngine) else real.max_num_seqs
         return SimEngine(
-            **real.sizes(num_blocks=num_blocks),
+            **real.sizes(num_blocks=num_blocks, max_num_seqs=at_once),
             enable_prefix_caching=real.enable_prefix_caching,
             args=real.args,
             layers=layers,

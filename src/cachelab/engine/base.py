@@ -18,21 +18,23 @@ class EngineCounters:
     `num_blocks` counts the usable blocks, without vLLM's null block. The prefix-cache counters are vLLM's, in tokens,
     summed over the run's steps: `queries` and `hits` of the first prefills, `preempted_*` of the prefills after a
     preemption, `host_*` of the KV connector (None without a host tier). `num_host_blocks` is the host tier's capacity
-    in blocks of the engine's block size. `kv_usage_max` is a share from 0 to 1. `rules`: how blocks are counted
-    (prefix_cache/accesses.py). `kv_bytes_per_token`: KV-cache bytes per token of the model, None if unknown.
-    `layout`: the groups of the model's layers (None: one group of full attention); `block_size` is the unit of its
-    hits. `of_vllm`: whether vLLM ran and counted. Two engines can be equal without these two.
+    in blocks of the engine's block size. `kv_usage_max` is a share from 0 to 1 (None: not measured). `rules`: how
+    blocks are counted (prefix_cache/accesses.py). `kv_bytes_per_token`: KV-cache bytes per token of the model, None if
+    unknown. `layout`: the groups of the model's layers (None: one group of full attention); `block_size` is the unit of
+    its hits. `of_vllm`: whether vLLM ran and counted. Two engines can be equal without these two. `policy`: the name of
+    what decides which block leaves the cache. `lifetime_s`: seconds after its last use at which a block expires
+    (None: never). A server may not say some numbers: they are None.
     """
 
     clock: Literal["simulated", "wall"]
     block_size: int
-    num_blocks: int
-    steps: int
-    kv_usage_max: float
-    queries_tokens: int
-    hits_tokens: int
-    preempted_queries_tokens: int
-    preempted_hits_tokens: int
+    num_blocks: int | None
+    steps: int | None
+    kv_usage_max: float | None
+    queries_tokens: int | None
+    hits_tokens: int | None
+    preempted_queries_tokens: int | None
+    preempted_hits_tokens: int | None
     host_queries_tokens: int | None = None
     host_hits_tokens: int | None = None
     num_host_blocks: int | None = None
@@ -40,6 +42,8 @@ class EngineCounters:
     kv_bytes_per_token: float | None = None
     layout: KvLayout | None = field(default=None, compare=False)
     of_vllm: bool = field(default=True, compare=False)
+    policy: str = "lru"
+    lifetime_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,8 @@ class EngineRun:
     second engine ran). `notes`: sentences that a reader of the numbers must know. `blocks`: the blocks of the completed
     requests in the order of first prefills, if the engine has numbered them. `comparison_runs`: runs of the same
     schedule on vLLM's scheduler with other numbers of blocks. `steps`: the measured scheduler steps of an engine with a
-    model (None: not measured).
+    model (None: not measured). `failure`: why the run stopped early; the requests that it left out are rejected
+    (None: it did not).
     """
 
     records: Sequence[RequestRecord]
@@ -62,6 +67,15 @@ class EngineRun:
     blocks: RequestBlocks | None = None
     comparison_runs: Sequence["EngineRun"] = ()
     steps: StepPoints | None = None
+    failure: str | None = None
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """A signal ended a run; `run` holds what had ended, and the other requests as rejected."""
+
+    def __init__(self, run: EngineRun) -> None:
+        super().__init__("interrupted")
+        self.run = run
 
 
 Progress = Callable[[int], None]

@@ -10,13 +10,15 @@ from pydantic import Field, ValidationError
 from pydantic.dataclasses import dataclass
 
 from cachelab.engine.base import EngineCounters, EngineRun, Progress, why_rejected
+from cachelab.engine.policy.base import Policy, Replayed
+from cachelab.engine.policy.lru import Lru
 from cachelab.engine.sim import SimEngine
 from cachelab.engine.sizes import EngineSizes, model_length
 from cachelab.engine.step_cost import StepCost, check_clock
 from cachelab.error_format import reason
 from cachelab.errors import ConfigError
 from cachelab.model.kv_model import KvModel
-from cachelab.prefix_cache.accesses import BlockAccesses, CountingRules, Int64s, lru_hit_blocks
+from cachelab.prefix_cache.accesses import BlockAccesses, CountingRules, Int64s
 from cachelab.prefix_cache.request_blocks import number_blocks, trace_block_size
 from cachelab.request import Request, RequestRecord, Schedule
 from cachelab.strict_config import STRICT, Count
@@ -36,11 +38,12 @@ NOTES: Mapping[CountingRules, str] = {
 
 @dataclass(frozen=True, config=STRICT)
 class ReplayEngine(EngineSizes):
-    """A prefix cache of `num_blocks` - 1 usable blocks that evicts the least recently used block, as vLLM does.
+    """A prefix cache of `num_blocks` - 1 usable blocks.
 
-    Records, times and counters are equal to those of SimEngine with max_num_seqs=1, in every order without times. Of a
-    schedule with times it takes only the order of arrival (`ARRIVAL_NOTE`). A KV connector and a disabled prefix cache
-    are not supported.
+    `policy` evicts: by default the least recently used block, as vLLM does. Records, times and counters are then equal
+    to those of SimEngine with max_num_seqs=1, in every order without times. Of a schedule with times it takes only the
+    order of arrival (`ARRIVAL_NOTE`), and the times if blocks expire. A KV connector and a disabled prefix cache are
+    not supported.
 
     `rules`: `vllm` counts blocks as vLLM does. `trace` counts them as other tools for block traces do (docs/replay.md):
     the block size is then the trace's, and no request is rejected for its length. `auto` is `trace` for a block trace,
@@ -54,6 +57,7 @@ class ReplayEngine(EngineSizes):
     rules: Literal["auto", "vllm", "trace"] = "auto"
     kv_model: KvModel = field(default_factory=KvModel)
     sim_at: Annotated[list[Count], Field(max_length=100)] = field(default_factory=list)
+    policy: Policy = field(default_factory=Lru)
     cost: StepCost = field(default_factory=StepCost)
 
     def __post_init__(self) -> None:
@@ -94,18 +98,26 @@ class ReplayEngine(EngineSizes):
         wanted = np.asarray([max(1, len(request.reply_ids)) for request in order], np.int64)
         replies = wanted if rules == "trace" else np.minimum(wanted, self.max_model_len - prompts)
         blocks = number_blocks(order, replies.tolist(), block_size, rules)
-        cached = blocks.accesses.cached_tokens(lru_hit_blocks(blocks.accesses, self.num_blocks - 1))
+        replayed = Replayed(submitted, order, blocks.accesses)
+        kept = self.policy.run(replayed, self.num_blocks - 1)
+        cached = blocks.accesses.cached_tokens(kept.hit_blocks)
         records |= self._completed(admitted, prompts, cached, replies, wanted - replies)
         progress(len(schedule))
-        counters = self.counters(blocks.accesses, cached, replies)
+        counters = replace(self.counters(blocks.accesses, cached, replies), lifetime_s=kept.lifetime_s)
         comparison_runs = [self._sim(num_blocks).run(schedule, lambda ended: None) for num_blocks in self.sim_at]
         return EngineRun(
             [records[request.id] for request in submitted],
             counters,
-            notes=(NOTES[rules], *((ARRIVAL_NOTE,) if submitted.waits else ())),
+            notes=(NOTES[rules], *((ARRIVAL_NOTE,) if submitted.waits else ()), *self._policy_notes, *kept.notes),
             blocks=blocks,
             comparison_runs=comparison_runs,
         )
+
+    @property
+    def _policy_notes(self) -> tuple[str, ...]:
+        if self.policy.name == "lru":
+            return ()
+        return (f"Blocks were evicted by engine/policy={self.policy.name}; vLLM itself evicts by LRU.",)
 
     def fitted(self, schedule: Schedule) -> "ReplayEngine":
         """The engine with a `max_model_len`: that of the longest request, as far as the cache holds it."""
@@ -223,6 +235,7 @@ class ReplayEngine(EngineSizes):
             rules=accesses.rules,
             kv_bytes_per_token=self.kv_model.bytes_per_token,
             of_vllm=False,
+            policy=self.policy.name,
         )
 
 

@@ -29,7 +29,7 @@ class Exchange:
 def exchanges(conversation: TokenizedConversation) -> Sequence[Exchange]:
     """The exchanges of a conversation, turn by turn."""
     found: list[Exchange] = []
-    for turn, messages in zip(conversation.turns, conversation.prompt_messages(), strict=True):
+    for turn, messages in zip(conversation.turns, map(tuple, conversation.prompt_messages()), strict=True):
         logged = turn.turn
         if isinstance(logged, RecordedTurn):
             reply = Message("assistant", logged.response) if logged.response else None

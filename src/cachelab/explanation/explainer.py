@@ -17,17 +17,22 @@ from cachelab.explanation.break_class import BreakClass
 from cachelab.explanation.causes import Found, find_causes
 from cachelab.explanation.fixed_conversations import other_conversations, undone_conversations
 from cachelab.explanation.result import ExplainedRequest, Explanation, Group
+from cachelab.explanation.simulated_run import simulated_run
 from cachelab.explanation.undo import KEPT_BY_TEMPLATE, Key
 from cachelab.metrics.base import Ratio
 from cachelab.metrics.hit_rate import first_prefill
 from cachelab.metrics.observation import Observation
-from cachelab.pipeline import Parts, Result, arranged, observe
+from cachelab.pipeline import Parts, Result, Workload, arranged, observe
 from cachelab.prefix_cache.request_blocks import is_block_trace
 from cachelab.strict_config import STRICT, Text
 from cachelab.tokenizer.base import Tokenizer
 from cachelab.trace.multi_turn import MultiTurn
 
 _REPLIES = 10
+_SIMULATED = (
+    "The numbers of the explanation are those of the simulator with the real engine's blocks and the recorded prompts "
+    "and replies. The real engine ran only the original workload."
+)
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -43,12 +48,19 @@ class Explainer:
     max_causes: Annotated[int, Field(ge=0, le=100)] = 20
 
     def explain(self, parts: Parts, result: Result) -> Explanation:
-        """The explanation of a run.
+        """The explanation of a run; if it compared a real engine with the simulator, of the simulator.
 
         Raises ConfigError if the workload has no text, if its prompts are not multi-turn, if the engine changed them,
         or if no request has the field `by`.
         """
-        self._check(parts, result)
+        self.check(parts, result.workload)
+        measured = result
+        parts, result = simulated_run(parts, result)
+        if result.run.requests is not None and any(
+            ran.prompt_ids is not sent.prompt_ids
+            for ran, sent in zip(result.run.requests, result.workload.schedule, strict=True)
+        ):
+            raise ConfigError("explain: the engine changed the prompts: set history=recorded")
         analyst = Analyst(parts.tokenizer.decode, self.show_text, self.by)
         conversations = result.workload.conversations
         original = analyst.analysis(result.observation, conversations)
@@ -74,25 +86,23 @@ class Explainer:
             causes=found.causes,
             groups=groups(original.explained) if self.by is not None else (),
             notes=_notes(len(result.workload.requests) - len(original.explained), found)
-            + _hidden_reasoning(conversations, parts.tokenizer),
+            + _hidden_reasoning(conversations, parts.tokenizer)
+            + (() if result is measured else (_SIMULATED,)),
             shows_text=self.show_text,
             fixed=found.conversations,
             prefill_token_s=cost.prefill_token_s if isinstance(cost, StepCost) else None,
             price=parts.price,
             lost=original.lost,
+            simulated=result is not measured,
         )
 
-    def _check(self, parts: Parts, result: Result) -> None:
-        requests = result.workload.requests
+    def check(self, parts: Parts, workload: Workload) -> None:
+        """Check that the workload can be explained, before an engine runs it. Raises ConfigError as `explain` does."""
+        requests = workload.requests
         if any(is_block_trace([request]) for request in requests):
             raise ConfigError("explain: a block trace has no text to compare: choose a dataset of messages or prompts")
         if not isinstance(parts.trace, MultiTurn):
             raise ConfigError("explain: prompts without history do not break: set trace=multi_turn")
-        if result.run.requests is not None and any(
-            ran.prompt_ids is not sent.prompt_ids
-            for ran, sent in zip(result.run.requests, result.workload.schedule, strict=True)
-        ):
-            raise ConfigError("explain: the engine changed the prompts: set history=recorded")
         if self.by is not None and self.by != "model" and not any(self.by in request.fields for request in requests):
             raise ConfigError(f"explain.by: no request has the field {self.by}: name a field of the log's rows")
 

@@ -131,6 +131,7 @@ class Explanation:
     requests first. `notes`: sentences that a reader must know. `fixed`: the conversations with all causes undone (None:
     no cause is undone). `prefill_token_s`: seconds of prefill per computed prompt token in the engine's cost model,
     which is not measured (None: the engine has none). `price`: what prompt tokens cost (None: no price is given).
+    `simulated`: the simulator ran in place of the run's real engine (simulated_run.py).
     `lost`: the tokens of the waterfall's terms other than reused and never_seen; they sum to the requests'
     `other_tokens`.
     """
@@ -146,13 +147,14 @@ class Explanation:
     prefill_token_s: float | None = None
     price: Price | None = None
     lost: Mapping[str, int] = field(default_factory=dict)
+    simulated: bool = False
 
     @property
     def verdict(self) -> str:
         """The answer in one line."""
         if not self.requests:
             return "no request completed: there is nothing to explain"
-        rate = f"hit rate {_percent(self.hit_rate)}"
+        rate = f"{'simulated ' if self.simulated else ''}hit rate {_percent(self.hit_rate)}"
         undone = [cause for cause in self.causes if cause.hit_rate_alone is not None]
         gains = _points(self.hit_rate, self.hit_rate_all_fixed)
         if self.hit_rate_all_fixed is None or gains is None:

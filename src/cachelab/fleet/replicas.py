@@ -41,9 +41,16 @@ class Replicas:
         if isinstance(engine, ReplayEngine):
             if engine.sim_at:
                 raise ConfigError("engine.sim_at: one simulator cannot be compared with replicas: set fleet=single")
+            if engine.policy.name != "lru":
+                raise ConfigError(
+                    f"engine.policy: replicas evict by LRU only, not by {engine.policy.name}: set engine/policy=lru or "
+                    "fleet=single"
+                )
             return run_replay(engine, schedule, progress, self.num_replicas, self.router.begin(), events)
         if not isinstance(engine, SimEngine):
-            raise ConfigError(f"fleet: engine={engine.name} has no replicas in one process: set engine=sim or replay")
+            raise ConfigError(
+                f"fleet: an engine of kind {engine.name} has no replicas in one process: set engine=sim or replay"
+            )
         if engine.at_gib:
             raise ConfigError("engine.at_gib: a curve by memory is that of one engine: set fleet=single")
         if engine.host_cache_gib:

@@ -140,7 +140,7 @@ def summed(counters: Sequence[EngineCounters]) -> EngineCounters:
         num_blocks=num_blocks,
         layout=None if layout is None else replace(layout, num_blocks=num_blocks),
         steps=total("steps"),
-        kv_usage_max=max(one.kv_usage_max for one in counters),
+        kv_usage_max=max(one.kv_usage_max or 0.0 for one in counters),
         queries_tokens=total("queries_tokens"),
         hits_tokens=total("hits_tokens"),
         preempted_queries_tokens=total("preempted_queries_tokens"),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, Literal, NamedTuple, TypeVar
 
-from cachelab.metrics.observation import Observation
+from cachelab.metrics.observation import NotMeasured, Observation
 
 Value = TypeVar("Value")
 
@@ -67,13 +67,16 @@ class Numbers:
 
 
 def measure(metrics: Iterable[AnyMetric], observation: Observation) -> Numbers:
-    """Compute every metric. Undefined numbers are omitted."""
+    """Compute every metric. Undefined numbers, and those that need what was not measured, are omitted."""
     values: dict[str, float] = {}
     series: dict[str, Mapping[int, float]] = {}
     for metric in metrics:
-        if isinstance(metric, Series):
-            if steps := metric.compute(observation):
-                series[metric.name] = steps
-        elif (value := metric.compute(observation)) is not None:
-            values[metric.name] = value
+        try:
+            if isinstance(metric, Series):
+                if steps := metric.compute(observation):
+                    series[metric.name] = steps
+            elif (value := metric.compute(observation)) is not None:
+                values[metric.name] = value
+        except NotMeasured:
+            continue
     return Numbers(values, series)

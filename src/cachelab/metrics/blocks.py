@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
+from cachelab.mapped_array import give_back
 from cachelab.metrics.base import NEVER, Metric
-from cachelab.metrics.hits import Int64s
 from cachelab.metrics.observation import Observation
 
 
-def block_table(observation: Observation) -> dict[str, list[Any]]:
+def block_table(observation: Observation) -> dict[str, Any]:
     """One row per block that was hit at least once, in the order of their first hits, as columns.
 
     `block`: the digest of the block and its ancestors, equal in every process. `depth`: its place in the prompt, from
@@ -17,25 +17,17 @@ def block_table(observation: Observation) -> dict[str, list[Any]]:
     `first_hit_s`, `last_hit_s`: seconds of the engine's clock.
     """
     hits = observation.hits
-    blocks, first, counts = np.unique(hits.block, return_index=True, return_counts=True)
-    last = first + counts - 1
-    order = np.lexsort((hits.depth[first], hits.prefill_index[first]))
-    digests = observation.block_ids.digests(blocks.tolist())
+    give_back(observation.accesses.blocks)
+    order = np.lexsort((hits.depth, hits.prefill_index[hits.first]))
+    names = observation.block_ids.names(hits.block)
     return {
-        "block": [digests[block] for block in blocks[order].tolist()],
-        "depth": hits.depth[first][order].tolist(),
-        "hits": counts[order].tolist(),
-        "conversations": _conversations_per_block(observation)[order].tolist(),
-        "first_hit_s": (hits.time_ns[first][order] / 1e9).tolist(),
-        "last_hit_s": (hits.time_ns[last][order] / 1e9).tolist(),
+        "block": names[order],
+        "depth": hits.depth[order],
+        "hits": hits.per_block[order],
+        "conversations": hits.conversations[order],
+        "first_hit_s": hits.time_ns[hits.first][order] / 1e9,
+        "last_hit_s": hits.time_ns[hits.last][order] / 1e9,
     }
-
-
-def _conversations_per_block(observation: Observation) -> Int64s:
-    ids = np.asarray([record.conversation_id for record in observation.completed], dtype=np.str_)
-    conversation = np.unique(ids, return_inverse=True)[1][observation.hits.request]
-    pairs = np.unique(np.stack([observation.hits.block, conversation]), axis=1)
-    return np.unique(pairs[0], return_counts=True)[1].astype(np.int64)
 
 
 def _total(observation: Observation) -> float:

@@ -14,7 +14,7 @@ from cachelab.metrics.base import Metric, Ratio
 from cachelab.metrics.hit_rate import NO_BLOCK, first_prefill, first_prefill_tokens, later_turns
 from cachelab.metrics.hits import Int64s
 from cachelab.metrics.observation import Observation, memoize
-from cachelab.prefix_cache.hit_rate_curve import LruCurve, Rates, opt_hit_blocks, rates
+from cachelab.prefix_cache.hit_rate_curve import LruCurve, Rates, opt_hit_blocks, opt_rates
 from cachelab.request import Request
 
 WITHIN = 0.01
@@ -58,7 +58,7 @@ def capacity_table(observation: Observation) -> dict[str, list[Any]]:
     if counters.kv_bytes_per_token is not None:
         columns["gib"] = [gib(observation, size) for size in sizes.tolist()]
     lru = lru_curve(observation).rates(sizes) if len(sizes) else None
-    opt = rates(accesses, opt_hit_blocks(accesses, sizes)) if len(sizes) else None
+    opt = opt_rates(accesses, sizes) if len(sizes) else None
     for name, found in (("lru", lru), ("opt", opt)):
         for definition in DEFINITIONS:
             columns[f"{name}_{definition}_rate"] = [] if found is None else column(found, definition)

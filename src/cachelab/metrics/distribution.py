@@ -8,15 +8,31 @@ import numpy.typing as npt
 
 from cachelab.metrics.base import Metric
 from cachelab.metrics.observation import Observation
+from cachelab.metrics.sample import WeightedSample
 
-Sample = npt.NDArray[np.floating[Any] | np.integer[Any]]
+Sample = npt.NDArray[np.floating[Any] | np.integer[Any]] | WeightedSample
+
+
+def _mean(sample: Sample) -> float:
+    return sample.mean if isinstance(sample, WeightedSample) else float(np.mean(sample))
+
+
+def _values(sample: Sample) -> npt.NDArray[np.floating[Any] | np.integer[Any]]:
+    return sample.values if isinstance(sample, WeightedSample) else sample
+
+
+def _percentile(sample: Sample, percent: float) -> float:
+    if isinstance(sample, WeightedSample):
+        return sample.percentile(percent)
+    return float(np.percentile(sample, percent))
+
 
 _STATISTICS: Mapping[str, tuple[str, Callable[[Sample], float]]] = {
-    "mean": ("Mean", lambda sample: float(np.mean(sample))),
-    "min": ("Minimum", lambda sample: float(np.min(sample))),
-    "max": ("Maximum", lambda sample: float(np.max(sample))),
-    "p50": ("Median", lambda sample: float(np.percentile(sample, 50))),
-    "p95": ("95th percentile (linear interpolation) of the", lambda sample: float(np.percentile(sample, 95))),
+    "mean": ("Mean", _mean),
+    "min": ("Minimum", lambda sample: float(np.min(_values(sample)))),
+    "max": ("Maximum", lambda sample: float(np.max(_values(sample)))),
+    "p50": ("Median", lambda sample: _percentile(sample, 50)),
+    "p95": ("95th percentile (linear interpolation) of the", lambda sample: _percentile(sample, 95)),
 }
 
 

@@ -3,13 +3,16 @@
 from collections.abc import Callable
 
 from cachelab.engine.kv_layout import KvLayout
-from cachelab.metrics.base import NEVER, Metric
+from cachelab.metrics.base import Metric
 from cachelab.metrics.observation import Observation
 
 
 def _num_host_blocks(observation: Observation) -> float | None:
-    blocks = observation.counters.num_host_blocks
-    return None if blocks is None else float(blocks)
+    return _float(observation.counters.num_host_blocks)
+
+
+def _float(number: int | None) -> float | None:
+    return None if number is None else float(number)
 
 
 def _of_layout(number: Callable[[KvLayout], float]) -> Callable[[Observation], float | None]:
@@ -20,6 +23,7 @@ def _of_layout(number: Callable[[KvLayout], float]) -> Callable[[Observation], f
     return compute
 
 
+_UNSAID = "a server does not say it (`engine=server`)"
 _NO_LAYOUT = "vLLM did not run (`engine=replay`)"
 
 METRICS = (
@@ -27,22 +31,22 @@ METRICS = (
         "engine/steps",
         "steps",
         "Scheduler steps of the run.",
-        lambda observation: float(observation.counters.steps),
-        NEVER,
+        lambda observation: _float(observation.counters.steps),
+        _UNSAID,
     ),
     Metric(
         "engine/num_blocks",
         "blocks",
         "Usable KV-cache blocks of the engine, without vLLM's null block.",
-        lambda observation: float(observation.counters.num_blocks),
-        NEVER,
+        lambda observation: _float(observation.counters.num_blocks),
+        _UNSAID,
     ),
     Metric(
         "engine/kv_usage_max",
         "ratio",
         "Highest share of the usable KV-cache blocks that running requests held.",
-        lambda observation: float(observation.counters.kv_usage_max),
-        NEVER,
+        lambda observation: observation.counters.kv_usage_max,
+        "a server was measured (`engine=server`)",
     ),
     Metric(
         "engine/num_host_blocks",

@@ -36,21 +36,19 @@ def later_turns(observation: Observation) -> Ratio:
 
 
 def vllm_gpu(observation: Observation) -> Ratio:
-    """Hits of queries of vLLM's prefix-cache counters, in tokens; 0 of 0 if vLLM did not run."""
+    """Hits of queries of vLLM's prefix-cache counters, in tokens; 0 of 0 if vLLM did not run or did not say them."""
     if not observation.counters.of_vllm:
         return Ratio(0, 0)
-    return Ratio(observation.counters.hits_tokens, observation.counters.queries_tokens)
+    return Ratio(observation.counters.hits_tokens or 0, observation.counters.queries_tokens or 0)
 
 
 def vllm_gpu_all_prefills(observation: Observation) -> Ratio:
-    """The same with the prefills repeated after a preemption; 0 of 0 if vLLM did not run."""
+    """The same with the prefills repeated after a preemption; 0 of 0 if vLLM did not run or did not say them."""
     counters = observation.counters
-    if not counters.of_vllm:
+    hits, queries = counters.preempted_hits_tokens, counters.preempted_queries_tokens
+    if not counters.of_vllm or hits is None or queries is None:
         return Ratio(0, 0)
-    return Ratio(
-        counters.hits_tokens + counters.preempted_hits_tokens,
-        counters.queries_tokens + counters.preempted_queries_tokens,
-    )
+    return Ratio((counters.hits_tokens or 0) + hits, (counters.queries_tokens or 0) + queries)
 
 
 def vllm_cpu(observation: Observation) -> Ratio:

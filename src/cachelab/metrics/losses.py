@@ -7,7 +7,7 @@ import numpy as np
 
 from cachelab.metrics.base import Metric, Ratio
 from cachelab.metrics.hits import Int64s
-from cachelab.metrics.observation import Observation, memoize
+from cachelab.metrics.observation import Observation, if_measured, memoize
 from cachelab.prefix_cache.accesses import BlockAccesses, lru_hit_blocks
 from cachelab.prefix_cache.hit_rate_curve import opt_hit_blocks
 from cachelab.prefix_cache.request_blocks import seen_tokens
@@ -15,7 +15,7 @@ from cachelab.prefix_cache.request_blocks import seen_tokens
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Losses:
-    """The prompt tokens of each completed request, divided into ten terms that sum to the prompt's length.
+    """The prompt tokens of each completed request, divided into eleven terms that sum to the prompt's length.
 
     Each prompt token belongs to the first term that applies; MEANINGS defines the terms. int64, shape of each:
     (num_completed,).
@@ -29,13 +29,14 @@ class Losses:
     in_flight: Int64s
     other: Int64s
     layout: Int64s
+    expired: Int64s
     eviction: Int64s
     capacity: Int64s
 
     @classmethod
     def of(cls, observation: Observation) -> "Losses":
         """The terms of a run, computed from its records."""
-        accesses, size = observation.plain_accesses, observation.plain_blocks
+        accesses, size, counters = observation.plain_accesses, observation.plain_blocks, observation.counters
         cached = observation.cached_tokens
         plain = accesses is observation.accesses  # else the terms are those of a model of full-attention layers
         held = np.maximum(observation.elsewhere_tokens, cached)  # here, or in another replica
@@ -47,9 +48,11 @@ class Losses:
         known = np.maximum(accesses.cached_tokens(np.minimum(accesses.known_blocks(), accesses.prompt_blocks)), held)
         ideal_blocks = np.maximum(accesses.ideal_hit_blocks(), hits)
         late_blocks = _in_flight(observation, accesses, hits, ideal_blocks)
-        # The other blocks had been in the cache. Of these, first those that one request at a time hits in a cache of
-        # this size, then those that Belady's optimum hits.
-        alone = lru_hit_blocks(accesses, size) if size >= accesses.most_slots or accesses.rules == "trace" else hits
+        # The other blocks had been in the cache. Of these, first those that one request at a time hits in an LRU cache
+        # of this size, then those that Belady's optimum hits. Another policy than LRU has evicted both.
+        fits = size >= accesses.most_slots or accesses.rules == "trace"
+        expires = counters.lifetime_s is not None
+        alone = lru_hit_blocks(accesses, size) if fits and (counters.policy == "lru" or expires) else hits
         best = opt_hit_blocks(accesses, [size])[0]
         in_time = ideal_blocks - late_blocks
         other_blocks = np.clip(alone, hits, in_time)
@@ -63,8 +66,9 @@ class Losses:
             block_rounding=seen - known,
             last_token=known - ideal_at,
             in_flight=ideal_at - in_time_at,
-            other=(alone_at - held) * plain,
+            other=(alone_at - held) * (plain and not expires),
             layout=(alone_at - held) * (not plain),
+            expired=(alone_at - held) * expires,
             eviction=best_at - alone_at,
             capacity=in_time_at - best_at,
         )
@@ -80,6 +84,7 @@ MEANINGS = {
     "other": "that one request at a time hits in one cache of this size, but preemptions, concurrent requests or the "
     "division into replicas missed",
     "layout": "that full-attention layers alone hit in this memory, one request at a time, but this layout missed",
+    "expired": "that the same cache hits if its blocks do not expire (engine/policy=ttl)",
     "eviction": "in evicted blocks that Belady's optimum keeps in a cache of this size, because it knows the future",
     "capacity": "in evicted blocks that Belady's optimum does not keep in a cache of this size either",
 }
@@ -109,10 +114,11 @@ def losses_of(observation: Observation) -> Losses:
 
 
 def lost(observation: Observation, term: str) -> Ratio:
-    """The tokens of a term of all prompt tokens; 0 of 0 if prefix caching is disabled."""
-    if not observation.counters.queries_tokens:
+    """The tokens of a term of all prompt tokens; 0 of 0 if prefix caching is disabled or hits were not measured."""
+    losses = None if observation.counters.queries_tokens == 0 else if_measured(losses_of, observation)
+    if losses is None:
         return Ratio(0, 0)
-    return Ratio(int(getattr(losses_of(observation), term).sum()), int(observation.prompt_tokens.sum()))
+    return Ratio(int(getattr(losses, term).sum()), int(observation.prompt_tokens.sum()))
 
 
 def _in_flight(observation: Observation, accesses: BlockAccesses, hits: Int64s, ideal_blocks: Int64s) -> Int64s:

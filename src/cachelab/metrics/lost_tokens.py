@@ -7,7 +7,7 @@ import numpy as np
 
 from cachelab.metrics.hits import Int64s
 from cachelab.metrics.losses import TERMS, losses_of
-from cachelab.metrics.observation import Observation
+from cachelab.metrics.observation import Observation, if_measured
 from cachelab.prefix_cache.accesses import lru_evictions
 
 LOST = tuple(term for term in TERMS if term != "reused")
@@ -17,12 +17,12 @@ def lost_columns(observation: Observation) -> dict[str, list[Any]]:
     """Columns of the request table: `<term>_tokens` of each loss, one row per record.
 
     With `cached_tokens` they sum to `prompt_tokens`. Then `evicted_by`, the id of a request. All are None for a
-    rejected request, and everywhere if prefix caching is disabled.
+    rejected request, and everywhere if prefix caching is disabled or the hits were not measured.
     """
     names = [f"{term}_tokens" for term in LOST]
-    if not observation.counters.queries_tokens:
+    losses = None if observation.counters.queries_tokens == 0 else if_measured(losses_of, observation)
+    if losses is None:
         return {name: [None] * len(observation.records) for name in (*names, "evicted_by")}
-    losses = losses_of(observation)
     columns: dict[str, list[Any]] = {
         name: observation.per_record(getattr(losses, term).tolist()) for term, name in zip(LOST, names, strict=True)
     }
@@ -34,13 +34,16 @@ def evicted_by(observation: Observation) -> list[str | None]:
     """For each completed request the id of the request that evicted the first block that it lost.
 
     None if nothing of it was evicted, and for all requests if it is not known. It is known for requests that ran one at
-    a time, if an LRU cache of the run's size hits what the run hit. The order of evictions among several requests at
-    once is not in the records.
+    a time on an engine that evicts by LRU, if an LRU cache of the run's size hits what the run hit. The order of
+    evictions among several requests at once is not in the records.
     """
     unknown: list[str | None] = [None] * len(observation.completed)
     accesses, size = observation.accesses, observation.counters.num_blocks
     several = observation.placement is not None  # replicas, each with its own cache
-    if several or observation.plain_accesses is not accesses or not _one_at_a_time(observation):
+    other_policy = observation.counters.policy != "lru"
+    if size is None or several or other_policy:
+        return unknown
+    if observation.plain_accesses is not accesses or not _one_at_a_time(observation):
         return unknown
     if accesses.rules == "vllm" and size < accesses.most_slots:
         return unknown
@@ -57,7 +60,7 @@ def conversation_table(observation: Observation) -> dict[str, list[Any]]:
     `conversation_id`, `requests`, `prompt_tokens`, `reused_tokens` and `<term>_tokens` of each loss. Empty if prefix
     caching is disabled.
     """
-    completed = observation.completed if observation.counters.queries_tokens else ()
+    completed = observation.completed if observation.counters.queries_tokens != 0 else ()
     places: dict[str, int] = {}
     row = np.asarray([places.setdefault(record.conversation_id, len(places)) for record in completed], np.int64)
 

@@ -19,6 +19,19 @@ from cachelab.prefix_cache.request_blocks import RequestBlocks, number_blocks
 from cachelab.request import Request, RequestRecord
 
 Value = TypeVar("Value")
+Source = TypeVar("Source")
+
+
+class NotMeasured(Exception):
+    """A number needs what the engine did not measure. `measure` omits the number."""
+
+
+def if_measured(make: Callable[[Source], Value], source: Source) -> Value | None:
+    """What `make` returns for an observation or a result; None if it needs what the engine did not measure."""
+    try:
+        return make(source)
+    except NotMeasured:
+        return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +83,18 @@ class Observation:
         return np.asarray([record.prompt_tokens for record in self.completed], dtype=np.int64)
 
     @cached_property
+    def hits_known(self) -> bool:
+        """Whether the engine measured the cached tokens of every completed request."""
+        return all(record.cached_known for record in self.completed)
+
+    @cached_property
     def cached_tokens(self) -> Int64s:
-        """Prompt tokens that each completed request's first prefill found in the cache. int64, (num_completed,)."""
+        """Prompt tokens that each completed request's first prefill found in the cache. int64, (num_completed,).
+
+        Raises NotMeasured if a server did not say it.
+        """
+        if not self.hits_known:
+            raise NotMeasured("cached tokens")
         return np.asarray([record.cached_tokens for record in self.completed], dtype=np.int64)
 
     @cached_property
@@ -142,9 +165,16 @@ class Observation:
 
     @property
     def plain_blocks(self) -> int:
-        """The blocks that such a model has in the run's memory: as many as the layers that hold all tokens."""
+        """The blocks that such a model has in the run's memory: as many as the layers that hold all tokens.
+
+        Raises NotMeasured if a server did not say how many blocks it has.
+        """
         layout = self.counters.layout
-        return self.counters.num_blocks if layout is None or layout.is_plain else layout.plain_blocks
+        if layout is not None and not layout.is_plain:
+            return layout.plain_blocks
+        if self.counters.num_blocks is None:
+            raise NotMeasured("the number of blocks")
+        return self.counters.num_blocks
 
     @cached_property
     def hits(self) -> Hits:

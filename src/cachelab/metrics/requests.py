@@ -16,11 +16,12 @@ from cachelab.request import RequestRecord
 def request_table(observation: Observation) -> dict[str, list[Any]]:
     """One row per request, in the order of the records, as columns.
 
-    Every field of RequestRecord, with `*_ns` as `*_s` (seconds of the engine's clock). Then `full_blocks`,
-    `hit_blocks`, `host_hit_blocks` and `ideal_hit_blocks` of the prompt, `ttft_s`, `e2e_s` and `tpot_s` as in
-    docs/metrics.md, and the tokens lost to each term of the losses (lost_tokens.py); all of these are None for a
-    rejected request. `logged_prompt_tokens` and `logged_cached_tokens` if the log has usage, `reference_cached_tokens`
-    if a second engine ran.
+    Every field of RequestRecord but `cached_known`, with `*_ns` as `*_s` (seconds of the engine's clock). Then
+    `full_blocks`, `hit_blocks`, `host_hit_blocks` and `ideal_hit_blocks` of the prompt, `ttft_s`, `e2e_s` and `tpot_s`
+    as in docs/metrics.md, and the tokens lost to each term of the losses (lost_tokens.py); all of these are None for a
+    rejected request. `cached_tokens` and what follows from it are None where a server did not say it.
+    `logged_prompt_tokens` and `logged_cached_tokens` if the log has usage, `reference_cached_tokens` if a second
+    engine ran.
     """
     columns: dict[str, list[Any]] = {}
     for field in fields(RequestRecord):
@@ -29,13 +30,17 @@ def request_table(observation: Observation) -> dict[str, list[Any]]:
             columns[f"{field.name.removesuffix('_ns')}_s"] = [None if ns is None else ns / 1e9 for ns in values]
         else:
             columns[field.name] = values
+    known = columns.pop("cached_known")
+    pairs = zip(columns["cached_tokens"], known, strict=True)
+    columns["cached_tokens"] = [tokens if said else None for tokens, said in pairs]
     counts = {
         "full_blocks": observation.full_blocks,
-        "hit_blocks": observation.hit_blocks,
+        "hit_blocks": observation.hit_blocks if observation.hits_known else None,
         "host_hit_blocks": observation.host_hit_blocks,
         "ideal_hit_blocks": ideal_hit_blocks(observation),
     }
-    columns |= {name: observation.per_record(blocks.tolist()) for name, blocks in counts.items()}
+    for name, blocks in counts.items():
+        columns[name] = [None] * len(known) if blocks is None else observation.per_record(blocks.tolist())
     columns |= latency_columns(observation.records)
     columns |= lost_columns(observation)
     columns |= logged_columns(observation)

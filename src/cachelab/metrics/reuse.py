@@ -1,19 +1,22 @@
 """Reuse gaps: how long a block waits from one hit to the next."""
 
-from cachelab.metrics.distribution import Sample, distribution
-from cachelab.metrics.observation import Observation
+from cachelab.metrics.distribution import distribution
+from cachelab.metrics.observation import Observation, memoize
+from cachelab.metrics.sample import WeightedSample
 
 _STATISTICS = ("mean", "min", "max", "p50", "p95")
 
 
-def gaps_s(observation: Observation) -> Sample:
-    """Seconds of the engine's clock between consecutive hits of one block, over all blocks. Shape: (num_reuses,)."""
-    return observation.hits.gaps(observation.hits.time_ns) / 1e9
+@memoize
+def gaps_s(observation: Observation) -> WeightedSample:
+    """Seconds of the engine's clock between consecutive hits of one block, over all blocks."""
+    return observation.hits.gaps_in(observation.hits.time_ns).per(10**9)
 
 
-def gaps_requests(observation: Observation) -> Sample:
-    """The same in first prefills: 1 is the next request. Shape: (num_reuses,)."""
-    return observation.hits.gaps(observation.hits.prefill_index)
+@memoize
+def gaps_requests(observation: Observation) -> WeightedSample:
+    """The same in first prefills: 1 is the next request."""
+    return observation.hits.gaps_in(observation.hits.prefill_index)
 
 
 _NO_REUSE = "no block was hit twice"

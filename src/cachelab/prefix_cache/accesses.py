@@ -1,6 +1,7 @@
 """The block accesses of a workload: for each request, in order, the blocks that it looks up and leaves in the cache."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -88,6 +89,25 @@ class BlockAccesses:
         Shape of the argument and of the result: (..., num_requests).
         """
         return np.minimum(hit_blocks * self.block_size, self.prompt_tokens)
+
+    def blocks_of(self, request: int) -> Int32s:
+        """The block ids of one request, first block first."""
+        return self.blocks[self.offsets[request] : self.offsets[request + 1]]
+
+    def reordered(self, order: Sequence[int]) -> "BlockAccesses":
+        """The same requests in another order: first that with the index `order[0]`, and so on."""
+        index = np.asarray(order, np.int64)
+        lengths = np.diff(self.offsets)[index]
+        none = np.empty(0, np.int32)
+        return replace(
+            self,
+            blocks=np.concatenate([none, *(self.blocks_of(request) for request in order)]),
+            offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]),
+            lookups=self.lookups[index],
+            tails=self.tails[index],
+            prompt_blocks=self.prompt_blocks[index],
+            prompt_tokens=self.prompt_tokens[index],
+        )
 
     def known_blocks(self) -> Int64s:
         """Leading blocks of each request that an earlier request left in an unlimited cache. Shape: (num_requests,)."""

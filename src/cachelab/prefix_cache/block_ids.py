@@ -7,15 +7,21 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
+from typing import overload
 
 import numpy as np
+import numpy.typing as npt
 
+from cachelab.mapped_array import give_back
 from cachelab.prefix_cache.accesses import Int32s, Int64s
 from cachelab.request import Request
-from cachelab.tokens import AnyTokens, TokenIds
+from cachelab.tokens import AnyTokens, TokenIds, follows, part_of, start_in
 
 ROOT = -1
-_DIGEST_BYTES = 16
+_SHA_BYTES, _DIGEST_BYTES = 32, 16
+_AT_ONCE = 1 << 16
+"""Blocks whose numbers are Python objects at the same time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +74,7 @@ class BlockIds:
         tokens, starts, lengths = concatenated(sequences)
         roots = roots or Roots.same(len(sequences))
         ids, offsets, parents, where = intern(tokens, starts, lengths, width, roots.numbers)
+        give_back(tokens)
         return cls(ids, offsets, parents, where, tokens, width, block_size, roots)
 
     @property
@@ -81,25 +88,69 @@ class BlockIds:
 
     def digests(self, blocks: Iterable[int]) -> Mapping[int, str]:
         """Names of the blocks and of their ancestors: 32 hex digits of a chained SHA-256, equal in every process."""
-        digests = {ROOT - number: _root_digest(salt) for number, salt in enumerate(self.roots.salts)}
-        for block in blocks:
-            lineage = []
-            while block not in digests:
-                lineage.append(block)
-                block = int(self.parents[block])
-            for descendant in reversed(lineage):
-                parent = digests[int(self.parents[descendant])]
-                digests[descendant] = hashlib.sha256(parent + self._content(descendant)).digest()
-        return {block: digest[:_DIGEST_BYTES].hex() for block, digest in digests.items() if block >= 0}
+        named = self._with_ancestors(np.fromiter(blocks, np.int64))
+        return dict(zip(named.tolist(), self.names(named), strict=True))
+
+    def names(self, blocks: Int64s) -> "BlockNames":
+        """The same names, one for each block. Shape: (num_blocks,)."""
+        named = self._with_ancestors(blocks)
+        made = bytearray(_SHA_BYTES * len(named))
+        place = np.zeros(self.num_ids, np.int32)
+        place[named] = np.arange(len(named), dtype=np.int32)
+        roots = [_root_digest(salt) for salt in self.roots.salts]
+        tokens = np.ascontiguousarray(self.tokens, "<i4").data.cast("B")
+        repeats, end = self.block_size // self.width, 0
+        for some in np.array_split(named, len(named) // _AT_ONCE + 1):  # parents first: their ids are smaller
+            parents = self.parents[some]
+            starts = _SHA_BYTES * place[np.maximum(parents, 0)].astype(np.int64)
+            rows = zip(parents.tolist(), starts.tolist(), (4 * self.where[some]).tolist(), strict=True)
+            for parent, start, at in rows:
+                before = made[start : start + _SHA_BYTES] if parent >= 0 else roots[ROOT - parent]
+                content = bytes(tokens[at : at + 4 * self.width]) * repeats
+                made[end : end + _SHA_BYTES] = hashlib.sha256(before + content).digest()
+                end += _SHA_BYTES
+            give_back(self.tokens)
+        return BlockNames(np.frombuffer(made, np.uint8).reshape(-1, _SHA_BYTES)[:, :_DIGEST_BYTES], place[blocks])
+
+    def _with_ancestors(self, blocks: Int64s) -> Int64s:
+        """The blocks and their ancestors, in ascending order."""
+        wanted = np.zeros(self.num_ids, np.bool_)
+        while len(blocks):
+            wanted[blocks] = True
+            parents = self.parents[blocks]
+            parents = parents[parents >= 0]
+            blocks = np.unique(parents[~wanted[parents]])
+        return np.flatnonzero(wanted)
 
     def root_digest(self, sequence: int) -> str:
         """The digest of a sequence's root, the parent of its first block: "" without isolation, else 32 hex digits."""
         return _root_digest(self.roots.salts[int(self.roots.numbers[sequence])])[:_DIGEST_BYTES].hex()
 
-    def _content(self, block: int) -> bytes:
-        start = int(self.where[block])
-        tokens = self.tokens[start : start + self.width].astype("<i4", copy=False).tobytes()
-        return tokens * (self.block_size // self.width)
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockNames(Sequence[str]):
+    """Names of blocks as 32 hex digits each, made from 16 bytes when they are read.
+
+    `digests`: uint8, shape (num_digests, 16). `rows`: int32, shape (num_blocks,): the digest of each block.
+    """
+
+    digests: npt.NDArray[np.uint8]
+    rows: Int32s
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, key: int) -> str: ...
+
+    @overload
+    def __getitem__(self, key: slice | Int64s) -> "BlockNames": ...
+
+    def __getitem__(self, key: int | slice | Int64s) -> "str | BlockNames":
+        if isinstance(key, int):
+            digest: bytes = self.digests[self.rows[key]].tobytes()
+            return digest.hex()
+        return BlockNames(self.digests, self.rows[key])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,8 +182,30 @@ def _root_digest(salt: str | None) -> bytes:
 
 
 def concatenated(sequences: Sequence[tuple[AnyTokens, ...]]) -> tuple[TokenIds, Int64s, Int64s]:
-    """All sequences as one int32 array, and the start and the length of each. Shape of these: (num_sequences,)."""
+    """All sequences in one int32 array, and the start and the length of each. Shape of these: (num_sequences,).
+
+    Parts of one array that is not longer than all sequences together are not copied: the result is that array, and
+    behind it the sequences that are no part of it.
+    """
     lengths = np.fromiter((sum(map(len, pieces)) for pieces in sequences), np.int64, len(sequences))
-    all_pieces = [piece for pieces in sequences for piece in pieces]
-    tokens = np.concatenate(all_pieces, dtype=np.int32) if all_pieces else np.empty(0, np.int32)
-    return tokens, np.cumsum(lengths) - lengths, lengths
+    base = next((base for pieces in sequences if (base := _whole(pieces)) is not None), None)
+    if base is None or len(base) > lengths.sum():
+        all_pieces = [piece for pieces in sequences for piece in pieces]
+        tokens = np.concatenate(all_pieces, dtype=np.int32) if all_pieces else np.empty(0, np.int32)
+        return tokens, np.cumsum(lengths) - lengths, lengths
+    starts = np.empty(len(sequences), np.int64)
+    others: list[AnyTokens] = []
+    end = len(base)
+    for index, pieces in enumerate(sequences):
+        if _whole(pieces) is base:
+            starts[index] = start_in(pieces[0], base)
+        else:
+            starts[index] = end
+            end += int(lengths[index])
+            others.extend(pieces)
+    return np.concatenate([base, *others], dtype=np.int32) if others else base, starts, lengths
+
+
+def _whole(pieces: tuple[AnyTokens, ...]) -> TokenIds | None:
+    """The array of which the pieces are neighbouring parts; None if there is none."""
+    return part_of(pieces[0]) if all(follows(*pair) for pair in pairwise(pieces)) else None

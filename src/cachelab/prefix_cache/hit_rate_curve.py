@@ -1,6 +1,7 @@
 """Hit-rate curves: the hits of a workload at every cache size."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -79,15 +80,14 @@ class LruCurve:
     def hit_blocks(self, sizes: npt.ArrayLike) -> Int64s:
         """Hit blocks of all requests together at each size (blocks). int64, shape (num_sizes,)."""
         if self.runs is None:
-            simulated: Int64s = self._simulated(sizes).sum(axis=1)
-            return simulated
+            return np.asarray([hits.sum() for hits in self._simulated(sizes)], np.int64)
         hits: Int64s = _sums(self.accesses, self.runs, sizes, None, None)
         return hits
 
     def rates(self, sizes: npt.ArrayLike) -> Rates:
         """The hit rates at each size (blocks)."""
         if self.runs is None:
-            return rates(self.accesses, self._simulated(sizes))
+            return _rates_of(self.accesses, self._simulated(sizes))
         accesses, runs, n = self.accesses, self.runs, self.accesses.num_requests
         share = accesses.block_size / accesses.prompt_tokens
         later = np.arange(n) >= n // 2
@@ -114,22 +114,37 @@ class LruCurve:
             low, high = (low, middle) if self.hit_blocks([middle])[0] >= wanted else (middle + 1, high)
         return low
 
-    def _simulated(self, sizes: npt.ArrayLike) -> Int64s:
-        found = [lru_hit_blocks(self.accesses, size) for size in np.asarray(sizes, np.int64).tolist()]
-        return np.stack(found) if found else np.zeros((0, self.accesses.num_requests), np.int64)
+    def _simulated(self, sizes: npt.ArrayLike) -> Iterator[Int64s]:
+        return (lru_hit_blocks(self.accesses, size) for size in np.asarray(sizes, np.int64).tolist())
 
 
 def opt_hit_blocks(accesses: BlockAccesses, sizes: npt.ArrayLike) -> Int64s:
     """Hit blocks of each request under Belady's optimum at each size (blocks). Shape: (num_sizes, num_requests)."""
+    found = list(_optimal(accesses, sizes))
+    return np.stack(found) if found else np.zeros((0, accesses.num_requests), np.int64)
+
+
+def opt_rates(accesses: BlockAccesses, sizes: npt.ArrayLike) -> Rates:
+    """The hit rates of Belady's optimum at each size (blocks)."""
+    return _rates_of(accesses, _optimal(accesses, sizes))
+
+
+def _optimal(accesses: BlockAccesses, sizes: npt.ArrayLike) -> Iterator[Int64s]:
     from cachelab.prefix_cache.kernels.belady import optimal_hits
     from cachelab.prefix_cache.kernels.reuse_distance import reuse_runs
 
     rows, _ = reuse_runs(accesses.blocks, accesses.offsets, accesses.lookups, accesses.tails, accesses.num_ids)
-    sizes = np.asarray(sizes, np.int64)
-    hits = np.zeros((len(sizes), accesses.num_requests), np.int64)
-    for index, size in enumerate(sizes.tolist()):
-        np.add.at(hits[index], rows[:, REQUEST], optimal_hits(rows, accesses.num_requests, size))
-    return hits
+    for size in np.asarray(sizes, np.int64).tolist():
+        hits = np.zeros(accesses.num_requests, np.int64)
+        np.add.at(hits, rows[:, REQUEST], optimal_hits(rows, accesses.num_requests, size))
+        yield hits
+
+
+def _rates_of(accesses: BlockAccesses, hit_blocks: Iterable[Int64s]) -> Rates:
+    """The hit rates at several sizes, of which one at a time is in memory."""
+    found = [rates(accesses, hits[np.newaxis]) for hits in hit_blocks]
+    names = [field.name for field in fields(Rates)]
+    return Rates(*(np.concatenate([np.empty(0), *(getattr(one, name) for one in found)]) for name in names))
 
 
 def _sums(accesses: BlockAccesses, runs: Int64s, sizes: npt.ArrayLike, weight: Any, spare: Any) -> Any:

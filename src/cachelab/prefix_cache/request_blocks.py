@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cachelab.errors import EngineError
+from cachelab.mapped_array import give_back
 from cachelab.prefix_cache.accesses import BlockAccesses, CountingRules, Int64s
 from cachelab.prefix_cache.block_ids import BlockIds, Roots, concatenated
 from cachelab.request import Request
@@ -91,6 +92,7 @@ def seen_tokens(
     asked = np.asarray(is_asked, np.bool_)
     tokens, starts, lengths = concatenated(sequences)
     known, _ = longest_known(tokens, starts, lengths, np.where(asked, lengths, 0), np.asarray(roots, np.int64))
+    give_back(tokens)
     known = known[asked]
     prompt_tokens = np.fromiter((len(request.prompt_ids) for request in requests), np.int64, len(requests))
     seen: Int64s = np.minimum(known * width, prompt_tokens)

@@ -20,6 +20,6 @@ class Price(Protocol):
     @property
     def currency(self) -> str: ...
 
-    def cost(self, tokens: PromptTokens) -> float:
-        """The estimated price of the tokens, in the currency."""
+    def cost(self, tokens: PromptTokens) -> float | None:
+        """The estimated price of the tokens, in the currency; None if there is no price for tokens of this kind."""
         ...

@@ -12,21 +12,27 @@ from cachelab.price.prompt_tokens import PromptTokens
 def price_metrics(price: Price) -> tuple[Metric, ...]:
     """The metrics `price/*`: estimated amounts in the price's currency."""
 
-    def as_run(observation: Observation) -> float:
+    def as_run(observation: Observation) -> float | None:
         return price.cost(PromptTokens.of(observation))
 
-    def uncached(observation: Observation) -> float:
+    def uncached(observation: Observation) -> float | None:
         return price.cost(PromptTokens.uncached(observation))
 
-    def ideal(observation: Observation) -> float:
+    def ideal(observation: Observation) -> float | None:
         return price.cost(PromptTokens.ideal(observation))
 
-    def per_1000(observation: Observation) -> float:
-        return 1000 * as_run(observation) / len(observation.completed)
+    def per_1000(observation: Observation) -> float | None:
+        run = as_run(observation)
+        return None if run is None else 1000 * run / len(observation.completed)
+
+    def expired(observation: Observation) -> float | None:
+        if observation.counters.lifetime_s is None:
+            return None
+        return _less(as_run(observation), price.cost(PromptTokens.without_expiry(observation)))
 
     def saved(observation: Observation) -> float | None:
-        whole = uncached(observation)
-        return Ratio(whole - as_run(observation), whole).value
+        whole, less = uncached(observation), _less(uncached(observation), as_run(observation))
+        return None if whole is None or less is None else Ratio(less, whole).value
 
     unit = f"{price.currency} (estimated)"
     amounts = {
@@ -49,7 +55,18 @@ def price_metrics(price: Price) -> tuple[Metric, ...]:
         _if_completed(saved),
         f"{NONE_COMPLETED}, or price/prompts_uncached is 0",
     )
-    return (*found, share)
+    expiry = Metric(
+        "price/expired",
+        unit,
+        "price/prompts minus its value if the tokens of losses/expired had been cached: what the expiry costs.",
+        _if_completed(expired),
+        f"{NONE_COMPLETED}, or blocks do not expire (engine/policy=ttl)",
+    )
+    return (*found, share, expiry)
+
+
+def _less(amount: float | None, other: float | None) -> float | None:
+    return None if amount is None or other is None else amount - other
 
 
 def _if_completed(compute: Callable[[Observation], float | None]) -> Callable[[Observation], float | None]:

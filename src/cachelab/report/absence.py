@@ -38,7 +38,9 @@ def why_absent(name: str, result: Result, metrics: Sequence[AnyMetric | Number] 
     if not observation.completed:
         return "no request completed"
     if name in _OF_VLLM:
-        return "vLLM counted no queries"
+        return "vLLM counted no queries" if counters.queries_tokens is not None else "the server does not say it"
+    if not observation.hits_known and "ideal" not in name and name.startswith(("hit_rate/", "losses/", "turn/")):
+        return "the server does not say what was cached"
     if name in _OF_HOST_TIER and counters.host_queries_tokens is None:
         return NO_HOST_TIER
     if not observation.full_blocks.sum() and name.startswith((*_OF_BLOCKS, *_OF_HOST_TIER)):

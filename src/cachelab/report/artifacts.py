@@ -1,7 +1,10 @@
 """Writes the files of a finished run into one folder."""
 
 import json
-from collections.abc import Sequence
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
@@ -13,11 +16,12 @@ from cachelab.explanation.fixed_rows import fixed_rows
 from cachelab.explanation.result import Explanation
 from cachelab.explanation.tables import cause_table
 from cachelab.explanation.tables import request_table as explained_table
-from cachelab.export.trace_writer import block_trace_rows, trace_rows, write_trace
+from cachelab.export.trace_writer import block_trace_lines, trace_rows, write_lines, write_trace
 from cachelab.metrics.base import AnyMetric
 from cachelab.metrics.blocks import block_table
 from cachelab.metrics.capacity import capacity_table, points_table
 from cachelab.metrics.losses import losses_table
+from cachelab.metrics.observation import if_measured
 from cachelab.metrics.requests import request_table
 from cachelab.metrics.turn import turn_table
 from cachelab.pipeline import Result
@@ -33,6 +37,8 @@ from cachelab.report.style import save
 from cachelab.report.summary import MAX_TURNS, summary
 from cachelab.report.tables import write_csv, write_parquet
 from cachelab.tracking.description import RunDescription
+
+log = logging.getLogger(__name__)
 
 
 def write_artifacts(
@@ -52,8 +58,8 @@ def write_artifacts(
     prompts or replies changed; for a block trace block_trace.jsonl.gz), requests.parquet, blocks.parquet, per_turn.csv
     and losses_per_turn.csv, capacity.csv (with `engine.at_gib` or `engine.sim_at` also capacity_points.csv),
     figures/*.png and *.svg. With an `explanation` also explanation.md, explanation.html, breaks.csv, breaks.parquet,
-    breaks_per_request.parquet and, if texts are shown, fixed.jsonl.gz. With `latex` also tables/*.tex. Raises OSError
-    if a file cannot be written.
+    breaks_per_request.parquet and, if texts are shown, fixed.jsonl.gz. With `latex` also tables/*.tex. A table
+    that needs what the engine did not measure is left out. Raises OSError if a file cannot be written.
     """
     folder = description.output_dir / "artifacts"
     way_out = "write elsewhere with hydra.run.dir=FOLDER, or keep fewer files with artifacts=[requests]"
@@ -87,24 +93,33 @@ def _write(
     explanation: Explanation | None,
 ) -> None:
     (folder / "config.yaml").write_text(description.config_yaml, encoding="utf-8")
-    requests = result.workload.requests
+    requests, observation = result.workload.requests, result.observation
     if "trace" in kept and is_block_trace(requests):  # it has no text, and no tokens
-        write_trace(folder / "block_trace.jsonl.gz", block_trace_rows(requests))
+        with _timed("block_trace.jsonl.gz"):
+            write_lines(folder / "block_trace.jsonl.gz", block_trace_lines(requests), level=2)
     elif "trace" in kept:
-        write_trace(folder / "trace.jsonl.gz", trace_rows(requests, tokenizer_name))
-        if differs(result):
-            write_trace(folder / "trace_as_run.jsonl.gz", trace_rows(result.run.requests or (), tokenizer_name))
+        with _timed("trace.jsonl.gz"):
+            write_trace(folder / "trace.jsonl.gz", trace_rows(requests, tokenizer_name))
+            if differs(result):
+                write_trace(folder / "trace_as_run.jsonl.gz", trace_rows(result.run.requests or (), tokenizer_name))
     if "requests" in kept:
-        write_parquet(folder / "requests.parquet", request_table(result.observation), REQUESTS)
+        with _timed("requests.parquet"):
+            write_parquet(folder / "requests.parquet", request_table(observation), REQUESTS)
     if "blocks" in kept:
-        write_parquet(folder / "blocks.parquet", block_table(result.observation), BLOCKS)
+        with _timed("blocks.parquet"):
+            if (blocks := if_measured(block_table, observation)) is not None:
+                write_parquet(folder / "blocks.parquet", blocks, BLOCKS)
     if "per_turn" in kept:
-        write_csv(folder / "per_turn.csv", turn_table(result.observation))
-        write_csv(folder / "losses_per_turn.csv", losses_table(result.observation))
+        with _timed("per_turn.csv, losses_per_turn.csv"):
+            for name, table in (("per_turn", turn_table), ("losses_per_turn", losses_table)):
+                if (columns := if_measured(table, observation)) is not None:
+                    write_csv(folder / f"{name}.csv", columns)
     if "capacity" in kept:
-        write_csv(folder / "capacity.csv", capacity_table(result.observation))
-        if runs := result.run.comparison_runs:
-            write_csv(folder / "capacity_points.csv", points_table(result.workload.requests, runs))
+        with _timed("capacity.csv"):
+            if (columns := if_measured(capacity_table, observation)) is not None:
+                write_csv(folder / "capacity.csv", columns)
+            if runs := result.run.comparison_runs:
+                write_csv(folder / "capacity_points.csv", points_table(requests, runs))
     if (layout := result.run.counters.layout) is not None:
         (folder / "engine").mkdir()
         (folder / "engine" / "kv_groups.json").write_text(json.dumps(layout_data(layout), indent=2) + "\n")
@@ -112,11 +127,21 @@ def _write(
         steps.averaged().write(folder / "step_costs.csv")
     numbers = {"values": dict(result.numbers.values), "series": {k: dict(v) for k, v in result.numbers.series.items()}}
     (folder / "metrics.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
-    shown = _write_figures(folder / "figures", result) if "figures" in kept else {}
-    (folder / "summary.md").write_text(summary(result, description, metrics, shown, explanation), encoding="utf-8")
-    captions = {name: what for name, what in shown.items() if what is not None}
-    page = run_page(result, description, folder / "figures", captions, explanation)
-    (folder / "report.html").write_text(page, encoding="utf-8")
+    with _timed("figures"):
+        shown = _write_figures(folder / "figures", result) if "figures" in kept else {}
+    with _timed("summary.md, report.html"):
+        (folder / "summary.md").write_text(summary(result, description, metrics, shown, explanation), encoding="utf-8")
+        captions = {name: what for name, what in shown.items() if what is not None}
+        page = run_page(result, description, folder / "figures", captions, explanation)
+        (folder / "report.html").write_text(page, encoding="utf-8")
+
+
+@contextmanager
+def _timed(name: str) -> Iterator[None]:
+    """Log at debug level what an artifact costs."""
+    start = time.perf_counter()
+    yield
+    log.debug("%s: %.2f s", name, time.perf_counter() - start)
 
 
 def _write_figures(folder: Path, result: Result) -> dict[str, str | None]:

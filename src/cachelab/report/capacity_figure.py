@@ -124,7 +124,8 @@ def _measured(
     found = []
     own = rate_of(result.observation).value
     if own is not None:
-        label = f"this run, measured: {100 * own:.1f} %"
+        policy = result.observation.counters.policy
+        label = f"this run{'' if policy == 'lru' else f' ({policy})'}, measured: {100 * own:.1f} %"
         found.append((label, "*", [(float(result.observation.plain_blocks), 100 * own)]))
     points = []
     for run in result.run.comparison_runs:

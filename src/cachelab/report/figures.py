@@ -7,8 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cachelab.metrics.minute import minute_table
+from cachelab.metrics.observation import if_measured
 from cachelab.metrics.requests import request_table
 from cachelab.metrics.reuse import gaps_requests, gaps_s
+from cachelab.metrics.sample import WeightedSample
 from cachelab.pipeline import Result
 from cachelab.report.capacity_figure import capacity_figure
 from cachelab.report.losses_figure import losses_figure
@@ -52,18 +54,20 @@ FIGURES: Mapping[str, str] = {
 
 
 def draw(result: Result) -> dict[str, "Figure | None"]:
-    """Every figure of FIGURES, by its name."""
-    table = request_table(result.observation)
-    clock = result.run.counters.clock
+    """Every figure of FIGURES, by its name; None if it has no data, or if the engine did not measure the hits."""
+    observation, clock = result.observation, result.run.counters.clock
+    table = request_table(observation)
+    if not observation.hits_known:
+        return dict.fromkeys(FIGURES)
     return {
         "hit_rate_by_turn": hit_rate_by_turn(table),
-        "hit_rate_by_minute": hit_rate_by_minute(minute_table(result.observation), clock),
-        "reuse_gaps": reuse_gaps(gaps_s(result.observation), gaps_requests(result.observation), clock),
-        "hits_per_block": hits_per_block(result.observation.hits.per_block),
+        "hit_rate_by_minute": hit_rate_by_minute(minute_table(observation), clock),
+        "reuse_gaps": reuse_gaps(gaps_s(observation), gaps_requests(observation), clock),
+        "hits_per_block": hits_per_block(observation.hits.per_block),
         "prompt_lengths": prompt_lengths(table),
         "ttft_by_cached_tokens": ttft_by_cached_tokens(table, clock),
-        "capacity": capacity_figure(result),
-        "losses": losses_figure(result.observation),
+        "capacity": if_measured(capacity_figure, result),
+        "losses": if_measured(losses_figure, observation),
     }
 
 
@@ -120,7 +124,7 @@ def hit_rate_by_minute(table: Mapping[str, Numbers], clock: str) -> "Figure | No
     return figure
 
 
-def reuse_gaps(seconds: Numbers, requests: Numbers, clock: str) -> "Figure | None":
+def reuse_gaps(seconds: WeightedSample, requests: WeightedSample, clock: str) -> "Figure | None":
     """Two histograms of the gaps of all reuses: in seconds of the engine's clock, and in requests."""
     if not len(requests):
         return None
@@ -215,29 +219,32 @@ def _completed(table: Table) -> dict[str, Numbers]:
     return {name: np.asarray([table[name][row] for row in rows], dtype=np.int64) for name in names}
 
 
-def _histogram(axes: "Axes", gaps: Numbers, label: str, unit: str) -> None:
+def _histogram(axes: "Axes", gaps: WeightedSample, label: str, unit: str) -> None:
     """Draw a histogram, on a log axis if the largest gap is over 50 times the smallest; gaps of 0 are then counted."""
-    shown = gaps[gaps > 0]
-    if len(shown) and shown.max() > 50 * shown.min():
+    values, counts = gaps.values, gaps.counts
+    above = values > 0
+    shown = values[above]
+    if len(shown) and shown[-1] > 50 * shown[0]:
         axes.hist(
             shown,
-            bins=np.geomspace(shown.min(), shown.max(), 31).tolist(),
+            bins=np.geomspace(shown[0], shown[-1], 31).tolist(),
+            weights=counts[above],
             color=BLUE,
             edgecolor="white",
             linewidth=0.4,
         )
         axes.set_xscale("log")
         label += ", log scale"
-        zero = len(gaps) - len(shown)
+        zero = int(counts[~above].sum())
         if zero:
             axes.set_title(f"not shown: {zero:,} gaps of 0 {unit}", fontsize=8)
         log_ticks(axes, "x", *axes.get_xlim(), most=3)
     else:
-        whole = gaps.dtype.kind == "i" and gaps.max() <= _BARS_UP_TO
-        bins = (np.arange(gaps.min(), gaps.max() + 2) - 0.5).tolist() if whole else 20
-        axes.hist(gaps, bins=bins, color=BLUE, edgecolor="white", linewidth=0.4)
+        whole = values.dtype.kind == "i" and values[-1] <= _BARS_UP_TO
+        bins = (np.arange(values[0], values[-1] + 2) - 0.5).tolist() if whole else 20
+        axes.hist(values, bins=bins, weights=counts, color=BLUE, edgecolor="white", linewidth=0.4)
         if whole:
-            bar_ticks(axes, np.unique(gaps).tolist())
+            bar_ticks(axes, values.tolist())
         else:
             few_ticks(axes)
     whole_ticks(axes, "y")

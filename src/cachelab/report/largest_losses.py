@@ -31,7 +31,7 @@ class LargeLoss:
 
 
 def largest_losses(result: Result, most: int = 3) -> list[LargeLoss]:
-    """At most `most` losses that are not 0, the largest first; empty if no request completed."""
+    """At most `most` losses that are not 0, the largest first; empty if none was measured."""
     if not result.observation.completed:
         return []
     found = [(term, lost(result.observation, term)) for term in TERMS if term != "reused"]
@@ -56,7 +56,12 @@ def _advice(term: str, result: Result) -> str:
         return "a router that follows the caches or the conversation: fleet/router=prefix_aware or sticky"
     if term == "in_flight":
         return "send requests with the same prefix one after another, or set a smaller engine.max_num_seqs"
-    larger = next(_larger_caches(counters.num_blocks, values), None)
+    if term == "expired":
+        return "a longer engine.policy.ttl_s, or requests that come sooner after one another"
+    if counters.policy != "lru":  # the known sizes are those of LRU
+        return "more blocks (engine.num_blocks), or another engine/policy"
+    usable = counters.num_blocks
+    larger = None if usable is None else next(_larger_caches(usable, values), None)
     more = "more blocks (engine.num_blocks)" if larger is None else f"engine.num_blocks={larger}"
     return f"{more} or fewer requests at once (engine.max_num_seqs)" if term == "other" else more
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_TURNS = 20
-_COLOURS = (GREEN, "#882255", "#BBBBBB", YELLOW, PURPLE, SKY, "black", BLUE, RED, ORANGE)
+_COLOURS = (GREEN, "#882255", "#BBBBBB", YELLOW, PURPLE, SKY, "black", BLUE, "#117733", RED, ORANGE)
 LABELS = {
     "reused": "reused",
     "routing": "routing (in another replica)",
@@ -22,6 +22,7 @@ LABELS = {
     "in_flight": "still in flight",
     "other": "preemption, concurrency",
     "layout": "layout (windows, states)",
+    "expired": "expired (TTL)",
     "eviction": "eviction (avoidable with foresight)",
     "capacity": "capacity (cache too small)",
 }

@@ -84,13 +84,25 @@ def preparing(console: Console | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def progress_bar(total: int, console: Console | None = None) -> Iterator[Progress]:
-    """Draw a bar of `total` requests on stderr while the context lasts; draw nothing if stderr is not a terminal."""
+def progress_bar(
+    total: int, console: Console | None = None, *, starting: str = "starting the engine"
+) -> Iterator[Progress]:
+    """Draw a bar of `total` requests on stderr while the context lasts; draw nothing if stderr is not a terminal.
+
+    Until the first request has ended it says `starting`, and for how long.
+    """
     console = console or Console(stderr=True)
     if not console.is_terminal:
         yield lambda ended: None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        RateColumn(),
+        TimeRemainingColumn(),
+    )
     with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("starting the engine", total=total)
+        task = bar.add_task(starting, total=total)
         yield lambda ended: bar.update(task, advance=ended, description="requests")

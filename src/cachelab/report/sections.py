@@ -9,10 +9,11 @@ from cachelab.metrics.hit_rate import RATIOS
 from cachelab.metrics.ideal import ideal, ideal_steady, ideal_tokens, of_ideal
 from cachelab.metrics.logged import logged_rates
 from cachelab.metrics.losses import TERMS, lost
-from cachelab.metrics.observation import Observation
+from cachelab.metrics.observation import Observation, if_measured
 from cachelab.pipeline import Result
 from cachelab.report.absence import why_absent
 from cachelab.report.calibration_section import calibration
+from cachelab.report.gap_section import gap
 from cachelab.report.layout_section import layout_section
 from cachelab.report.losses_figure import LABELS
 from cachelab.report.reuse_sections import clock_suffix, reuse, reuse_gaps
@@ -33,7 +34,9 @@ _RULES = {"vllm": "vLLM's rules", "trace": "the rules of block traces"}
 
 def headline(result: Result) -> str:
     """The run's hit rate in one line."""
-    ratio = RATIOS["hit_rate/first_prefill"](result.observation)
+    ratio = if_measured(RATIOS["hit_rate/first_prefill"], result.observation)
+    if ratio is None:
+        return "first-prefill block hit rate - (the server does not say what was cached)"
     # The rules of block traces count the partial last block of a prompt too.
     kind = "listed" if result.observation.counters.rules == "trace" else "full"
     if ratio.value is None:
@@ -67,7 +70,7 @@ def sections(result: Result, description: RunDescription, *, max_turns: int) -> 
         requirements(values, description),
         published(result),
         hit_rates(result),
-        capacity(result),
+        if_measured(capacity, result),
         losses(result.observation),
         worst_section(result.observation),
         outcomes(result),
@@ -79,10 +82,11 @@ def sections(result: Result, description: RunDescription, *, max_turns: int) -> 
         timing(result),
         calibration(values),
         prices(values, description),
+        gap(result),
         agreement(result.observation),
         stages(values),
     ]
-    return [section for section in found if section.rows]
+    return [section for section in found if section is not None and section.rows]
 
 
 def asked_for(result: Result, description: RunDescription) -> list[Section]:
@@ -91,6 +95,7 @@ def asked_for(result: Result, description: RunDescription) -> list[Section]:
     found = [
         requirements(values, description),
         published(result),
+        gap(result),
         agreement(result.observation),
         calibration(values),
         prices(values, description),
@@ -135,7 +140,7 @@ def hit_rates(result: Result) -> Section:
     rows = []
     for name, ratio_of in ratios.items():
         value = result.numbers.values.get(name)
-        ratio = ratio_of(result.observation)
+        ratio = if_measured(ratio_of, result.observation) or Ratio(0, 0)
         sums = f"{_of(ratio)} {_UNITS.get(name, 'tokens')}" if value is not None else _why_absent(name, ratio, result)
         rows.append((name.removeprefix("hit_rate/"), percent(value), sums))
     mean = result.numbers.values.get("hit_rate/per_request_mean")
@@ -172,9 +177,11 @@ def capacity(result: Result) -> Section:
 
 def losses(observation: Observation) -> Section:
     """The prompt tokens by the reason why they were or were not found in the cache."""
-    if not observation.completed or not observation.counters.queries_tokens:  # prefix caching is disabled
+    if not observation.completed or observation.counters.queries_tokens == 0:  # prefix caching is disabled
         return Section("Prompt tokens by reason", (), ())
     ratios = [(LABELS[term], lost(observation, term)) for term in TERMS]
+    if not ratios[0][1].denominator:  # the hits were not measured
+        return Section("Prompt tokens by reason", (), ())
     rows = [(label, percent(ratio.value), count(ratio.numerator)) for label, ratio in ratios]
     rows.append(("sum", "100.00 %", count(ratios[0][1].denominator)))
     return Section("Prompt tokens by reason", ("reason", "share", "tokens"), rows)
@@ -220,6 +227,7 @@ def prices(values: Mapping[str, float], description: RunDescription) -> Section:
     currency = (description.config.get("price") or {}).get("currency", "")
     labels = {
         "prompts": "as run",
+        "expired": "of this, for expired blocks",
         "prompts_uncached": "without a prefix cache",
         "prompts_ideal": "with an unlimited cache",
         "per_1000_requests": "as run, per 1,000 requests",

@@ -1,7 +1,7 @@
 """The table of the turns: the hit rate of each turn index."""
 
 from cachelab.metrics.base import Ratio
-from cachelab.metrics.observation import Observation
+from cachelab.metrics.observation import Observation, if_measured
 from cachelab.metrics.turn import turn_table
 from cachelab.report.section import Section, count, percent
 
@@ -23,8 +23,10 @@ def turns(observation: Observation, max_turns: int) -> Section:
 
 
 def turn_rows(observation: Observation, max_turns: int) -> list[Row]:
-    """The numbers of the same rows."""
-    table = turn_table(observation)
+    """The numbers of the same rows; none if the hits were not measured."""
+    table = if_measured(turn_table, observation)
+    if table is None:
+        return []
     names = ("turn_index", "requests", "hit_blocks", "prompt_blocks")
     cells = list(zip(*(table[name] for name in names), strict=True))
     head, middle, tail = _without_middle(cells, max_turns)

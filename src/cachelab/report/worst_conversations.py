@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from cachelab.metrics.base import Ratio
 from cachelab.metrics.lost_tokens import LOST, conversation_table
-from cachelab.metrics.observation import Observation
+from cachelab.metrics.observation import Observation, if_measured
 from cachelab.report.losses_figure import LABELS
 from cachelab.report.section import Section, count, percent
 
@@ -28,9 +28,12 @@ class WorstConversation:
 def worst_conversations(observation: Observation, most: int = MOST) -> tuple[list[WorstConversation], bool]:
     """The conversations with most lost tokens, the largest first, and whether tokens never seen before count as lost.
 
-    They count only where nothing else was lost: an earlier request had computed all other lost tokens.
+    Empty if the hits were not measured. They count only where nothing else was lost: an earlier request had computed
+    all other lost tokens.
     """
-    table = conversation_table(observation)
+    table = if_measured(conversation_table, observation)
+    if table is None:
+        return [], False
     known = [term for term in LOST if term != "never_seen"]
     rows = [dict(zip(table, cells, strict=True)) for cells in zip(*table.values(), strict=True)]
     never_seen = not any(row[f"{term}_tokens"] for row in rows for term in known)

@@ -3,19 +3,18 @@ from .capacity_sweep_callback import CapacitySweepCallback
 from .comparison import Arm, Comparison, Difference
 from .console import print_sweep
 from .description import SweepDescription, describe_sweep
-from .fleet_sweep_callback import FleetSweepCallback
 from .optuna_sweeper import OptunaSweeper
-from .study_report import StudyReport, Trial
+from .study_report import StudyReport
 from .sweep_job import SweepJob
 from .sweep_report import SweepReport, report_sweep, write_sweep
 from .sync import sync_folder
+from .trial import Trial
 
 __all__ = [
     "Arm",
     "CapacitySweepCallback",
     "Comparison",
     "Difference",
-    "FleetSweepCallback",
     "OptunaSweeper",
     "StudyReport",
     "SweepCallback",

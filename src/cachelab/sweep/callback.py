@@ -33,7 +33,7 @@ PARENT_VARIABLE = "CACHELAB_SWEEP_RUN_ID"
 SWEPT_VARIABLE = "CACHELAB_SWEPT"
 """Entries of a job's `hydra.job.env_set`: the id of the sweep's run, and the keys that the sweep varies."""
 
-OF_CALLBACKS = ("capacity_overlay.png", "capacity_overlay.svg", "fleet.md", "fleet.png", "fleet.svg")
+OF_CALLBACKS = ("capacity_overlay.png", "capacity_overlay.svg")
 """Files of other callbacks, which belong to the sweep's report."""
 
 

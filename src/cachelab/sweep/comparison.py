@@ -5,7 +5,7 @@ describes how the difference varies with the choice of conversations.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -161,8 +161,10 @@ def short_name(metric: str) -> str:
     return metric.removeprefix("hit_rate/")
 
 
-def compare(arm: Arm, baseline: Arm, seed: int = 0, metric: str = HEADLINE) -> Comparison:
-    """Compare every rate over the common conversations; a rate with a zero denominator is omitted.
+def compare(
+    arm: Arm, baseline: Arm, seed: int = 0, metric: str = HEADLINE, rates: Collection[str] = tuple(RATES)
+) -> Comparison:
+    """Compare the rates over the common conversations; a rate with a zero denominator is omitted.
 
     `metric`: the rate of the verdict.
     """
@@ -173,7 +175,8 @@ def compare(arm: Arm, baseline: Arm, seed: int = 0, metric: str = HEADLINE) -> C
         return_indices=True,
     )
     differences: dict[str, Difference] = {}
-    for name, (numerator, denominator) in RATES.items():
+    for name in rates:
+        numerator, denominator = RATES[name]
         own = (arm.columns[numerator][in_arm], arm.columns[denominator][in_arm])
         other = (baseline.columns[numerator][in_baseline], baseline.columns[denominator][in_baseline])
         if not own[1].sum() or not other[1].sum():

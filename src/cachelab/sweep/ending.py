@@ -32,6 +32,7 @@ def report_of(
     requests.parquet, None if it has none.
     `require`: metric -> bound that each job has to meet. `searching`: whether a search chose the jobs.
     """
+    from cachelab.sweep.fleet_comparison import compare_fleets, routed
     from cachelab.sweep.local_jobs import read_requests
     from cachelab.sweep.sweep_job import labels, merged
     from cachelab.sweep.sweep_report import compared, report_sweep
@@ -40,8 +41,13 @@ def report_of(
     notes: list[str] = []
     arms: list[SweepJob] = []
     arm = None
+    of_routers = {job.number: fetch(job) for job in routed(jobs)}
+    fleets = compare_fleets(
+        jobs, {number: read_requests(path) for number, path in of_routers.items() if path is not None}
+    )
     try:
-        arms, arm = compared(jobs, baseline, searching=searching)
+        if fleets is None or baseline is not None:  # routers are compared at the same number of replicas
+            arms, arm = compared(jobs, baseline, searching=searching)
     except CachelabError as error:  # the jobs are done: report them without a comparison
         notes.append(format_error(error))
     label_of = dict(zip((job.number for job in jobs), labels(jobs), strict=True))
@@ -50,7 +56,7 @@ def report_of(
     missing = [label for label, path in paths.items() if path is None]
     if missing:
         notes.append(f"not compared: {', '.join(missing)} wrote no requests.parquet (add requests to artifacts=[...])")
-    return report_sweep(name, jobs, arms, arm, tables, objectives, study, notes, require), tables
+    return report_sweep(name, jobs, arms, arm, tables, objectives, study, notes, require, fleets), tables
 
 
 def ending_of(parent: str | None, report: "SweepReport | None", error: BaseException | None) -> dict[str, Any]:

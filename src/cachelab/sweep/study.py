@@ -8,7 +8,8 @@ from cachelab.error_format import reason
 from cachelab.errors import ConfigError
 from cachelab.secret import revealed
 from cachelab.sqlite_address import database_file, in_memory, is_sqlite
-from cachelab.sweep.study_report import StudyReport, Trial
+from cachelab.sweep.study_report import StudyReport
+from cachelab.sweep.trial import Trial
 
 if TYPE_CHECKING:
     import optuna

@@ -12,6 +12,7 @@ from cachelab.report.style import save
 from cachelab.report.summary import table as markdown
 from cachelab.sweep.comparison import HEADLINE, RATES, Comparison, arm_of, compare
 from cachelab.sweep.comparison_sections import comparison_sections, differences
+from cachelab.sweep.fleet_comparison import FLEET_FIGURES, FleetComparison, fleet_figure
 from cachelab.sweep.requirement_lines import unmet_lines
 from cachelab.sweep.study_report import StudyReport
 from cachelab.sweep.sweep_figures import SWEEP_FIGURES, draw_sweep
@@ -31,7 +32,7 @@ class SweepReport:
     """A finished sweep; `comparisons` compare each job with the baseline.
 
     `unmet` has one line per bound of `require` that a job does not meet; `required`: whether there are bounds.
-    `headline`: the hit rate of the verdicts and figures.
+    `headline`: the hit rate of the verdicts and figures. `fleets`: the routers, if the jobs differ in them.
     """
 
     name: str
@@ -43,11 +44,14 @@ class SweepReport:
     unmet: Sequence[str] = ()
     required: bool = False
     headline: str = HEADLINE
+    fleets: FleetComparison | None = None
 
     @property
     def headlines(self) -> list[str]:
         """The results as single lines, the verdicts first."""
         verdicts = [comparison.verdict for comparison in self.comparisons[:_MAX_VERDICTS]]
+        if self.fleets:
+            verdicts = [*self.fleets.verdicts, *verdicts]
         return [*verdicts, *(self.study.headlines if self.study else []), outcome_line(self.jobs), *self.notes]
 
     @property
@@ -102,6 +106,7 @@ def report_sweep(
     study: StudyReport | None = None,
     notes: Sequence[str] = (),
     require: Mapping[str, str] | None = None,
+    fleets: FleetComparison | None = None,
 ) -> SweepReport:
     """Compare the jobs `arms` with the baseline, and check the bounds of `require`. Pure.
 
@@ -118,10 +123,15 @@ def report_sweep(
             if job.number != baseline.number and label in tables:
                 comparisons.append(compare(arm_of(label, tables[label]), other, metric=headline))
     compared_sections = comparison_sections(arms, [label_of[job.number] for job in arms], comparisons) if arms else []
-    sections = [jobs_section(jobs, objectives), *(study.sections if study else []), *compared_sections]
+    sections = [
+        *(fleets.sections if fleets else []),
+        jobs_section(jobs, objectives),
+        *(study.sections if study else []),
+        *compared_sections,
+    ]
     unmet = unmet_lines(jobs, require or {}, None if study is None else study.best)
     required = any(job.require for job in jobs) or bool(require)
-    return SweepReport(name, jobs, comparisons, sections, study, notes, unmet, required, headline)
+    return SweepReport(name, jobs, comparisons, sections, study, notes, unmet, required, headline, fleets)
 
 
 def write_sweep(
@@ -140,13 +150,15 @@ def _write(folder: Path, report: SweepReport, tables: Mapping[str, Mapping[str, 
     (folder / "figures").mkdir()
     write_job_table(folder, job_table(report.jobs))
     figures = draw_sweep(report.jobs, tables, report.comparisons, report.headline)
+    if report.fleets is not None:
+        figures = {"routers": fleet_figure(report.fleets)} | figures
     if report.study is not None:
         figures |= report.study.draw()
         report.study.write(folder)
     for name, figure in figures.items():
         if figure is not None:
             save(figure, folder / "figures", name)
-    what = {**SWEEP_FIGURES, **(report.study.FIGURES if report.study else {})}
+    what = {**FLEET_FIGURES, **SWEEP_FIGURES, **(report.study.FIGURES if report.study else {})}
     captions = {name: what[name] for name, figure in figures.items() if figure is not None}
     (folder / "comparison.md").write_text(comparison_text(report, captions), encoding="utf-8")
     (folder / "report.html").write_text(sweep_page(report, folder / "figures", captions, command), encoding="utf-8")
@@ -167,7 +179,7 @@ def comparison_text(report: SweepReport, figures: Mapping[str, str] | None = Non
 
 def note_text(report: SweepReport) -> str:
     """The text of the page of the sweep's run: verdicts, differences, jobs; comparison.md has the rest."""
-    first = ("Jobs", "Best trials", "Hit rates")
+    first = ("Routers", "Jobs", "Best trials", "Hit rates")
     tables = [section for section in report.sections if section.title in first or " against " in section.title]
     tables.sort(key=lambda section: section.title in first)
     headlines = [f"**{line}**" for line in report.headlines[:MAX_ARMS]]

@@ -4,30 +4,37 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from cachelab.conversation import Conversation, RecordedConversation, TokenizedConversation, TokenizedTurn, of_turn
+from cachelab.conversation import (
+    RecordedTurn,
+    StoredTurn,
+    TokenizedConversation,
+    TokenizedTurn,
+    Turn,
+    of_turn,
+)
 from cachelab.dataset.base import LoadedDataset
+from cachelab.dataset.stored_conversations import StoredConversations
 from cachelab.disk import writing
-from cachelab.errors import CachelabError, TokenizerError
-from cachelab.stage_progress import report
+from cachelab.errors import TokenizerError
+from cachelab.mapped_array import give_back, mapped_array
 from cachelab.tokenizer.base import Tokenizer
+from cachelab.tokenizer.stored_table import cache_folder, made_table, numbers_of, stored_table
+from cachelab.tokenizer.tokenized_rows import Sizes, Texts, tokenized_rows
+from cachelab.tokens import TokenIds
 
-ENCODING_VERSION = 3
+ENCODING_VERSION = 4
 """Raise it with every change of what a TokenizedTurn holds, in this package or in conversation.py."""
 
-_ARRAYS = ("new_ids", "reply_ids", "alone_ids", "new_spans", "alone_spans")
+_COLUMNS = ("tokens", "alone", "spans", "sizes")
 ENCODERS = ("mistral-common", "tiktoken", "tokenizers", "transformers")
 MEMO_SIZE = 4
-TOKENISING = "tokenising, conversations"
-"""The stage that a tokenizer reports."""
 
-Row = dict[str, Any]
-Texts = Sequence[Conversation | RecordedConversation]
 Tokenized = Sequence[TokenizedConversation]
 
 _memo: OrderedDict[str, Tokenized] = OrderedDict()
@@ -38,7 +45,7 @@ class CachedTokenizer:
     """A tokenizer with a cache: a dataset that any process has tokenised before is read from disk.
 
     `cache_dir` defaults to the folder `cachelab` in the cache of `datasets` (HF_DATASETS_CACHE). Token ids are
-    read-only arrays over the mapped file; the texts are the dataset's own. Several processes may share a folder: one
+    parts of one read-only array; the texts are the dataset's own. Several processes may share a folder: one
     tokenises while the others wait. Incomplete files of a killed process are not read.
     """
 
@@ -47,11 +54,11 @@ class CachedTokenizer:
 
     def __call__(self, dataset: LoadedDataset) -> Tokenized:
         """The dataset's conversations in token ids. Raises TokenizerError if one cannot be encoded or cached."""
-        texts = [one for one in dataset.conversations if not isinstance(one, TokenizedConversation)]
-        if len(texts) < len(dataset.conversations):  # a block trace, which needs no tokenizer
-            return [one for one in dataset.conversations if isinstance(one, TokenizedConversation)]
-        if not texts:
+        if not dataset.conversations:
             return ()
+        if isinstance(dataset.conversations[0], TokenizedConversation):  # a block trace, which needs no tokenizer
+            return [one for one in dataset.conversations if isinstance(one, TokenizedConversation)]
+        texts: Texts = cast(Texts, dataset.conversations)
         fingerprint = self.fingerprint(dataset)
         if fingerprint not in _memo:
             _memo[fingerprint] = self._through_disk(texts, fingerprint)
@@ -65,75 +72,76 @@ class CachedTokenizer:
         return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
 
     def _through_disk(self, texts: Texts, fingerprint: str) -> Tokenized:
-        import datasets
         import pyarrow
 
-        folder = self.cache_dir or str(Path(datasets.config.HF_DATASETS_CACHE) / "cachelab")
-        ids = datasets.List(datasets.Value("int32"))
-        columns = {"kept_tokens": datasets.Value("int32")} | dict.fromkeys(_ARRAYS, ids)
+        folder = cache_folder() / "cachelab" if self.cache_dir is None else Path(self.cache_dir)
         try:
-            with writing(Path(folder), "set cache_dir to a folder of another disk"), _without_bars():
-                table = datasets.Dataset.from_generator(
-                    lambda: _rows(self.tokenizer, texts),
-                    features=datasets.Features(columns),
-                    cache_dir=folder,
-                    fingerprint=fingerprint,
-                ).with_format("arrow")[:]
-            turns = sum(len(conversation.turns) for conversation in texts)
-            if len(table) != turns:
-                raise OSError(f"it holds {len(table)} turns under {fingerprint}, the dataset {turns}")
-            return _joined(texts, _arrays(table))
-        except (OSError, pyarrow.ArrowException, datasets.exceptions.DatasetsError) as error:
-            cause = error.__cause__ if isinstance(error, datasets.exceptions.DatasetsError) else error
-            if isinstance(cause, CachelabError):
-                raise cause from None
-            if isinstance(cause, OSError | pyarrow.ArrowException):
-                raise TokenizerError(
-                    f"cache_dir {folder}: cannot be read or written ({' '.join(str(cause).split())}): "
-                    "delete that folder, or set cache_dir to one that can be written"
-                ) from error
-            raise
+            with writing(folder, "set cache_dir to a folder of another disk"):
+                table = stored_table(folder, fingerprint)
+                if table is None:
+                    table = made_table(folder, fingerprint, partial(tokenized_rows, self.tokenizer, texts), _COLUMNS)
+            if len(table) != len(texts):
+                raise OSError(f"it holds {len(table)} conversations under {fingerprint}, the dataset {len(texts)}")
+            return tuple(_joined(texts, table, folder))
+        except (OSError, pyarrow.ArrowException) as error:
+            raise TokenizerError(
+                f"cache_dir {folder}: cannot be read or written ({' '.join(str(error).split())}): "
+                "delete that folder, or set cache_dir to one that can be written"
+            ) from error
 
 
-def _rows(tokenizer: Tokenizer, conversations: Texts) -> Iterator[Row]:
-    """One row per turn, in the order of the dataset."""
-    for number, conversation in enumerate(conversations):
-        report(TOKENISING, number, len(conversations))
-        try:
-            tokenized = conversation.tokenized(tokenizer)
-        except TokenizerError as error:
-            raise TokenizerError(f"conversation {conversation.id}: {error}") from error
-        for turn in tokenized.turns:
-            yield {
-                "kept_tokens": turn.kept_tokens,
-                "new_ids": turn.new_ids,
-                "reply_ids": turn.reply_ids,
-                "alone_ids": turn.alone_ids,
-                "new_spans": turn.new_spans.ravel(),
-                "alone_spans": turn.alone_spans.ravel(),
-            }
+def _joined(conversations: Texts, table: Any, folder: Path) -> Iterator[TokenizedConversation]:
+    """The conversations of the table's rows, joined with the texts from which they were made."""
+    stored = conversations if isinstance(conversations, StoredConversations) else None
+    rows = zip(*(_lists(table.column(name), folder) for name in _COLUMNS), strict=True)
+    for place, (conversation, row) in enumerate(zip(conversations, rows, strict=True)):
+        tokens, alone, spans, numbers = map(_Parts, row)
+        sizes = [Sizes(*one) for one in numbers.whole.reshape(-1, len(Sizes._fields)).tolist()]
+        logged: Sequence[Turn | RecordedTurn] = conversation.turns
+        made = tuple(
+            TokenizedTurn(
+                kept_tokens=size.kept,
+                new_ids=tokens.next(size.new),
+                reply_ids=tokens.next(size.reply),
+                alone_ids=None if size.alone < 0 else alone.next(size.alone),
+                new_spans=spans.next(size.spans).reshape(-1, 2),
+                alone_spans=spans.next(size.alone_spans).reshape(-1, 2),
+                **of_turn(turn) | ({} if stored is None else {"source": StoredTurn(stored, place, index)}),
+            )
+            for index, (turn, size) in enumerate(zip(logged, sizes, strict=True))
+        )
+        yield TokenizedConversation(conversation.id, made)
 
 
-def _arrays(table: Any) -> Iterator[Row]:
-    """The rows of a table; their ids are views of its buffers."""
-    for batch in table.to_batches():
-        lists = [batch.column(name) for name in _ARRAYS]
-        values = [column.values.to_numpy(zero_copy_only=True) for column in lists]
-        offsets = [column.offsets.to_numpy().tolist() for column in lists]
-        present = batch.column("alone_ids").is_valid().to_pylist()
-        for i, kept in enumerate(batch.column("kept_tokens").to_pylist()):
-            row = {name: v[at[i] : at[i + 1]] for name, v, at in zip(_ARRAYS, values, offsets, strict=True)}
-            spans = {name: row[name].reshape(-1, 2) for name in ("new_spans", "alone_spans")}
-            yield row | spans | {"kept_tokens": kept, "alone_ids": row["alone_ids"] if present[i] else None}
+@dataclass(slots=True)
+class _Parts:
+    """Cuts an array into parts, from the first one on."""
+
+    whole: TokenIds
+    end: int = 0
+
+    def next(self, length: int) -> TokenIds:
+        self.end += length
+        return self.whole[self.end - length : self.end]
 
 
-def _joined(conversations: Texts, rows: Iterator[Row]) -> Tokenized:
-    """The rows joined with the texts from which they were made."""
-    joined: list[TokenizedConversation] = []
-    for conversation in conversations:
-        turns = tuple(TokenizedTurn(**next(rows), **of_turn(turn)) for turn in conversation.turns)
-        joined.append(TokenizedConversation(conversation.id, turns))
-    return tuple(joined)
+def _lists(column: Any, folder: Path) -> Iterator[TokenIds]:
+    """The lists of a column, as read-only parts of ONE array. A long one is in a file in `folder`."""
+    chunks = column.chunks
+    whole = mapped_array(sum(len(chunk.flatten()) for chunk in chunks), folder)
+    start = 0
+    for chunk in chunks:
+        values = numbers_of(chunk.flatten())
+        whole[start : start + len(values)] = values
+        start += len(values)
+    give_back(whole)
+    start = 0
+    for chunk in chunks:
+        for length in numbers_of(chunk.value_lengths()).tolist():
+            part = whole[start : start + length]
+            part.flags.writeable = False  # not `whole`: numba would compile its loops for a second kind of array
+            yield part
+            start += length
 
 
 def _version(package: str) -> str | None:
@@ -141,18 +149,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """Hide the bars of `datasets`, which lack the total."""
-    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
-    if are_progress_bars_disabled():
-        yield
-        return
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        enable_progress_bars()

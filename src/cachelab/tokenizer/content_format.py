@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
+from cachelab.tokenizer.chat_template import environment
+
 if TYPE_CHECKING:
     from jinja2 import nodes
 
@@ -18,10 +20,9 @@ ContentFormat = Literal["string", "openai"]
 def content_format(template: str) -> ContentFormat:
     """`openai` (a list of parts) or `string`. A template that jinja cannot parse takes strings."""
     from jinja2 import TemplateError, nodes
-    from transformers.utils.chat_template_utils import _compile_jinja_template
 
     try:
-        root = _compile_jinja_template(template).environment.parse(template)
+        root = environment().parse(template)
     except TemplateError:
         return "string"
     messages = {"messages", *_assigned(root, "messages")}

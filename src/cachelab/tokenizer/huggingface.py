@@ -16,10 +16,12 @@ from cachelab.conversation import Conversation, TokenizedTurn
 from cachelab.error_format import reason
 from cachelab.errors import ConfigError, TokenizerError
 from cachelab.message import Message, Part
-from cachelab.model.hub import is_path, why_refused
+from cachelab.model.hub import cached_folder, is_path, why_refused
 from cachelab.strict_config import STRICT, FilePath, Text
 from cachelab.tokenizer.content_format import ContentFormat, content_format
+from cachelab.tokenizer.file_tokenizer import FileTokenizer, file_tokenizer
 from cachelab.tokenizer.media import MediaTokens
+from cachelab.tokenizer.model_files import ModelFiles
 from cachelab.tokenizer.pieces import PieceEncoder
 from cachelab.tokenizer.rendered_chat import Prompt, encode_rendered
 from cachelab.tokenizer.served_chat import ServedMessage, for_template, served_message
@@ -60,17 +62,27 @@ class HuggingFace:
 
     @cached_property
     def name(self) -> str:
-        """The model's name and a digest of everything on which token ids depend; loads the tokenizer."""
-        vocabulary = _vocabulary_digest(self.model, self.trust_remote_code)
-        parts = [vocabulary, self._template(None), str(TEMPLATE_DATE)]
-        if (with_tools := self._template([{}])) != parts[1]:
-            parts.append(with_tools)
+        """The model's name and a digest of everything on which token ids depend.
+
+        The digest is made of the model's files. A tokenizer is loaded only if they do not determine its tokens: with
+        code of the model, or where there is no tokenizer.json.
+        """
+        files = self._files
+        if files is None or not files.complete:
+            loader, vocabulary = "transformers", _vocabulary_digest(self.model, self.trust_remote_code)
+            templates = [self._template(None), self._template([{}])]
+        else:
+            loader = "transformers" if _own(files) is None else "tokenizers"
+            vocabulary, templates = files.digest, [self._own_template or ""]
+            if self._own_template is None and not files.has_template:
+                self._template(None)  # gives one, or the reason why there is none
+        parts = [loader, vocabulary, *templates, str(TEMPLATE_DATE)]
         if self.template_kwargs:
             parts.append(json.dumps(self.template_kwargs, sort_keys=True, default=str))
         if self.image_tokens is not None:
             parts.append(str(self.image_tokens))
-        folder = Path(self.model)
-        model = folder.resolve().name if folder.is_dir() else self.model
+        place = Path(self.model)
+        model = place.resolve().name if place.is_dir() else self.model
         return f"huggingface:{model}:{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:12]}"
 
     def encode_text(self, text: str) -> list[int]:
@@ -162,11 +174,35 @@ class HuggingFace:
 
     @property
     def _tokenizer(self) -> Any:
-        return _load(self.model, self.trust_remote_code)
+        """A FileTokenizer where its tokens are certain to be those of transformers, else that of transformers."""
+        own = None if self._files is None else _own(self._files)
+        return _load(self.model, self.trust_remote_code, self._files) if own is None else own
+
+    @cached_property
+    def _files(self) -> ModelFiles | None:
+        """The model's files, if they alone decide its tokens."""
+        folder = None if self.trust_remote_code else _folder(self.model)
+        return None if folder is None else ModelFiles.of(folder)
 
 
 @lru_cache(maxsize=4)
-def _load(model: str, trust_remote_code: bool) -> Any:
+def _own(files: ModelFiles) -> FileTokenizer | None:
+    return file_tokenizer(files.folder)
+
+
+def _folder(model: str) -> Path | None:
+    """The model's folder, given or in the local Hugging Face cache; None if there is none."""
+    if Path(model).is_dir() or is_path(model):
+        return Path(model) if Path(model).is_dir() else None
+    try:
+        return cached_folder(model)
+    except ValueError:  # not the form of an id
+        return None
+
+
+@lru_cache(maxsize=4)
+def _load(model: str, trust_remote_code: bool, files: ModelFiles | None = None) -> Any:
+    """The tokenizer of transformers. `files` are part of the cache's key: changed files are loaded again."""
     try:
         from transformers import AutoTokenizer
     except ImportError as error:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from cachelab.conversation import RecordedTurn, TokenizedConversation, TokenizedTurn, Turn
+from cachelab.conversation import RecordedTurn, StoredTurn, TokenizedConversation, TokenizedTurn, Turn
 from cachelab.message import Message
 from cachelab.request import Request
 
@@ -27,9 +27,10 @@ def of_tokenized(turn: TokenizedTurn, number: int) -> dict[str, Any]:
     """The fields of a Request that do not depend on its history. `number` is its time if the source has none."""
     return {
         "reply_ids": turn.reply_ids,
-        "reply": _reply(turn.turn),
+        "recorded_reply": turn.source if isinstance(turn.source, StoredTurn) else _reply(turn.turn),
+        # Stored turns are those of ShareGPT files, which have no tools.
+        "tools": turn.source.tools if isinstance(turn.source, Turn) else (),
         "timestamp_s": float(number) if turn.timestamp_s is None else turn.timestamp_s,
-        "tools": turn.turn.tools if isinstance(turn.turn, Turn) else (),
         "arrival_s": turn.timestamp_s,
         "think_s": turn.think_s,
         "usage": turn.usage,

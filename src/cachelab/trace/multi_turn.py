@@ -55,14 +55,14 @@ def _before(conversation: TokenizedConversation, index: int) -> str | None:
     if index == 0:
         return None
     before, turn = conversation.turns[index - 1], conversation.turns[index]
-    if isinstance(turn.turn, RecordedTurn) and not _extends(before, turn.turn):
+    if isinstance(turn.source, RecordedTurn) and not _extends(before, turn.source):
         return None
     return f"{conversation.id}/{index - 1}"
 
 
 def _extends(before: TokenizedTurn, turn: RecordedTurn) -> bool:
     """Whether a recorded prompt contains the previous prompt and reply. A prompt without history does not."""
-    earlier = before.turn
+    earlier = before.source
     if not isinstance(earlier, RecordedTurn) or not turn.prompt.startswith(earlier.prompt):
         return False
     return earlier.response in turn.prompt[len(earlier.prompt) :]

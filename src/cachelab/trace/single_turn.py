@@ -4,7 +4,14 @@ from collections.abc import Sequence
 
 from pydantic.dataclasses import dataclass
 
-from cachelab.conversation import RecordedTurn, TokenizedConversation, TokenizedTurn, messages_alone
+from cachelab.conversation import (
+    RecordedTurn,
+    StoredMessages,
+    StoredTurn,
+    TokenizedConversation,
+    TokenizedTurn,
+    messages_alone,
+)
 from cachelab.errors import ConfigError
 from cachelab.request import Request
 from cachelab.strict_config import STRICT
@@ -22,9 +29,8 @@ class SingleTurn:
     def build(self, conversations: Sequence[TokenizedConversation]) -> TraceRequests:
         requests: list[Request] = []
         for conversation in conversations:
-            for index, (turn, messages) in enumerate(
-                zip(conversation.turns, conversation.prompt_messages(), strict=True)
-            ):
+            prompts = map(tuple, conversation.prompt_messages())
+            for index, (turn, messages) in enumerate(zip(conversation.turns, prompts, strict=True)):
                 places = messages_alone(messages)
                 if turn.alone_ids is None or places is None:
                     raise ConfigError(f"trace single_turn: conversation {conversation.id} {_why_not(turn, index)}")
@@ -34,7 +40,9 @@ class SingleTurn:
                         conversation_id=conversation.id,
                         turn_index=index,
                         prompt_ids=turn.alone_ids,
-                        messages=tuple(messages[place] for place in places),
+                        messages=StoredMessages(turn.source, places)
+                        if isinstance(turn.source, StoredTurn)
+                        else tuple(messages[place] for place in places),
                         spans=turn.alone_spans,
                         **of_tokenized(turn, len(requests)),
                     )

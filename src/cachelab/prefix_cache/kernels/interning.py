@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from cachelab.mapped_array import mapped_array
+
 ROOT = -1
 _EMPTY = -1
 
@@ -70,11 +72,13 @@ def intern(tokens: Any, starts: Any, lengths: Any, width: int, roots: Any = None
     """
     if roots is None:
         roots = np.zeros(len(starts), np.int64)
-    return _intern(tokens, starts, lengths, width, roots)
+    ids = mapped_array(int((lengths // width).sum()))
+    offsets, parents, where = _intern(tokens, starts, lengths, width, roots, ids)
+    return ids, offsets, parents, where
 
 
 @njit(cache=True)
-def _intern(tokens, starts, lengths, width, roots):
+def _intern(tokens, starts, lengths, width, roots, ids):
     num_roots = 1
     for root in roots:
         num_roots = max(num_roots, root + 1)
@@ -82,7 +86,6 @@ def _intern(tokens, starts, lengths, width, roots):
     offsets = np.zeros(num_sequences + 1, np.int64)
     for i in range(num_sequences):
         offsets[i + 1] = offsets[i] + lengths[i] // width
-    ids = np.empty(offsets[-1], np.int32)
     room = 1024
     parents = np.empty(room, np.int32)
     where = np.empty(room, np.int64)
@@ -129,7 +132,7 @@ def _intern(tokens, starts, lengths, width, roots):
             ids[j] = found
             parent = np.int64(found)
             at += width
-    return ids, offsets, parents[:num_ids].copy(), where[:num_ids].copy()
+    return offsets, parents[:num_ids].copy(), where[:num_ids].copy()
 
 
 @njit(cache=True)

@@ -55,13 +55,15 @@ def print_explained_run(
     from rich.text import Text
 
     from cachelab.report.console import print_tables, print_where, short_path
+    from cachelab.report.gap_section import gap
     from cachelab.report.sections import context, headline
 
     console = Console(highlight=False)
     console.print()
     print_explanation(explanation, console, "breaks.csv")
     console.print()
-    tables = [tokens_section(explanation), *([groups_section(explanation.groups)] if explanation.groups else [])]
+    tables = [gap(result), tokens_section(explanation)] if gap(result).rows else [tokens_section(explanation)]
+    tables += [groups_section(explanation.groups)] if explanation.groups else []
     print_tables(tables, "explanation.md", console)
     console.print(Text(f"{description.run_name}: {headline(result)}; {context(result)}"))
     console.print()

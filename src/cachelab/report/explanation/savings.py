@@ -22,8 +22,9 @@ def savings(cause: Cause, explanation: Explanation) -> str:
         parts.append(f"{seconds:,.3g} GPU-seconds of prefill (simulated)" if seconds < 1000 else _long(seconds))
     if explanation.price is not None:
         price = explanation.price
-        saved = price.cost(cause.tokens_before) - price.cost(cause.tokens_alone)
-        parts.append(f"{price.currency} {money(saved)} (estimated)")
+        before, alone = price.cost(cause.tokens_before), price.cost(cause.tokens_alone)
+        if before is not None and alone is not None:
+            parts.append(f"{price.currency} {money(before - alone)} (estimated)")
     return ", ".join(parts)
 
 

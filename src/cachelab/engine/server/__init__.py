@@ -1,0 +1,1 @@
+"""A live OpenAI-compatible server as an engine."""

@@ -1,0 +1,398 @@
+"""A live server as an engine: what it sends, what it records, and what it says of faults."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from cachelab.engine.agreement import AgreementEngine
+from cachelab.engine.base import EngineRun, RunInterrupted
+from cachelab.engine.history import history
+from cachelab.engine.server.exchange import Answer
+from cachelab.engine.server.lanes import Lanes
+from cachelab.engine.server.server_engine import ServerEngine
+from cachelab.errors import ConfigError, EngineError
+from cachelab.message import Isolation, Message, Part, ToolCall
+from cachelab.metrics import hit_rate, ideal, losses, requests
+from cachelab.metrics.base import measure
+from cachelab.metrics.observation import Observation
+from cachelab.metrics.requests import request_table
+from cachelab.order.by_conversation import ByConversation
+from cachelab.order.by_turn import ByTurn
+from cachelab.request import Request, Schedule
+from scripted_server import CACHED, scripted
+from workloads import conversation, one_lane, request
+
+
+def chat(name: str = "c") -> list[Request]:
+    """Two turns, of 20 and of 30 prompt tokens, with replies of 4 and 2."""
+    return conversation(name, (range(20), range(50, 54)), (range(6), range(60, 62)))
+
+
+def run(engine: ServerEngine, schedule: Schedule) -> EngineRun:
+    return engine.run(schedule, lambda ended: None)
+
+
+def test_prompts_are_sent_as_token_ids_and_replies_recorded() -> None:
+    with scripted() as server:
+        result = run(ServerEngine(url=server.url), one_lane(chat()))
+    assert [list(one) for one in server.prompts] == [list(one.prompt_ids) for one in chat()]
+    assert [(body["max_tokens"], body["ignore_eos"]) for body in server.bodies] == [(4, True), (2, True)]
+    assert [(one.cached_tokens, one.reply_tokens) for one in result.records] == [(CACHED, 4), (CACHED, 2)]
+    assert (result.counters.queries_tokens, result.counters.hits_tokens) == (50, 2 * CACHED)
+    assert (result.counters.num_blocks, result.counters.clock, server.resets) == (99, "wall", 1)
+
+
+def test_generated_history_repeats_the_ids_that_the_server_gave() -> None:
+    with scripted() as server:
+        result = run(ServerEngine(url=server.url, history="generated"), one_lane(chat()))
+    assert server.prompts[1] == [*range(20), *range(4), *range(6)]
+    assert result.requests is not None
+    assert result.requests[1].prompt_ids.tolist() == server.prompts[1]
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("hang", "APITimeoutError"),
+        ("cut", "the stream ended before the reply did"),
+        ("reset", "ReadError"),
+        ("malformed", "JSONDecodeError"),
+        ("short", "3 of 4 token ids came back"),
+        ("empty", "the reply has no token (finish_reason stop)"),
+        ("huge", "the reply is longer than the 4 tokens that were asked for"),
+        ("fault", "500"),
+        ("no_model", "404"),
+        ("no_key", "401"),
+    ],
+)
+def test_failed_request_has_a_reason_and_the_others_go_on(word: str, reason: str) -> None:
+    schedule = ByConversation().arrange([*chat("a"), *chat("b")])
+    with scripted(word) as server:
+        result = run(
+            ServerEngine(url=server.url, timeout_s=1.0 if word == "hang" else 60.0, on_error="record"), schedule
+        )
+    assert [one.outcome for one in result.records] == ["rejected", *["completed"] * 3]
+    assert reason in (result.records[0].reason or "")
+    assert len(server.bodies) == 4  # no request was sent twice
+    assert any("1 requests failed" in note for note in result.notes)
+    assert [one.prefill_index for one in result.records] == [None, 0, 1, 2]
+    assert result.failure is None
+
+
+@pytest.mark.parametrize(("word", "at_least_s"), [("retry_later", 0.2), ("busy", 0.5)])
+def test_refused_request_is_sent_again_after_the_wait_that_the_server_asks_for(word: str, at_least_s: float) -> None:
+    with scripted(word) as server:
+        result = run(ServerEngine(url=server.url), one_lane(chat()))
+    assert [one.outcome for one in result.records] == ["completed"] * 2
+    assert len(server.bodies) == 3
+    assert any("refused requests 1 times" in note for note in result.notes)
+    first = result.records[0]
+    assert (first.first_scheduled_ns or 0) - (first.submitted_ns or 0) >= at_least_s * 1e9
+
+
+def test_refused_request_fails_after_the_last_retry() -> None:
+    with scripted("retry_later", "retry_later") as server:
+        result = run(ServerEngine(url=server.url, retries=1, on_error="record"), one_lane(chat()))
+    assert [one.outcome for one in result.records] == ["rejected", "completed"]
+    assert len(server.bodies) == 3
+
+
+def test_first_failure_stops_the_run_with_what_had_ended() -> None:
+    chats = [*chat("a"), *chat("b"), *chat("c")]
+    with scripted("ok", "fault") as server:
+        result = run(ServerEngine(url=server.url), ByConversation().arrange(chats))
+    assert result.failure is not None
+    assert "request a/1 failed after 1 completed requests" in result.failure
+    assert "500" in result.failure
+    assert [one.outcome for one in result.records] == ["completed", *["rejected"] * 5]
+    assert [(one.reason or "").partition(":")[0] for one in result.records[1:]] == ["failed", *["not sent"] * 4]
+    assert len(server.bodies) == 2
+
+
+def test_requests_that_ran_when_another_failed_are_cancelled() -> None:
+    with scripted("hang", "fault") as server:
+        result = run(ServerEngine(url=server.url, max_connections=2), ByTurn().arrange([*chat("a"), *chat("b")]))
+    reasons = {one.request_id: (one.reason or "").partition(":")[0] for one in result.records}
+    assert sorted(reasons.values()) == ["cancelled while it ran", "failed", "not sent", "not sent"]
+
+
+def test_server_that_dies_keeps_what_had_ended() -> None:
+    schedule = ByConversation().arrange([*chat("a"), *chat("b")])
+    with scripted("ok", "die") as server:
+        result = run(ServerEngine(url=server.url, on_error="record", retries=0), schedule)
+    assert [one.outcome for one in result.records] == ["completed", *["rejected"] * 3]
+    assert result.counters.queries_tokens is None
+    assert any("own counters are absent" in note and "does not answer" in note for note in result.notes)
+
+
+def test_server_that_was_restarted_has_no_counters() -> None:
+    schedule = one_lane([one for name in "abcd" for one in chat(name)])
+    with scripted("ok", "ok", "ok", "ok", "ok", "restart") as server:
+        result = run(ServerEngine(url=server.url, on_error="record"), schedule)
+    assert [one.outcome for one in result.records] == [*["completed"] * 5, "rejected", *["completed"] * 2]
+    assert result.counters.queries_tokens is None
+    assert any("it was restarted during the run" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("word", ["no_usage", "no_cached"])
+def test_reply_without_cached_tokens_leaves_the_hits_unknown(word: str) -> None:
+    with scripted(word) as server:
+        result = run(ServerEngine(url=server.url), one_lane(chat()))
+    assert [(one.outcome, one.cached_known) for one in result.records] == [("completed", False), ("completed", True)]
+    assert any("1 of 2 replies do not say how many tokens were cached" in note for note in result.notes)
+    observation = Observation.of(chat(), result)
+    numbers = measure(
+        [one for group in (hit_rate, ideal, losses, requests) for one in group.METRICS], observation
+    ).values
+    assert not {name for name in numbers if "hit_rate/first_prefill" in name or name.startswith("losses/")}
+    assert {"hit_rate/ideal", "hit_rate/vllm_gpu", "requests/completed"} <= set(numbers)
+    table = request_table(observation)
+    assert (table["cached_tokens"], table["hit_blocks"]) == ([None, CACHED], [None, None])
+
+
+def test_other_server_gets_only_the_fields_of_openai() -> None:
+    with scripted(kind="plain") as server:
+        result = run(ServerEngine(url=server.url, block_size=8), one_lane(chat()))
+    assert "ignore_eos" not in server.bodies[0]
+    assert [one.reply_tokens for one in result.records] == [4, 2]
+    counters = result.counters
+    assert (counters.block_size, counters.num_blocks, counters.steps, counters.hits_tokens) == (8, None, None, None)
+    assert any("/metrics answered 404" in note for note in result.notes)
+    (warm,) = (note for note in result.notes if "may have been warm" in note)
+    assert warm.endswith("80.00 % of the tokens of first turns were cached.")  # 16 of 20
+
+
+def test_counters_of_sglang() -> None:
+    with scripted(kind="sglang") as server:
+        result = run(ServerEngine(url=server.url), one_lane(chat()))
+    assert (result.counters.queries_tokens, result.counters.hits_tokens) == (50, 2 * CACHED)
+    assert server.resets == 1
+
+
+def test_slow_reply_is_measured_in_full() -> None:
+    with scripted("trickle") as server:
+        result = run(ServerEngine(url=server.url), one_lane(chat()))
+    first = result.records[0]
+    assert first.first_token_ns is not None
+    assert first.finished_ns is not None
+    assert first.finished_ns - first.first_token_ns >= 60_000_000  # three tokens of 20 ms after the first one
+
+
+def test_server_that_is_away_is_named() -> None:
+    with scripted() as server:
+        url = server.url
+    with pytest.raises(EngineError, match=r"engine\.url: .*does not answer .* is the server up\?"):
+        run(ServerEngine(url=url), one_lane(chat()))
+
+
+def test_key_is_sent_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "sk-very-secret")
+    with scripted("no_key") as server:
+        result = run(ServerEngine(url=server.url, api_key_env="MY_KEY", on_error="record"), one_lane(chat()[:1]))
+    assert [one["authorization"] for one in server.headers] == ["Bearer sk-very-secret"]
+    assert "401" in (result.records[0].reason or "")
+    assert "very-secret" not in repr(result)
+
+
+def test_further_headers_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_TEAM", "blue-team")
+    with scripted("no_key") as server:
+        engine = ServerEngine(url=server.url, headers={"X-Team": "MY_TEAM"}, on_error="record")
+        result = run(engine, one_lane(chat()[:1]))
+    assert server.headers[0]["x-team"] == "blue-team"
+    assert "blue-team" not in repr(result)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("sk-a-real-key", "", "write the name of an environment variable, not the value itself"),
+        ("MY_KEY", "schlüssel", "the value of MY_KEY has characters that no header can hold"),
+    ],
+)
+def test_key_that_cannot_be_one_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv("MY_KEY", value)
+    with pytest.raises(ConfigError, match=message) as caught:
+        run(ServerEngine(api_key_env=variable), one_lane(chat()))
+    assert "sk-a-real-key" not in str(caught.value)
+    assert "schlüssel" not in str(caught.value)
+
+
+def test_address_with_a_password_is_refused() -> None:
+    with pytest.raises(ConfigError, match="without user and password") as caught:
+        ServerEngine(url="http://user:hidden@127.0.0.1:8000")
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "done"),
+    [(200, "", True), (200, '{"success": true}', True), (200, '{"success": false}', False), (302, "", False)],
+)
+def test_reset_that_the_server_did_not_do_is_not_taken_for_one(status: int, text: str, done: bool) -> None:
+    with scripted() as server:
+        server.reset_answer = status, text
+        result = run(ServerEngine(url=server.url), one_lane(chat()))
+    assert any("may have been warm" in note for note in result.notes) != done
+
+
+def test_request_that_ended_as_the_run_was_interrupted_keeps_its_record() -> None:
+    request_ = chat()[0]
+
+    async def send(*_: object) -> Answer:
+        return Answer(1, 2, 3, prompt_tokens=20, cached_tokens=0, output_ids=[0, 1, 2, 3], finish="length")
+
+    def interrupt(ended: int) -> None:
+        raise KeyboardInterrupt
+
+    lanes = Lanes(send, history("recorded"), None, 2, None, interrupt, "record")
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(lanes.run(ByTurn().arrange([request_, chat("d")[0]])))
+    records, _ = lanes.in_order(ByTurn().arrange([request_, chat("d")[0]]))
+    assert [one.outcome for one in records] == ["completed", "completed"]
+
+
+def test_missing_key_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MY_KEY", raising=False)
+    with pytest.raises(ConfigError, match=r"engine\.api_key_env: the environment variable MY_KEY is not set"):
+        run(ServerEngine(api_key_env="MY_KEY"), one_lane(chat()))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("model", "other", "engine.model: the server has no other: it has tiny"),
+        ("block_size", 32, "set engine.block_size=16"),
+        ("num_blocks", 101, "set engine.num_blocks=100"),
+        ("max_model_len", 512, "engine.max_model_len: 512 is above the server's 256"),
+    ],
+)
+def test_setting_that_differs_from_the_servers_is_named(setting: str, value: object, message: str) -> None:
+    with scripted() as server, pytest.raises(EngineError) as caught:
+        run(replace(ServerEngine(url=server.url), **{setting: value}), one_lane(chat()))  # type: ignore[arg-type]
+    assert message in str(caught.value)
+    assert server.bodies == []
+
+
+def test_prompt_without_room_is_not_sent() -> None:
+    with scripted() as server:
+        result = run(ServerEngine(url=server.url), one_lane([request("long", 0, range(300), [1]), *chat()]))
+    assert [one.outcome for one in result.records] == ["rejected", "completed", "completed"]
+    assert len(server.bodies) == 2
+
+
+def test_isolation_is_sent_as_cache_salt() -> None:
+    isolation = Isolation("tenant")
+    with scripted() as server:
+        run(ServerEngine(url=server.url), one_lane([replace(chat()[0], isolation=isolation)]))
+    assert server.bodies[0]["cache_salt"] == isolation.salt
+
+
+def test_turns_wait_for_the_one_before_on_several_connections() -> None:
+    chats = [one for name in "abcdef" for one in chat(name)]
+    with scripted(*["trickle"] * 12) as server:
+        result = run(ServerEngine(url=server.url, max_connections=4), ByTurn().arrange(chats))
+    records = {one.request_id: one for one in result.records}
+    for name in "abcdef":
+        before, after = records[f"{name}/0"], records[f"{name}/1"]
+        assert (before.finished_ns or 0) <= (after.submitted_ns or 0)
+    assert sorted(one.prefill_index or 0 for one in result.records) == list(range(12))
+
+
+def messages_of(*texts: str) -> tuple[Message, ...]:
+    return tuple(Message("user" if place % 2 == 0 else "assistant", text) for place, text in enumerate(texts))
+
+
+def test_chat_sends_messages_and_tools() -> None:
+    call = ToolCall("find", '{"a": 1}', "call_7")
+    messages = (
+        Message("system", "Be brief."),
+        Message("user", (Part("text", "Where?"),)),
+        Message("assistant", None, (call,)),
+        Message("tool", "here", tool_call_id="call_7"),
+    )
+    tool = {"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}
+    one = replace(chat()[0], messages=messages, tools=(tool,))
+    with scripted() as server:
+        server.prompt_ids = list(range(20))
+        result = run(ServerEngine(url=server.url, api="chat"), one_lane([one]))
+    (body,) = server.bodies
+    assert body["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "Where?"}]},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "call_7", "type": "function", "function": {"name": "find", "arguments": '{"a": 1}'}}],
+        },
+        {"role": "tool", "content": "here", "tool_call_id": "call_7"},
+    ]
+    assert (body["tools"], body["tool_choice"], body["max_completion_tokens"]) == ([tool], "none", 4)
+    assert [record.outcome for record in result.records] == ["completed"]
+    assert not any("other tokens" in note for note in result.notes)
+
+
+def test_chat_counts_prompts_that_are_others_on_the_server() -> None:
+    one = replace(chat()[0], messages=messages_of("hello"))
+    with scripted() as server:
+        server.prompt_ids = [1, *range(20)]
+        result = run(ServerEngine(url=server.url, api="chat"), one_lane([one]))
+    assert any("1 prompts have other tokens on the server" in note for note in result.notes)
+    assert result.records[0].prompt_tokens == 21
+    assert result.requests is not None
+    assert result.requests[0].prompt_ids.tolist() == server.prompt_ids
+
+
+def test_chat_of_another_length_fails_where_the_ids_are_not_known() -> None:
+    one = replace(chat()[0], messages=messages_of("hello"))
+    with scripted(kind="plain") as server:
+        server.prompt_ids = [1, *range(20)]
+        result = run(ServerEngine(url=server.url, api="chat"), one_lane([one]))
+    assert "the server counted 21 prompt tokens, the tokenizer 20: another chat template" in (result.failure or "")
+
+
+@pytest.mark.parametrize(
+    ("messages", "reason"), [((), "no messages"), ((Message("user", (Part("image"),)),), "image or audio part")]
+)
+def test_chat_that_cannot_be_sent_is_named(messages: tuple[Message, ...], reason: str) -> None:
+    with scripted() as server:
+        engine = ServerEngine(url=server.url, api="chat", on_error="record")
+        result = run(engine, one_lane([replace(chat()[0], messages=messages)]))
+    assert reason in (result.records[0].reason or "")
+    assert server.bodies == []
+
+
+def test_long_request_fails_at_its_deadline() -> None:
+    with scripted("trickle") as server:
+        engine = ServerEngine(url=server.url, deadline_s=1.0, on_error="record")
+        result = run(engine, one_lane([request("slow", 0, range(20), range(200)), *chat()[:1]]))
+    assert "no whole reply within engine.deadline_s (1 s)" in (result.records[0].reason or "")
+    assert [one.outcome for one in result.records] == ["rejected", "completed"]
+
+
+def test_interrupted_run_holds_what_had_ended() -> None:
+    chats = [*chat("a"), *chat("b")]
+    done: list[int] = []
+
+    def interrupt(ended: int) -> None:
+        done.append(ended)
+        if len(done) == 2:
+            raise KeyboardInterrupt
+
+    with scripted() as server, pytest.raises(RunInterrupted) as caught:
+        ServerEngine(url=server.url).run(ByConversation().arrange(chats), interrupt)
+    records = caught.value.run.records
+    assert [one.outcome for one in records] == ["completed", "completed", "rejected", "rejected"]
+    assert records[3].reason == "not sent: the run ended before"
+
+
+def test_forced_history_is_refused() -> None:
+    with pytest.raises(ConfigError, match="cannot be made to emit recorded replies"):
+        ServerEngine(history="forced")
+
+
+def test_agreement_with_a_server_needs_one_connection() -> None:
+    with pytest.raises(ConfigError, match=r"engine\.real\.max_connections"):
+        AgreementEngine(real=ServerEngine(max_connections=4))
