@@ -141,11 +141,15 @@ class Driver:
     def take(self, outputs: "Sequence[EngineCoreOutputs]") -> list[Flight]:
         """Record the outputs of the last step. Returns the requests that have ended."""
         ended: list[Flight] = []
+        in_flight = self.in_flight
         for batch in outputs:
             if batch.scheduler_stats is not None:
                 self._count(batch.scheduler_stats)
             for output in batch.outputs:
-                if (flight := self._take(output)) is not None:
+                # Most outputs are one more token, of which nothing else is noted.
+                if output.finish_reason is None and output.prefill_stats is None and not output.events:
+                    in_flight[output.request_id].output_ids += output.new_token_ids
+                elif (flight := self._take(output)) is not None:
                     ended.append(flight)
         if ended:
             self.progress(len(ended))
@@ -248,6 +252,8 @@ class Driver:
 
     def _count(self, stats: Any) -> None:
         local, host = stats.prefix_cache_stats, stats.connector_prefix_cache_stats
+        if not (local.requests or local.preempted_requests or host):
+            return  # no request was looked up in this step
         for name, value in (
             ("queries", local.queries),
             ("hits", local.hits),
