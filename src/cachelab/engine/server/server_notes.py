@@ -49,6 +49,17 @@ def server_notes(
             f"{silent:,} of {len(done):,} replies do not say how many tokens were cached: the hit metrics are absent. "
             "vLLM says it with --enable-prompt-tokens-details, SGLang with --enable-cache-report."
         )
+    nulls = set(lanes.null_cached)
+    if zeros := sum(record.cached_known and record.request_id in nulls for record in done):
+        notes.append(
+            f"{zeros:,} of {len(done):,} replies have null where the others have their cached tokens: it counts as 0, "
+            "which is what SGLang means by it."
+        )
+    if sender.unsalted:
+        notes.append(
+            f"{sender.unsalted:,} requests have a cache salt, which was not sent: the server does not say that it is "
+            "vLLM. Requests with different salts may have shared blocks."
+        )
     notes += _of_metrics(server, done)
     if lanes.unknown_ids:
         notes.append(
