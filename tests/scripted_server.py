@@ -50,7 +50,8 @@ class ScriptedServer(ThreadingHTTPServer):
     The words: ok, hang, cut, reset, malformed, no_usage, no_cached, null, short, empty, huge, trickle, die, restart,
     and those of STATUS (with Retry-After if they end in later).
     `kind`: vllm, sglang, router (in front of vLLM), or plain. The last two have no /metrics and no /version.
-    `prompt_ids`: those of a chat, as the server sees them. `has_models`: whether it has a list of models.
+    `prompt_ids`: those of a chat, as the server sees them. `has_models`: whether it has a list of models. `share`: one
+    of so many engines, whose /metrics it shows.
     """
 
     daemon_threads = True
@@ -67,6 +68,7 @@ class ScriptedServer(ThreadingHTTPServer):
         self.started = 1_700_000_000
         self.prompt_ids: list[int] = []
         self.has_models = True
+        self.share = 1
 
     @property
     def url(self) -> str:
@@ -80,8 +82,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def do_GET(self) -> None:
-        done, tokens = len(self.server.prompts), sum(map(len, self.server.prompts))
-        hits = sum(map(cached, self.server.prompts))
+        prompts = self.server.prompts[:: self.server.share]
+        done, tokens, hits = len(prompts), sum(map(len, prompts)), sum(map(cached, prompts))
         owner = {"owned_by": "vllm"} if self.server.kind in ("vllm", "router") else {}
         pages = {"/v1/models": json.dumps({"data": [{"id": "tiny", "max_model_len": 256, **owner}]})}
         if not self.server.has_models:

@@ -134,7 +134,7 @@ def test_server_that_was_restarted_has_no_counters() -> None:
         result = run(ServerEngine(url=server.url, on_error="record"), schedule)
     assert [one.outcome for one in result.records] == [*["completed"] * 5, "rejected", *["completed"] * 2]
     assert result.counters.queries_tokens is None
-    assert any("it was restarted during the run" in note for note in result.notes)
+    assert any("the server was restarted during the run" in note for note in result.notes)
 
 
 @pytest.mark.parametrize("word", ["no_usage", "no_cached"])
@@ -184,6 +184,17 @@ def test_router_in_front_of_vllm_gets_vllms_fields() -> None:
     assert server.bodies[0]["ignore_eos"]
     assert server.bodies[0]["cache_salt"] == Isolation("tenant").salt
     assert result.counters.queries_tokens is None
+
+
+def test_metrics_of_one_of_several_engines_are_left_out() -> None:
+    with scripted() as server:
+        server.share = 2
+        result = run(ServerEngine(url=server.url), one_lane(chat()))
+    counters = result.counters
+    assert (counters.queries_tokens, counters.hits_tokens, counters.steps, counters.num_blocks) == (None,) * 4
+    assert any(
+        "/metrics counted 20 of 50 prompt tokens, so it is that of one of several engines" in n for n in result.notes
+    )
 
 
 def test_salt_that_is_not_sent_is_said() -> None:

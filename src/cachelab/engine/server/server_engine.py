@@ -125,6 +125,8 @@ class ServerEngine(EngineSizes):
 
     def _ended(self, schedule: Schedule, lanes: Lanes, sender: Sender, server: MeasuredServer) -> EngineRun:
         records, requests = lanes.in_order(schedule)
+        completed = sum(record.prompt_tokens for record in records if record.outcome == "completed")
+        server = server._replace(prompt_tokens=completed)
         notes = [REAL_NOTES[self.history], *server_notes(server, records, lanes, sender)]
         counters = self._counters(server)
         return EngineRun(records, counters, requests, notes=tuple(notes), failure=lanes.failure)
@@ -163,8 +165,9 @@ class ServerEngine(EngineSizes):
                 raise EngineError(f"engine.{name}: {mine}, but the server's is {its}: set engine.{name}={its}")
 
     def _counters(self, server: MeasuredServer) -> EngineCounters:
-        blocks = getattr(server.before, "num_blocks", None) or self.num_blocks
-        change = server.change()
+        blocks = server.num_blocks or self.num_blocks
+        found = server.change()
+        change = {} if isinstance(found, str) else found
         return EngineCounters(
             clock="wall",
             block_size=self.block_size,
