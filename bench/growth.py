@@ -130,7 +130,7 @@ def trace_rows(path: Path) -> list[dict[str, Any]]:
 
 def blocks_of(conversations: Sequence[Any]) -> Iterator[Any]:
     """The conversations of a block trace. Exits if one has texts."""
-    from cachelab.conversation import TokenizedConversation
+    from cachelab.tokenized_conversation import TokenizedConversation
 
     for conversation in conversations:
         if not isinstance(conversation, TokenizedConversation):
