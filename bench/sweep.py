@@ -64,6 +64,7 @@ def instrument() -> None:
 
     import cachelab.engine.sim
     import cachelab.job
+    import cachelab.known_job
     import cachelab.pipeline
     import cachelab.report.artifacts
     from cachelab.dataset.cached_dataset import CachedDataset
@@ -73,7 +74,7 @@ def instrument() -> None:
     from cachelab.tracking.offline import FallbackRun
 
     clock(cachelab.job, "run_job", "whole trial")
-    clock(cachelab.job, "known_job", "  known before? (digest, store)")
+    clock(cachelab.known_job, "known_job", "  known before? (digest, store)")
     clock(CachedDataset, "load", "  dataset")
     clock(CachedTokenizer, "__call__", "  tokenizer")
     clock(cachelab.pipeline, "prepare", "  filter, trace, order (and both)")
