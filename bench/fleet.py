@@ -1,12 +1,13 @@
 """Measures what replicas cost: `replay` on a block trace next to Dynamo, and `sim` next to as many bare engine cores.
 
-    python bench/fleet.py --trace mooncake_conversation_trace.jsonl [--dynamo PYTHON] [--rounds N]
+    python bench/fleet.py [--trace mooncake_conversation_trace.jsonl [--dynamo PYTHON]] [--rounds N]
 
 `replay` is timed as a whole process (`python -m cachelab ... tracking=none`). PYTHON has ai-dynamo-runtime 1.6.1 and
 ai-dynamo installed; of Dynamo only the call is timed, one request at a time, without its start. The bare cores run
 the parts of the same requests one core after another, with the same executor, and keep no records. Compare only ratios
-of one run: seconds depend on the machine. Each round measures everything once, one after the other. A cell is the
-median over the rounds of wall time, and of CPU time (user and system, of all threads) in brackets.
+of one run: seconds depend on the machine. Each round measures everything once, one after the other; the simulator has
+three times as many rounds. A cell is the median over the rounds of wall time, and of CPU time (user and system, of all
+threads) in brackets.
 """
 
 import argparse
@@ -58,11 +59,20 @@ class Seconds(NamedTuple):
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trace", type=Path, required=True, help="a block trace in blocks of 512 tokens")
+    parser.add_argument("--trace", type=Path, help="a block trace in blocks of 512 tokens; else only the simulator")
     parser.add_argument("--dynamo", help="a Python with Dynamo")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
+    if options.trace:
+        of_trace(options)
+    conversations = CachedTokenizer(Mistral())(Sample().load())
+    requests = SingleTurn().build(Thresholds().apply(conversations).kept).requests
+    for num_replicas in (1, 2, 4):
+        print(sim_line(requests, num_replicas, 3 * options.rounds), flush=True)
 
+
+def of_trace(options: argparse.Namespace) -> None:
+    """Print the table of the block trace."""
     names = (REPLAY, DYNAMO_CALL) if options.dynamo else (REPLAY,)
     found: dict[tuple[str, int], list[Seconds]] = {(name, n): [] for name in names for n in SIZES}
     replay_seconds(options.trace, 1)  # compiles the loops, which no later one does
@@ -83,11 +93,6 @@ def main() -> None:
     for n in SIZES:
         cells = "".join(f"{medians[name, n].wall:>16.2f} ({medians[name, n].cpu:>6.2f})" for name in names)
         print(f"{n:>10}{cells}{medians[REPLAY, n].wall / medians[REPLAY, 1].wall:>17.2f}x", flush=True)
-
-    conversations = CachedTokenizer(Mistral())(Sample().load())
-    requests = SingleTurn().build(Thresholds().apply(conversations).kept).requests
-    for num_replicas in (1, 4):
-        print(sim_line(requests, num_replicas, options.rounds))
 
 
 def median(found: Sequence[Seconds]) -> Seconds:
@@ -116,7 +121,11 @@ def dynamo_seconds(python: str, trace: Path, num_replicas: int) -> Seconds:
 
 
 def sim_line(requests: list[Request], num_replicas: int, rounds: int) -> str:
-    """Seconds of a fleet of simulators and of the bare cores, alternately, each without its start."""
+    """Seconds of a fleet of simulators and of the bare cores, alternately, each without its start.
+
+    The machine's speed changes between rounds by more than the fleet's own cost: the ratio is the median of the rounds'
+    ratios, and their middle half is shown.
+    """
     engine = SimEngine(max_num_seqs=8)
     schedule = AllAtOnce().arrange(requests)
     own: list[Seconds] = []
@@ -128,10 +137,11 @@ def sim_line(requests: list[Request], num_replicas: int, rounds: int) -> str:
         own.append(Seconds(fleet.wall - built.wall, fleet.cpu - built.cpu))
         bare.append(bare_seconds(engine, requests, num_replicas))
     of_fleet, of_cores = median(own), median(bare)
+    ratios = [a.cpu / b.cpu - 1 for a, b in zip(own, bare, strict=True)]
+    low, middle, high = statistics.quantiles(ratios, n=4)
     return (
         f"sim, {num_replicas} replicas, {len(requests)} requests: {of_fleet.wall:.2f} s ({of_fleet.cpu:.2f}), "
-        f"bare cores {of_cores.wall:.2f} s ({of_cores.cpu:.2f}): {of_fleet.wall / of_cores.wall - 1:+.1%} time, "
-        f"{of_fleet.cpu / of_cores.cpu - 1:+.1%} CPU time"
+        f"bare cores {of_cores.wall:.2f} s ({of_cores.cpu:.2f}): {middle:+.1%} CPU time ({low:+.1%} to {high:+.1%})"
     )
 
 

@@ -9,12 +9,15 @@ from typing import Any
 Row = Mapping[str, Any]
 
 
-def block_rows(sessions: Path, scratch: Path) -> list[Row]:
-    """Agent sessions of dataset=claude_code as rows of a block trace, in the order of arrival."""
+def block_rows(trace: Path, scratch: Path) -> list[Row]:
+    """The rows of a block trace, or of a folder of agent sessions (dataset=claude_code) in the order of arrival."""
+    if trace.is_file():
+        with trace.open(encoding="utf-8") as lines:
+            return [json.loads(line) for line in lines]
     import cachelab
 
     cachelab.run(
-        "experiment=capacity", "dataset=claude_code", f"dataset.path={sessions}", "dataset.share_models=true",
+        "experiment=capacity", "dataset=claude_code", f"dataset.path={trace}", "dataset.share_models=true",
         "engine.block_size=64", "tracking=none", "artifacts=[trace]", f"hydra.run.dir={scratch}",
     )  # fmt: skip
     with gzip.open(scratch / "artifacts" / "block_trace.jsonl.gz", "rt", encoding="utf-8") as file:

@@ -2,7 +2,8 @@
 
     python bench/sim.py [--dataset FILE] [--rounds N] [--conversations N] [--layers | --max-num-seqs 8,64,256]
 
-With --max-num-seqs there is a row for each number: as many users as sequences, no start-up time.
+With --max-num-seqs there is a row for each number, as many users as sequences, no start-up time, and after it how much
+faster the simulator is if it takes steps together (engine.decode=auto) than token by token. Their records are compared.
 With --layers both loops have the layers of gpt-oss-20b, in two groups, and of Qwen3-Next, in four.
 
 Both loops run in this process, alternately, on the same requests and with the same recorded executor. The bare loop
@@ -18,12 +19,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from cachelab.dataset.base import Dataset
 from cachelab.dataset.sample import Sample
 from cachelab.dataset.sharegpt import ShareGPT
+from cachelab.engine.base import EngineRun
 from cachelab.engine.sim import SimEngine
 from cachelab.engine.vllm import core as vllm_core
 from cachelab.filter.thresholds import Thresholds
@@ -60,7 +63,9 @@ def main() -> None:
     print(f"{'':34}{'requests/CPU s, median':>22}{'bare EngineCore':>18}{'own cost':>10}   rounds: own cost")
     for size in sizes:
         schedule = Sessions(num_users=size).arrange(requests)
-        compare(f"max_num_seqs={size}, {size} users", SimEngine(max_num_seqs=size), schedule, options.rounds)
+        engine = SimEngine(max_num_seqs=size, decode="token")
+        compare(f"max_num_seqs={size}, {size} users", engine, schedule, options.rounds)
+        print(f"    {together(engine, schedule, options.rounds)}", flush=True)
     if sizes:
         return
     one, eight = ByConversation().arrange(requests), Sessions(num_users=8).arrange(requests)
@@ -74,7 +79,7 @@ def main() -> None:
         if options.layers
         else [
             ("max_num_seqs=1 (jump), in sequence", SimEngine(max_num_seqs=1), one),
-            ("max_num_seqs=8, 8 users", SimEngine(max_num_seqs=8), eight),
+            ("max_num_seqs=8, 8 users", SimEngine(max_num_seqs=8, decode="token"), eight),
         ]
     )
     for name, engine, schedule in rows:
@@ -109,6 +114,22 @@ def compare(name: str, engine: SimEngine, schedule: Schedule, rounds: int) -> No
     rate, bare_rate = len(fits) / statistics.median(own), len(fits) / statistics.median(bare)
     spread = ", ".join(f"{100 * c:+.1f} %" for c in cost)
     print(f"{name:34}{rate:22.0f}{bare_rate:18.0f}{100 * statistics.median(cost):9.1f}%   {spread}")
+
+
+def together(engine: SimEngine, schedule: Schedule, rounds: int) -> str:
+    """How much faster the simulator is with steps taken together, and whether the records are the same."""
+    gains, equal = [], True
+    runs: list[EngineRun] = []
+    auto = replace(engine, decode="auto")
+    for _ in range(rounds):
+        one_by_one = seconds(lambda: runs.append(engine.run(schedule, lambda ended: None)), time.process_time)
+        at_once = seconds(lambda: runs.append(auto.run(schedule, lambda ended: None)), time.process_time)
+        gains.append(one_by_one / at_once)
+        first, second = runs.pop(), runs.pop()
+        equal &= first.records == second.records and first.counters == second.counters
+    spread = ", ".join(f"{gain:.2f}" for gain in gains)
+    same = "records and counters are equal" if equal else "RECORDS DIFFER"
+    return f"steps together: {statistics.median(gains):.2f} times as fast; {same}   rounds: {spread}"
 
 
 def bare_loop(engine: SimEngine, schedule: Schedule) -> None:

@@ -20,6 +20,7 @@ from cachelab.engine.step_cost import StepCost, check_clock
 from cachelab.engine.table_cost import AnyCost
 from cachelab.engine.vllm import core as vllm_core
 from cachelab.engine.vllm.clock import SimulatedTimeline
+from cachelab.engine.vllm.decode_stretch import DecodeStretch
 from cachelab.engine.vllm.driver import Driver
 from cachelab.engine.vllm.extra_args import NOT_SIMULATED, SETTINGS, check_extra_args
 from cachelab.engine.vllm.host_tier import HostGiB, check_host_blocks, offloading_args
@@ -56,7 +57,9 @@ class SimEngine(EngineSizes):
 
     `decode`: `token` emits a reply token by token. `jump` emits it in two steps, which is exact only with
     `max_num_seqs=1`, no host tier (a small host tier refuses many blocks at once that it accepts one by one) and
-    full-attention layers only. `auto` jumps where that is exact. `max_output_tokens` cuts every reply.
+    full-attention layers only. `auto` jumps where that is exact. With more sequences, no host tier and full-attention
+    layers only it takes steps in which only decodes run together: records, times and number of steps are those of
+    `token`. `max_output_tokens` cuts every reply.
     `host_cache_gib` turns on vLLM's KV offloading, whose transfers take no simulated time. `kv_model` sets how many
     blocks fit in one GiB. `args` are further fields of vLLM's EngineArgs, such as `scheduling_policy`. With
     `max_model_len` None only requests that the cache cannot hold are rejected. The sizes are described in EngineSizes.
@@ -178,6 +181,10 @@ class SimEngine(EngineSizes):
         executor.cost = self.cost.clock()
         executor.jump = self.may_jump and self.decode != "token"
         executor.observe_usage = lambda: vllm_core.kv_usage(core)
+        stretch = None
+        if self.is_plain and not executor.jump and self.decode != "token":
+            found = DecodeStretch(core)
+            stretch = found if found.is_exact else None
         return Driver(
             core,
             SimulatedTimeline(executor),
@@ -187,6 +194,7 @@ class SimEngine(EngineSizes):
             max_output_tokens=self.max_output_tokens,
             history=history(self.history),
             plain_block_size=self.block_size,
+            stretch=stretch,
         )
 
     def notes(self, driver: Driver) -> tuple[str, ...]:

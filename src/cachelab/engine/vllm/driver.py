@@ -13,6 +13,7 @@ from cachelab.engine.history import History, HistoryLost, RecordedReplies
 from cachelab.engine.kv_layout import KvLayout
 from cachelab.engine.vllm import core as vllm_core
 from cachelab.engine.vllm.clock import Timeline
+from cachelab.engine.vllm.decode_stretch import DecodeStretch
 from cachelab.engine.vllm.kv_groups import kv_layout
 from cachelab.errors import EngineError
 from cachelab.request import Request, RequestRecord, Schedule, Stage
@@ -47,15 +48,15 @@ class Flight:
 
 @dataclass
 class Driver:
-    """One run of one engine core. `run` is called once and changes every field below `on_step`.
+    """One run of one engine core. `run` is called once and changes every field below `stretch`.
 
     A request is submitted between two steps, at or after the time at which it enters; its `submitted_ns` is that time,
     so that the wait for the running step counts as latency.
 
     `max_output_tokens` cuts every reply. Tokens that `max_model_len` cuts are counted in the record
     (`reply_tokens_cut`). `plain_block_size`: the block size that was asked for, which the model's layers may not allow
-    (None: the engine's). `on_step` is called after each step with its nanoseconds. `ran`: the requests that ran with
-    another prompt or reply than scheduled.
+    (None: the engine's). `on_step` is called after each step with its nanoseconds. `stretch` takes steps of `run`
+    together (None: none). `ran`: the requests that ran with another prompt or reply than scheduled.
     """
 
     core: "EngineCore"
@@ -67,6 +68,7 @@ class Driver:
     history: History = field(default_factory=RecordedReplies)
     plain_block_size: int | None = None
     on_step: Callable[[int], None] | None = None
+    stretch: DecodeStretch | None = None
     ran: dict[str, Request] = field(default_factory=dict)
     records: dict[str, RequestRecord] = field(default_factory=dict)
     in_flight: dict[str, Flight] = field(default_factory=dict)
@@ -110,8 +112,18 @@ class Driver:
                     return
                 self.timeline.wait_until(entries.next_ns)
                 continue
+            if self.stretch is not None and self._take_together(self.stretch, entries.next_ns):
+                continue
             for flight in self.take(self.step()):
                 entries.add(flight.lane, self.records[flight.request.id].finished_ns or 0)
+
+    def _take_together(self, stretch: DecodeStretch, until_ns: int | None) -> int:
+        """Take the steps that are decided now, and record their tokens. Returns how many steps."""
+        steps, tokens = stretch.take(until_ns)
+        for request_id, token_ids in tokens.items():
+            self.in_flight[request_id].output_ids += token_ids
+        self.steps += steps
+        return steps
 
     def step(self) -> "Sequence[EngineCoreOutputs]":
         """Run one step. Returns its outputs for `take`. Raises EngineError if the engine gets stuck."""

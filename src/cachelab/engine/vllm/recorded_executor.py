@@ -132,7 +132,7 @@ class RecordedExecutor(Executor):
         for request_id, end in self._tracker.ends.items():
             reply = self._replies[request_id]
             sampled.append(self._next_tokens(reply) if end == reply.prompt_tokens + reply.num_given else [])
-        self.kv_usage_max = max(self.kv_usage_max, self.observe_usage())
+        self.note_usage()
         self.now_ns += self.cost.step_ns(
             work.prefill_tokens, work.decode_sequences, max(1, work.decode_tokens), work.context_tokens
         )
@@ -144,4 +144,29 @@ class RecordedExecutor(Executor):
         count = left - 1 if self.jump and left > 1 else 1
         tokens = reply.token_ids[reply.num_given : reply.num_given + count]
         reply.num_given += count
+        return tokens
+
+    def note_usage(self) -> None:
+        """Note how much of the cache running requests hold now."""
+        self.kv_usage_max = max(self.kv_usage_max, self.observe_usage())
+
+    def has_decoded(self, request_id: str, num_tokens: int) -> bool:
+        """Whether the request's next step after `num_tokens` computed tokens is a decode that emits a token."""
+        reply = self._replies[request_id]
+        return self._tracker.computed(request_id) == num_tokens == reply.prompt_tokens + reply.num_given - 1
+
+    def advance(self, sequences: int, context_tokens: int, steps: int, until_ns: int | None) -> int:
+        """Advance the clock by up to `steps` decodes of all sequences, until it shows `until_ns`. Returns the steps."""
+        for step in range(steps):
+            self.now_ns += self.cost.step_ns(0, sequences, 1, context_tokens + step * sequences)
+            if until_ns is not None and self.now_ns >= until_ns:
+                return step + 1
+        return steps
+
+    def emit(self, request_id: str, count: int) -> list[int]:
+        """The next `count` tokens of a request that decodes one in each of as many steps."""
+        reply = self._replies[request_id]
+        tokens = reply.token_ids[reply.num_given : reply.num_given + count]
+        reply.num_given += count
+        self._tracker.decoded(request_id, count)
         return tokens

@@ -28,6 +28,14 @@ class WorkTracker:
         self.ends: dict[str, int] = {}
         self._batched_up_to: dict[str, int] = {}
 
+    def computed(self, request_id: str) -> int:
+        """How many positions of the request were computed before, those of its prompt included."""
+        return self._batched_up_to[request_id]
+
+    def decoded(self, request_id: str, count: int) -> None:
+        """Note that the request has decoded this many further positions, one a step."""
+        self._batched_up_to[request_id] += count
+
     def of(self, scheduled: "SchedulerOutput") -> StepWork:
         """The work of the next step."""
         for request_id in scheduled.finished_req_ids:
