@@ -79,7 +79,7 @@ def instrument() -> None:
     clock(CachedTokenizer, "__call__", "  tokenizer")
     clock(cachelab.pipeline, "prepare", "  filter, trace, order (and both)")
     clock(vllm_core, "build_core", "  engine: build")
-    clock(cachelab.engine.sim.Driver, "run", "  engine: run")
+    clock(cachelab.engine.sim, "run_schedule", "  engine: run")
     clock(vllm_core, "close", "  engine: close")
     clock(cachelab.pipeline, "measure", "  metrics")
     clock(cachelab.report.artifacts, "write_artifacts", "  files")

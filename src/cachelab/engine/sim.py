@@ -17,6 +17,7 @@ from cachelab.engine.vllm import core as vllm_core
 from cachelab.engine.vllm.clock import SimulatedTimeline
 from cachelab.engine.vllm.decode_stretch import DecodeStretch
 from cachelab.engine.vllm.driver import Driver
+from cachelab.engine.vllm.schedule_run import run_schedule
 from cachelab.request import Schedule
 from cachelab.strict_config import STRICT
 
@@ -52,7 +53,7 @@ class SimEngine(SimSettings):
 
     def _run(self, schedule: Schedule, progress: Progress) -> EngineRun:
         with self.drivers(schedule, 1, progress) as (driver,):
-            return replace(driver.run(schedule), notes=self.notes(driver))
+            return replace(run_schedule(driver, schedule), notes=self.notes(driver))
 
     @contextmanager
     def drivers(self, schedule: Schedule, number: int, progress: Progress) -> Iterator[list[Driver]]:
