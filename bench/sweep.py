@@ -64,6 +64,7 @@ def instrument() -> None:
 
     import cachelab.engine.sim
     import cachelab.job
+    import cachelab.known_job
     import cachelab.pipeline
     import cachelab.report.artifacts
     from cachelab.dataset.cached_dataset import CachedDataset
@@ -73,12 +74,12 @@ def instrument() -> None:
     from cachelab.tracking.offline import FallbackRun
 
     clock(cachelab.job, "run_job", "whole trial")
-    clock(cachelab.job, "known_job", "  known before? (digest, store)")
+    clock(cachelab.known_job, "known_job", "  known before? (digest, store)")
     clock(CachedDataset, "load", "  dataset")
     clock(CachedTokenizer, "__call__", "  tokenizer")
     clock(cachelab.pipeline, "prepare", "  filter, trace, order (and both)")
     clock(vllm_core, "build_core", "  engine: build")
-    clock(cachelab.engine.sim.Driver, "run", "  engine: run")
+    clock(cachelab.engine.sim, "run_schedule", "  engine: run")
     clock(vllm_core, "close", "  engine: close")
     clock(cachelab.pipeline, "measure", "  metrics")
     clock(cachelab.report.artifacts, "write_artifacts", "  files")

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from cachelab.conversation import Conversation, Turn
+from cachelab.conversation import Conversation
 from cachelab.message import Message, Part, ToolCall, ToolDefinitions
+from cachelab.turn import Turn
 
 CHATML_SPECIAL = ["<|im_start|>", "<|im_end|>", "<|image|>"]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cachelab.conversation import AnyConversation, Conversation, TokenizedConversation
+from cachelab.conversation import AnyConversation, Conversation
 from cachelab.dataset.auto import Auto
 from cachelab.dataset.base import LoadedDataset
 from cachelab.dataset.chat import Chat
@@ -17,6 +17,7 @@ from cachelab.engine.replay import ReplayEngine
 from cachelab.engine.sim import SimEngine
 from cachelab.order.by_conversation import ByConversation
 from cachelab.request import Schedule
+from cachelab.tokenized_conversation import TokenizedConversation
 from cachelab.tokenizer.mistral import Mistral
 from cachelab.trace.multi_turn import MultiTurn
 from chat_models import conversations, openai_message

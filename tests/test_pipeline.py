@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from cachelab.conversation import Conversation, TokenizedConversation
+from cachelab.conversation import Conversation
 from cachelab.dataset.base import LoadedDataset
 from cachelab.engine.base import EngineCounters, EngineRun, Progress
 from cachelab.errors import ConfigError, EngineError
@@ -14,6 +14,7 @@ from cachelab.metrics.requests import METRICS
 from cachelab.order.by_conversation import ByConversation
 from cachelab.pipeline import Parts, prepare, run
 from cachelab.request import Request, RequestRecord, Schedule
+from cachelab.tokenized_conversation import TokenizedConversation
 from cachelab.tokenizer.mistral import Mistral
 from cachelab.trace.multi_turn import MultiTurn
 

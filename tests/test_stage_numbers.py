@@ -9,14 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachelab.conversation import RecordedConversation, RecordedTurn, TokenizedConversation, TokenizedTurn, Turn
+from cachelab.conversation import RecordedConversation
 from cachelab.dataset.block_trace import BlockTrace
 from cachelab.dataset.messages import parse_messages
 from cachelab.dataset.trace_file import parse_trace
 from cachelab.filter.thresholds import REASONS, Thresholds
 from cachelab.message import Message
+from cachelab.tokenized_conversation import TokenizedConversation, TokenizedTurn
 from cachelab.trace.multi_turn import MultiTurn
 from cachelab.trace.single_turn import SingleTurn
+from cachelab.turn import RecordedTurn, Turn
 
 ID = st.integers(0, 6) | st.integers(1000, 1006) | st.sampled_from([2**40, 2**63, 2**64 - 1, "a", "7"])
 CHAT = st.sampled_from([None, -1, 1, 2, 3, "x"])

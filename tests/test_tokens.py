@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachelab.prefix_cache.block_ids import BlockIds, concatenated
-from cachelab.tokens import TokenIds, joined
+from cachelab.tokens import TokenIds, common_prefix, joined
 
 WHOLE = np.arange(40, dtype=np.int32)
 Part = st.tuples(st.integers(0, 40), st.integers(0, 12), st.booleans())
@@ -47,3 +47,13 @@ def test_parts_of_one_array_are_not_copied() -> None:
 def test_a_small_part_of_an_array_is_copied() -> None:
     tokens, starts, _ = concatenated([(WHOLE[3:5],), (WHOLE[4:6],)])
     assert (tokens.tolist(), starts.tolist()) == ([3, 4, 4, 5], [0, 2])
+
+
+few_ids = st.lists(st.integers(0, 2), max_size=6)
+
+
+@given(few_ids, few_ids)
+def test_common_prefix_is_the_longest(a: list[int], b: list[int]) -> None:
+    n = common_prefix(np.array(a, np.int32), np.array(b, np.int32))
+    assert a[:n] == b[:n]
+    assert n == min(len(a), len(b)) or a[n] != b[n]

@@ -58,7 +58,7 @@ COST = "cachelab.engine.step_cost.StepCost"
         {"_target_": "cachelab.build.build_metrics", "groups": {"x": "evil.METRICS"}, "plugins": ["evil"]},
         {"_target_": "cachelab.engine.vllm.core.build_core", "args": {"worker_cls": "evil.X"}},
         {"_target_": "cachelab.cli.os.system", "command": "true"},
-        {"_target_": "cachelab.job.Path"},
+        {"_target_": "cachelab.job_context.Path"},
         {"_target_": "hydra.utils.get_class", "path": "evil.X"},
         {"_target_": ["evil.X"]},
         {"_target_": COST, "_args_": [1.0]},

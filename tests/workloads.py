@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from cachelab.conversation import Conversation, Turn
+from cachelab.conversation import Conversation
 from cachelab.message import Isolation, Message
 from cachelab.prefix_cache.accesses import BlockAccesses
 from cachelab.prefix_cache.block_ids import BlockIds
 from cachelab.prefix_cache.request_blocks import number_blocks
 from cachelab.request import Request, Schedule
+from cachelab.turn import Turn
 
 
 def user_text(turn: Turn) -> str:

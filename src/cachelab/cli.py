@@ -156,8 +156,9 @@ def task(config: "DictConfig") -> "Score | Scores | None":
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
-    from cachelab.job import leave_record, run_job, sync
+    from cachelab.job import run_job
     from cachelab.job_context import JobContext
+    from cachelab.job_description import leave_record
     from cachelab.job_folder import kept_files, left_by_refused, remove_if_unused
     from cachelab.report.console import print_failed, print_notes, print_unmet
     from cachelab.trust import refuse_what_a_file_decides
@@ -177,6 +178,8 @@ def task(config: "DictConfig") -> "Score | Scores | None":
         raise  # without a record: the config is not trusted, and making a record runs git
     try:
         if config.sync is not None:
+            from cachelab.sweep.sync import sync
+
             plain: Any = OmegaConf.to_container(config, resolve=True)
             sync(plain)
             return None

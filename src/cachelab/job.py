@@ -4,10 +4,10 @@ import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cachelab.job_context import JobContext
+from cachelab.job_description import Config, describe_job
 
 if TYPE_CHECKING:
     from cachelab.config import Root
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from cachelab.tracking.offline import FallbackRun
 
 log = logging.getLogger(__name__)
-
-Config = dict[str, Any]
-"""A composed config as plain data, interpolations resolved."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +41,6 @@ class EndedJob:
     explanation: "Explanation | None" = None
 
 
-def leave_record(config: Config, context: JobContext, error: Exception) -> None:
-    """Write the record of a job that failed before it had one, so that the sweep's table shows the reason."""
-    from cachelab.tracking.job_record import FILE
-    from cachelab.tracking.offline import failed_record
-
-    if not (context.output_dir / FILE).exists():
-        failed_record(describe_job(config, context), error).write(context.output_dir)
-
-
 def run_job(
     config: Config, context: JobContext, on_notes: Callable[[Sequence[str]], None] = lambda notes: None
 ) -> EndedJob:
@@ -66,6 +54,7 @@ def run_job(
     from cachelab.errors import EngineError, NothingKept
     from cachelab.explanation.numbers import NUMBERS, with_explanation
     from cachelab.job_digest import data_digest, job_digest, versions
+    from cachelab.known_job import known_job, nothing_kept
     from cachelab.objective import Outcome, defined, score, violations
     from cachelab.report.absence import absence_line, absence_reason
     from cachelab.report.artifacts import write_artifacts
@@ -182,101 +171,3 @@ def keep_what_ended(
     kinds = [kind for kind in root.artifacts if kind == "requests"]
     folder = write_artifacts(result, description, parts.metrics, parts.tokenizer.name, kinds)
     tracked.log_result(result.numbers, folder)
-
-
-def nothing_kept(
-    root: "Root", tracked: "FallbackRun", why: str, numbers: Mapping[str, float], data: str
-) -> "Score | Scores":
-    """The objectives of a search's job whose filter keeps nothing: the trial is infeasible, not failed."""
-    from cachelab.objective import Outcome, score_of_nothing, violations
-    from cachelab.tracking.job_record import INFEASIBLE
-
-    tracked.log_workload(numbers)
-    tracked.log_tags({"cachelab.feasible": "false", INFEASIBLE: why})
-    # Nothing ran: there are 0 requests, blocks and tokens.
-    beyond = violations(
-        root.objective_constraints, {name: numbers.get(name, 0.0) for name in root.objective_constraints}
-    )
-    outcome = Outcome(tracked.run_id, beyond, tracked.untracked, nothing_kept=why, data_digest=data)
-    return score_of_nothing(root.objective, numbers, outcome)
-
-
-def known_job(
-    root: "Root", tracking: "Tracking", description: "RunDescription", *, searching: bool
-) -> "tuple[RunDescription, Score | Scores | None]":
-    """A sweep's job with its digest and, if an earlier run finished it, the objectives of that run.
-
-    A job whose dataset cannot be read has no digest. It is run, and fails with the reason in its log.
-    """
-    from cachelab.build import build_part
-    from cachelab.dataset.cached_dataset import CachedDataset
-    from cachelab.errors import CachelabError, TrackingError
-    from cachelab.job_digest import data_digest, job_digest, versions
-    from cachelab.objective import Outcome, defined, score, score_of_nothing, violations
-
-    try:
-        dataset = CachedDataset(build_part("dataset", root.dataset, root.plugins)).load()
-    except CachelabError:
-        return description, None
-    vllm = versions(description.tags.get("cachelab.vllm_version"))
-    description = replace(description, job_digest=job_digest(description.config, dataset.digest, vllm))
-    if root.sweep.skip_finished is False:
-        return description, None
-    try:
-        finished = tracking.find_finished(description, anywhere=root.sweep.skip_finished is True)
-    except TrackingError:  # the store went away after the sweep began: FallbackRun reports it
-        return description, None
-    if finished is None:
-        return description, None
-    values, constraints = finished.values, root.objective_constraints
-    data = data_digest(description.config, dataset.digest)
-    if values.get("filter/conversations_kept") == 0:
-        if not searching:
-            return description, None  # it is run, and fails with the reason
-        beyond = violations(constraints, {name: values.get(name, 0.0) for name in constraints})
-        outcome = Outcome(
-            finished.run_id, beyond, reused=True, nothing_kept="filter: keeps no conversation", data_digest=data
-        )
-        return description, score_of_nothing(root.objective, values, outcome)
-    if not searching:
-        constraints = {name: bound for name, bound in constraints.items() if name in values}
-    beyond = violations(constraints, values)
-    names = root.objective if searching else defined(root.objective, values)
-    return description, score(names, values, Outcome(finished.run_id, beyond, reused=True, data_digest=data))
-
-
-def sync(config: Config) -> None:
-    """Log what the jobs of a folder could not log while they ran. Raises CachelabError."""
-    from cachelab.build import build_part, build_root
-    from cachelab.errors import ConfigError
-    from cachelab.sweep.sync import sync_folder
-    from cachelab.tracking.mlflow.tracking import MlflowTracking
-
-    root = build_root(config)
-    tracking = build_part("tracking", root.tracking, root.plugins)
-    if not isinstance(tracking, MlflowTracking):
-        raise ConfigError("sync: tracking=none holds no runs: leave it out, or name a store with tracking.uri=...")
-    for line in sync_folder(tracking, Path(str(root.sync))):
-        print(line)
-
-
-def describe_job(config: Config, context: JobContext) -> "RunDescription":
-    """What a store is told about the job before it runs."""
-    import yaml
-
-    from cachelab.engine.vllm.core import installed_vllm
-    from cachelab.tracking.description import describe
-    from cachelab.used_settings import runs_vllm
-
-    return describe(
-        run_name=context.run_name,
-        config=config,
-        config_yaml=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
-        overrides=context.overrides,
-        command=context.command,
-        engine=str(context.choices["engine"]),
-        engine_version=installed_vllm() if runs_vllm(config["engine"]) else None,
-        output_dir=context.output_dir,
-        sweep=context.sweep,
-        choices=context.choices,
-    )

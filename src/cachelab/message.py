@@ -96,3 +96,15 @@ class Isolation:
         """
         values = [self.cache_salt or None, self.lora or None, self.model or None]
         return json.dumps(values) if any(values) else None
+
+
+def messages_alone(messages: Sequence[Message]) -> tuple[int, ...] | None:
+    """The indices of the messages of a prompt without history; None if there is no user message.
+
+    They are the leading system and developer messages and the last user message.
+    """
+    last = next((place for place in reversed(range(len(messages))) if messages[place].role == "user"), None)
+    if last is None:
+        return None
+    leading = next(place for place in range(last + 1) if messages[place].role not in ("system", "developer"))
+    return (*range(leading), last)

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from cachelab.conversation import TokenizedConversation
 from cachelab.dataset.base import Dataset, LoadedDataset
 from cachelab.engine.base import Engine, EngineRun, Progress
 from cachelab.errors import ConfigError, EngineError, NothingKept
@@ -18,6 +17,7 @@ from cachelab.order.arrival_note import arrival_note
 from cachelab.order.base import Order
 from cachelab.price.base import Price
 from cachelab.request import Request, Schedule
+from cachelab.tokenized_conversation import TokenizedConversation
 from cachelab.tokenizer.base import Tokenizer
 from cachelab.trace.base import Trace
 

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from cachelab.conversation import NO_SPANS, Spans, StoredTurn
 from cachelab.message import Isolation, LoggedUsage, Message, ToolDefinitions
+from cachelab.spans import NO_SPANS, Spans
 from cachelab.tokens import AnyTokens
+from cachelab.turn import StoredTurn
 
 
 @dataclass(frozen=True, slots=True, eq=False)

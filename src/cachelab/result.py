@@ -100,7 +100,7 @@ class Result:
         return {name: figure for name, figure in draw(self._run).items() if figure is not None}
 
     def __repr__(self) -> str:
-        from cachelab.report.sections import headline
+        from cachelab.report.headline import headline
 
         return f"<cachelab.Result {self.name}: {headline(self._run)}; {self.folder}>"
 

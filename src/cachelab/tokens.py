@@ -115,6 +115,13 @@ def start_in(tokens: AnyTokens, base: TokenIds) -> int:
     return (_address(tokens) - _address(base)) // base.itemsize
 
 
+def common_prefix(a: TokenIds, b: TokenIds) -> int:
+    """The number of leading tokens that a and b share."""
+    n = min(len(a), len(b))
+    differs = np.nonzero(a[:n] != b[:n])[0]
+    return int(differs[0]) if len(differs) else n
+
+
 def _address(array: TokenIds) -> int:
     address: int = array.__array_interface__["data"][0]
     return address

@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cachelab.conversation import Conversation, StoredTurn, TokenizedConversation, TokenizedTurn
+from cachelab.conversation import Conversation
 from cachelab.dataset import stored_conversations
 from cachelab.dataset.stored_conversations import StoredConversations
 from cachelab.errors import StorageError
+from cachelab.tokenized_conversation import TokenizedConversation, TokenizedTurn
 from cachelab.trace.multi_turn import MultiTurn
 from cachelab.trace.single_turn import SingleTurn
+from cachelab.turn import StoredTurn
 
 CHATS = [
     Conversation.of_texts(f"c{n}", [(f"u{n}" * n, f"a{n}"), ("more", "\u65e5\u672c")], "be kind") for n in range(9)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachelab.conversation import TokenizedConversation
 from cachelab.dataset.synthetic import VOCABULARY, Synthetic
 from cachelab.errors import ConfigError
+from cachelab.tokenized_conversation import TokenizedConversation
 
 
 def chats(**settings: int) -> list[TokenizedConversation]:

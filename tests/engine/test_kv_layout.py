@@ -8,7 +8,8 @@ import pytest
 from cachelab.engine.base import EngineRun
 from cachelab.engine.kv_layout import KvGroup, KvLayout
 from cachelab.engine.kv_memory import kv_bytes
-from cachelab.engine.sim import DEFAULT_BLOCKS, SimEngine
+from cachelab.engine.sim import SimEngine
+from cachelab.engine.sim_settings import DEFAULT_BLOCKS
 from cachelab.engine.vllm.hybrid_blocks import hybrid_block_size
 from cachelab.errors import ConfigError, EngineError
 from cachelab.metrics.capacity import points_table

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from cachelab.conversation import TokenizedConversation
 from cachelab.explanation import Break, ExplainedRequest, Place
 from cachelab.explanation.analysis import Analysis
 from cachelab.explanation.causes import Found, find_causes
 from cachelab.explanation.undo import Key
 from cachelab.metrics.base import Ratio
 from cachelab.price import PromptTokens
+from cachelab.tokenized_conversation import TokenizedConversation
 
 TIME: Key = ("date_or_time", "system message")
 ID: Key = ("id_or_number", "system message")

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachelab.conversation import TEMPLATE
 from cachelab.explanation.earlier_request import compared
 from cachelab.explanation.held_text import held_tokens
 from cachelab.explanation.rendered import LineEnds, Rendered
 from cachelab.message import Isolation, Message
 from cachelab.request import Request
+from cachelab.spans import TEMPLATE
 
 
 class Words:

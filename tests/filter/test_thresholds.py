@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from cachelab.conversation import TokenizedConversation, TokenizedTurn
 from cachelab.errors import ConfigError
 from cachelab.filter.thresholds import REASONS, Thresholds
+from cachelab.tokenized_conversation import TokenizedConversation, TokenizedTurn
 
 NOTHING = np.empty(0, dtype=np.int32)
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import yaml
 
-from cachelab.conversation import TokenizedConversation, TokenizedTurn
 from cachelab.dataset.block_trace import BlockTrace
 from cachelab.dataset.chat import Chat
 from cachelab.dataset.claude_code import ClaudeCode
@@ -22,6 +21,7 @@ from cachelab.metrics.base import NEVER, AnyMetric, measure
 from cachelab.metrics.observation import Observation
 from cachelab.order.sessions import Sessions
 from cachelab.order.timed import Timed
+from cachelab.tokenized_conversation import TokenizedConversation, TokenizedTurn
 from cachelab.trace.multi_turn import MultiTurn
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from cachelab.conversation import TokenizedConversation, TokenizedTurn
 from cachelab.order import ByArrival, ByConversation
 from cachelab.order.arrival_note import arrival_note
+from cachelab.tokenized_conversation import TokenizedConversation, TokenizedTurn
 
 
 def timed(*seconds: float | None) -> list[TokenizedConversation]:

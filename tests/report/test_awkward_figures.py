@@ -16,7 +16,8 @@ from cachelab.metrics.observation import Observation
 from cachelab.metrics.sample import WeightedSample
 from cachelab.pipeline import Result, Workload
 from cachelab.report.capacity_figure import overlaid
-from cachelab.report.figures import draw, hits_per_block, reuse_gaps
+from cachelab.report.figures import draw
+from cachelab.report.reuse_figures import hits_per_block, reuse_gaps
 from cachelab.report.style import save, short
 from cachelab.report.ttft_figure import ttft_by_cached_tokens
 from cachelab.request import Request

@@ -11,7 +11,10 @@ from matplotlib.patches import Rectangle
 
 from cachelab.metrics.sample import WeightedSample
 from cachelab.pipeline import Result
-from cachelab.report.figures import FIGURES, draw, hit_rate_by_minute, hits_per_block, prompt_lengths, reuse_gaps
+from cachelab.report.figures import FIGURES, draw
+from cachelab.report.hit_rate_figures import hit_rate_by_minute
+from cachelab.report.lengths_figure import prompt_lengths
+from cachelab.report.reuse_figures import hits_per_block, reuse_gaps
 
 
 def heights(axes: Axes) -> list[float]:

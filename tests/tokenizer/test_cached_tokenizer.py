@@ -9,19 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cachelab.conversation import (
-    ONE_MESSAGE,
-    AnyConversation,
-    Conversation,
-    RecordedConversation,
-    RecordedTurn,
-    TokenizedTurn,
-    of_turn,
-)
+from cachelab.conversation import AnyConversation, Conversation, RecordedConversation
 from cachelab.dataset.base import LoadedDataset
 from cachelab.errors import TokenizerError
+from cachelab.spans import ONE_MESSAGE
+from cachelab.tokenized_conversation import TokenizedTurn, of_turn
 from cachelab.tokenizer import cached_tokenizer as cache
 from cachelab.tokenizer.cached_tokenizer import CachedTokenizer
+from cachelab.turn import RecordedTurn
 
 
 class Codepoints:
@@ -181,7 +176,8 @@ def test_quiet_when_not_a_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[
 SCRIPT = """
 import os, sys, time
 import numpy as np
-from cachelab.conversation import Conversation, TokenizedTurn, of_turn
+from cachelab.conversation import Conversation
+from cachelab.tokenized_conversation import TokenizedTurn, of_turn
 from cachelab.dataset.base import LoadedDataset
 from cachelab.tokenizer.cached_tokenizer import CachedTokenizer
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cachelab.conversation import Conversation, TokenizedConversation
+from cachelab.conversation import Conversation
 from cachelab.errors import TokenizerError
+from cachelab.tokenized_conversation import TokenizedConversation
 from cachelab.tokenizer.huggingface import HuggingFace
 
 pytest.importorskip("transformers")

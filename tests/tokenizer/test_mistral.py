@@ -8,9 +8,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cachelab.conversation import TEMPLATE, TOOLS, Conversation, TokenizedConversation
+from cachelab.conversation import Conversation
 from cachelab.errors import TokenizerError
 from cachelab.message import Message, Part, ToolCall
+from cachelab.spans import TEMPLATE, TOOLS
+from cachelab.tokenized_conversation import TokenizedConversation
 from cachelab.tokenizer.mistral import Mistral
 from chat_models import WEATHER, conversation_of, conversations, openai_message
 

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from cachelab.conversation import TEMPLATE, TOOLS, Conversation, Turn
+from cachelab.conversation import Conversation
 from cachelab.errors import ConfigError, TokenizerError
 from cachelab.message import Message, Part, ToolCall
+from cachelab.spans import TEMPLATE, TOOLS
 from cachelab.tokenizer.huggingface import TEMPLATE_DATE, HuggingFace
 from cachelab.tokenizer.pieces import PieceEncoder
+from cachelab.turn import Turn
 from chat_models import (
     CHATML,
     TEMPLATES,

@@ -3,7 +3,7 @@ import os
 import numpy as np
 import pytest
 
-from cachelab.conversation import Conversation, Turn
+from cachelab.conversation import Conversation
 from cachelab.dataset.sample import Sample
 from cachelab.dataset.stored_conversations import StoredConversations
 from cachelab.errors import TokenizerError
@@ -12,6 +12,7 @@ from cachelab.stage_progress import listening
 from cachelab.tokenizer import tokenized_rows as module
 from cachelab.tokenizer.mistral import Mistral
 from cachelab.tokenizer.tokenized_rows import TOKENISING_BYTES, Row, tokenized_rows
+from cachelab.turn import Turn
 
 
 def same(found: list[Row], wanted: list[Row]) -> bool:

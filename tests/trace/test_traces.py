@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
-from cachelab.conversation import RecordedTurn, TokenIds, TokenizedConversation, TokenizedTurn, Turn
 from cachelab.errors import ConfigError
 from cachelab.message import Message
+from cachelab.tokenized_conversation import TokenizedConversation, TokenizedTurn
+from cachelab.tokens import TokenIds
 from cachelab.trace.multi_turn import MultiTurn
 from cachelab.trace.single_turn import SingleTurn
+from cachelab.turn import RecordedTurn, Turn
 
 
 def ids(*values: int) -> TokenIds:

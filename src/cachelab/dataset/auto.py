@@ -7,7 +7,7 @@ from dataclasses import replace
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from cachelab.conversation import AnyConversation, RecordedConversation, TokenizedConversation
+from cachelab.conversation import AnyConversation, RecordedConversation
 from cachelab.dataset.base import Dataset, LoadedDataset
 from cachelab.dataset.block_trace import BlockTrace
 from cachelab.dataset.chat import Chat
@@ -20,6 +20,7 @@ from cachelab.dataset.source_paths import source_paths
 from cachelab.dataset.stored_conversations import StoredConversations
 from cachelab.errors import DatasetError
 from cachelab.strict_config import STRICT, FilePath, Text
+from cachelab.tokenized_conversation import TokenizedConversation
 from cachelab.tokens import BlockTokens
 
 _KEY = re.compile(r"\bdataset\.([a-z_]+)")

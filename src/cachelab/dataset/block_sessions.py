@@ -5,11 +5,11 @@ from typing import Literal
 
 import numpy as np
 
-from cachelab.conversation import TokenizedTurn
 from cachelab.dataset.block_columns import BlockColumns
 from cachelab.dataset.block_row import Step
 from cachelab.dataset.source_bytes import path_name
 from cachelab.errors import DatasetError
+from cachelab.tokenized_conversation import TokenizedTurn
 from cachelab.tokens import BlockTokens, JoinedTokens
 
 SessionRows = Literal["new", "whole"]

@@ -8,7 +8,6 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from cachelab.conversation import TokenizedConversation, TokenizedTurn
 from cachelab.dataset.base import LoadedDataset
 from cachelab.dataset.block_columns import MAX_BYTES, BlockColumns, read_block_columns
 from cachelab.dataset.block_fields import Unit, check_ignored
@@ -19,6 +18,7 @@ from cachelab.dataset.block_turn import block_turn
 from cachelab.dataset.source_bytes import MaxBytes, path_name
 from cachelab.errors import DatasetError
 from cachelab.strict_config import STRICT, FilePath
+from cachelab.tokenized_conversation import TokenizedConversation, TokenizedTurn
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from cachelab.conversation import TokenizedTurn
+from cachelab.tokenized_conversation import TokenizedTurn
 from cachelab.tokens import BlockTokens
 
 Int32s = npt.NDArray[np.int32]

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from cachelab.conversation import Turn
 from cachelab.dataset.chat_row import ChatRow
 from cachelab.message import Isolation, LoggedUsage, Message, ToolDefinitions
+from cachelab.turn import Turn
 
 
 @dataclass(slots=True, eq=False)

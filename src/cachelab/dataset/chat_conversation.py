@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-from cachelab.conversation import Turn
 from cachelab.dataset.chat_row import ChatRow
 from cachelab.message import Message
+from cachelab.turn import Turn
 
 
 class ConversationRows:

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from cachelab.conversation import TokenizedConversation, TokenizedTurn
 from cachelab.dataset.base import LoadedDataset
 from cachelab.dataset.block_fields import FormatError
 from cachelab.dataset.block_numbers import Int32s
@@ -21,6 +20,7 @@ from cachelab.dataset.source_bytes import MaxBytes
 from cachelab.dataset.source_paths import source_paths
 from cachelab.errors import DatasetError
 from cachelab.strict_config import STRICT, FilePath, Text
+from cachelab.tokenized_conversation import TokenizedConversation, TokenizedTurn
 
 FORMAT_VERSION = "claude-code-1"
 """Version of the rules that read the format. It is part of the digest, which changes with the rules."""

@@ -8,10 +8,11 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from cachelab.conversation import TokenIds, TokenizedConversation, TokenizedTurn
 from cachelab.dataset.base import LoadedDataset
 from cachelab.errors import ConfigError
 from cachelab.strict_config import STRICT
+from cachelab.tokenized_conversation import TokenizedConversation, TokenizedTurn
+from cachelab.tokens import TokenIds
 
 FORMAT_VERSION = "synthetic-1"
 """Version of the rules that make the tokens: a digest over it changes when they do."""

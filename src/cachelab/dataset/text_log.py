@@ -8,7 +8,7 @@ from itertools import chain
 
 from pydantic.dataclasses import dataclass
 
-from cachelab.conversation import RecordedConversation, RecordedTurn
+from cachelab.conversation import RecordedConversation
 from cachelab.dataset.base import LoadedDataset
 from cachelab.dataset.ignored_fields import IgnoredFields
 from cachelab.dataset.record import Record
@@ -18,6 +18,7 @@ from cachelab.dataset.source_paths import source_paths
 from cachelab.dataset.times import TimeReader, TimeUnit
 from cachelab.errors import DatasetError
 from cachelab.strict_config import STRICT, FilePath, Text
+from cachelab.turn import RecordedTurn
 
 FORMAT_VERSION = "text-log-1"
 """Version of the rules that read the format. It is part of the digest, which changes with the rules."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass as plain_dataclass
 import numpy as np
 from pydantic.dataclasses import dataclass
 
-from cachelab.conversation import RecordedConversation, RecordedTurn, TokenIds
+from cachelab.conversation import RecordedConversation
 from cachelab.dataset.base import LoadedDataset
 from cachelab.dataset.ignored_fields import IgnoredFields
 from cachelab.dataset.json_lines import numbered_lines
@@ -22,6 +22,8 @@ from cachelab.dataset.source_file import MAX_BYTES, SourceFile
 from cachelab.dataset.trace_row import EXACT_FIELDS, FIELDS, ISOLATION_FIELD, TIME_FIELDS, TraceRow
 from cachelab.errors import DatasetError
 from cachelab.strict_config import STRICT, FilePath
+from cachelab.tokens import TokenIds
+from cachelab.turn import RecordedTurn
 
 FORMAT_VERSION = "trace-2"
 """Version of the rules that read the format. It is part of the digest, which changes with the rules."""

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from cachelab.conversation import TokenIds
 from cachelab.dataset.json_text import described, is_unicode, kind
 from cachelab.errors import DatasetError
 from cachelab.message import Isolation
+from cachelab.tokens import TokenIds
 
 FIELDS = ("prompt", "response", "conversation_id", "turn_index", "timestamp")
 """The fields of every row."""

@@ -1,26 +1,27 @@
 """The exact prefix cache without vLLM: vLLM's rules for blocks, one request at a time, no scheduler."""
 
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import field, replace
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, ValidationError
 from pydantic.dataclasses import dataclass
 
-from cachelab.engine.base import EngineCounters, EngineRun, Progress, why_rejected
+from cachelab.engine.base import EngineCounters, EngineRun, Progress
 from cachelab.engine.policy.base import Policy, Replayed
 from cachelab.engine.policy.lru import Lru
+from cachelab.engine.replay_order import admit, in_order_of_arrival
+from cachelab.engine.replay_records import chunks_of, completed
 from cachelab.engine.sim import SimEngine
 from cachelab.engine.sizes import EngineSizes, model_length
-from cachelab.engine.step_cost import StepCost, check_clock
+from cachelab.engine.step_cost import StepCost
 from cachelab.error_format import reason
 from cachelab.errors import ConfigError
 from cachelab.model.kv_model import KvModel
 from cachelab.prefix_cache.accesses import BlockAccesses, CountingRules, Int64s
 from cachelab.prefix_cache.request_blocks import number_blocks, trace_block_size
-from cachelab.request import Request, RequestRecord, Schedule
+from cachelab.request import Schedule
 from cachelab.strict_config import STRICT, Count
 
 ARRIVAL_NOTE = (
@@ -92,7 +93,7 @@ class ReplayEngine(EngineSizes):
             return self.fitted(schedule).run(schedule, progress)
         rules, block_size = self.counting(schedule)
         submitted, schedule = schedule, in_order_of_arrival(schedule)
-        admitted, records = self._admit(schedule, None if rules == "trace" else self.max_model_len)
+        admitted, records = admit(schedule, None if rules == "trace" else self.max_model_len)
         order = [entry.request for entry in admitted]
         prompts = np.asarray([len(request.prompt_ids) for request in order], np.int64)
         wanted = np.asarray([max(1, len(request.reply_ids)) for request in order], np.int64)
@@ -101,7 +102,9 @@ class ReplayEngine(EngineSizes):
         replayed = Replayed(submitted, order, blocks.accesses)
         kept = self.policy.run(replayed, self.num_blocks - 1)
         cached = blocks.accesses.cached_tokens(kept.hit_blocks)
-        records |= self._completed(admitted, prompts, cached, replies, wanted - replies)
+        records |= completed(
+            self.cost, self.max_num_batched_tokens, admitted, prompts, cached, replies, wanted - replies
+        )
         progress(len(schedule))
         counters = replace(self.counters(blocks.accesses, cached, replies), lifetime_s=kept.lifetime_s)
         comparison_runs = [self._sim(num_blocks).run(schedule, lambda ended: None) for num_blocks in self.sim_at]
@@ -146,77 +149,6 @@ class ReplayEngine(EngineSizes):
         self.check_sizes()
         return rules, self.block_size
 
-    def _admit(self, schedule: Schedule, longest: int | None) -> tuple[list["_Admitted"], dict[str, RequestRecord]]:
-        """The requests that run, in the order in which they run, and the records of the rejected ones."""
-        rejected: dict[str, RequestRecord] = {}
-
-        def next_of(lane: Iterator[Request]) -> Request | None:
-            for request in lane:
-                length = len(request.prompt_ids)
-                reason = None if longest is None else why_rejected(length, longest)
-                if reason is None:
-                    return request
-                record = RequestRecord(request.id, request.conversation_id, request.turn_index, "rejected", length)
-                rejected[request.id] = replace(record, reason=reason)
-            return None
-
-        admitted: list[_Admitted] = []
-        for stage in schedule.stages:
-            # First come, first served: a lane's next request joins the queue when the previous one has ended.
-            lanes = [iter(lane) for lane in stage]
-            waiting = deque((_Admitted(first, len(admitted)), lane) for lane in lanes if (first := next_of(lane)))
-            while waiting:
-                entry, lane = waiting.popleft()
-                admitted.append(entry)
-                if (request := next_of(lane)) is not None:
-                    waiting.append((_Admitted(request, len(admitted)), lane))
-        return admitted, rejected
-
-    def _completed(
-        self, admitted: Sequence["_Admitted"], prompts: Int64s, cached: Int64s, replies: Int64s, cut: Int64s
-    ) -> dict[str, RequestRecord]:
-        """Records by request id, with the cost model's times of requests that run one after another.
-
-        The arrays hold one value per admitted request, in tokens. Shape of each: (num_admitted,).
-        """
-        step_ns, decode_ns = self.cost.step_ns(0, 0), self.cost.step_ns(0, 1)
-        token_ns = self.cost.step_ns(1, 0) - step_ns
-        prefill = prompts - cached
-        chunks = self._chunks(prefill)
-        # Python's integers do not overflow; numpy's do.
-        check_clock(int(chunks.sum()) * step_ns + int(prefill.sum()) * token_ns + int((replies - 1).sum()) * decode_ns)
-        to_first_token = chunks * step_ns + prefill * token_ns
-        ends = np.cumsum(to_first_token + (replies - 1) * decode_ns)
-        ends_from_start = np.concatenate([np.zeros(1, np.int64), ends])
-        starts = ends_from_start[:-1]
-        submitted = ends_from_start[[entry.after for entry in admitted]]
-        columns = (prompts, cached, replies, cut, submitted, starts, starts + to_first_token, ends)
-        rows = zip(admitted, *(column.tolist() for column in columns), strict=True)
-        return {
-            request.id: RequestRecord(
-                request.id,
-                request.conversation_id,
-                request.turn_index,
-                "completed",
-                prompt,
-                cached_tokens=hit,
-                reply_tokens=reply,
-                reply_tokens_cut=lost,
-                prefill_index=index,
-                submitted_ns=submitted_ns,
-                first_scheduled_ns=start_ns,
-                first_token_ns=token_ns,
-                finished_ns=end_ns,
-            )
-            for index, ((request, _), prompt, hit, reply, lost, submitted_ns, start_ns, token_ns, end_ns) in enumerate(
-                rows
-            )
-        }
-
-    def _chunks(self, prefill: Int64s) -> Int64s:
-        """Scheduler steps of each prefill. A fully cached prompt (rules of block traces) still takes one step."""
-        return np.maximum(-(-prefill // self.max_num_batched_tokens), 1)
-
     def counters(self, accesses: BlockAccesses, cached: Int64s, replies: Int64s) -> EngineCounters:
         """The counters of a run. `cached` and `replies`: tokens of each request. Shape of both: (num_requests,)."""
         usable = self.num_blocks - 1
@@ -226,7 +158,7 @@ class ReplayEngine(EngineSizes):
             clock="simulated",
             block_size=accesses.block_size,
             num_blocks=usable,
-            steps=int((self._chunks(accesses.prompt_tokens - cached) + decodes).sum()),
+            steps=int((chunks_of(accesses.prompt_tokens - cached, self.max_num_batched_tokens) + decodes).sum()),
             kv_usage_max=1.0 - max(usable - accesses.most_slots, 0) / usable if accesses.num_requests else 0.0,
             queries_tokens=int(accesses.prompt_tokens.sum()),
             hits_tokens=int(cached.sum()),
@@ -237,21 +169,3 @@ class ReplayEngine(EngineSizes):
             of_vllm=False,
             policy=self.policy.name,
         )
-
-
-def in_order_of_arrival(schedule: Schedule) -> Schedule:
-    """One lane in the order in which the requests would enter if replies took no time; the schedule if it has no times.
-
-    Requests that would enter at the same time keep the order of the schedule.
-    """
-    if not schedule.waits:
-        return schedule
-    earliest_ns = schedule.earliest_ns()
-    return Schedule(((tuple(sorted(schedule, key=lambda request: earliest_ns[request.id])),),))
-
-
-class _Admitted(NamedTuple):
-    """A request that runs, and the number of requests that had ended when it was submitted."""
-
-    request: Request
-    after: int

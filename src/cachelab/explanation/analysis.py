@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from cachelab.conversation import TokenizedConversation
 from cachelab.explanation.breaks import (
     Decode,
     all_differences,
@@ -25,6 +24,7 @@ from cachelab.metrics.losses import TERMS, losses_of
 from cachelab.metrics.observation import Observation
 from cachelab.price.prompt_tokens import PromptTokens
 from cachelab.request import Request
+from cachelab.tokenized_conversation import TokenizedConversation
 
 
 @dataclass(frozen=True, slots=True, eq=False)

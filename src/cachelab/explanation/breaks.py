@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from cachelab.conversation import TEMPLATE
 from cachelab.explanation.break_class import BreakClass
 from cachelab.explanation.difference import Difference
 from cachelab.explanation.differences import differences
@@ -12,6 +11,7 @@ from cachelab.explanation.finished_text import finished_differences
 from cachelab.explanation.prompt_break import Break, Place
 from cachelab.explanation.rendered import Rendered, Unit
 from cachelab.message import Message
+from cachelab.spans import TEMPLATE
 
 MAX_TEXT = 400
 """Characters of a changed text that a break keeps."""

@@ -4,13 +4,13 @@ import logging
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from cachelab.conversation import TokenizedConversation
 from cachelab.explanation.analysis import Analysis
 from cachelab.explanation.break_class import CLASSES
 from cachelab.explanation.prompt_break import Break
 from cachelab.explanation.result import Cause, ExplainedRequest
 from cachelab.explanation.undo import KEPT_BY_TEMPLATE, Key
 from cachelab.metrics.base import Ratio
+from cachelab.tokenized_conversation import TokenizedConversation
 
 log = logging.getLogger(__name__)
 

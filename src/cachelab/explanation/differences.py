@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 
-from cachelab.conversation import TOOLS
 from cachelab.explanation.break_class import VOLATILE, BreakClass
 from cachelab.explanation.difference import Difference, IsolationEdit, ToolsEdit
 from cachelab.explanation.exchange import Exchange
@@ -12,6 +11,7 @@ from cachelab.explanation.prompt_break import Place
 from cachelab.explanation.text_class import text_class
 from cachelab.explanation.text_gap import around, end_gap, similar, text_gaps
 from cachelab.message import Isolation, ToolDefinitions
+from cachelab.spans import TOOLS
 
 
 def differences(earlier: Exchange, now: Exchange, *, same_conversation: bool) -> list[Difference]:

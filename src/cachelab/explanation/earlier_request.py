@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from cachelab.conversation import common_prefix
 from cachelab.explanation.held_text import held_tokens
 from cachelab.explanation.rendered import LineEnds, Mask, Rendered
 from cachelab.prefix_cache.block_ids import Roots
 from cachelab.prefix_cache.shared_prefix import SharedPrefixes, Texts
 from cachelab.request import Request
+from cachelab.tokens import common_prefix
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cachelab.conversation import RecordedTurn, TokenizedConversation, Turn
 from cachelab.message import Isolation, Message, ToolDefinitions
+from cachelab.tokenized_conversation import TokenizedConversation
+from cachelab.turn import RecordedTurn, Turn
 
 
 @dataclass(frozen=True, slots=True, eq=False)

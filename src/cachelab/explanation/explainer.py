@@ -9,7 +9,6 @@ from typing import Annotated
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from cachelab.conversation import TokenizedConversation, Turn
 from cachelab.engine.step_cost import StepCost
 from cachelab.errors import ConfigError
 from cachelab.explanation.analysis import Analysis, Analyst
@@ -25,8 +24,10 @@ from cachelab.metrics.observation import Observation
 from cachelab.pipeline import Parts, Result, Workload, arranged, observe
 from cachelab.prefix_cache.request_blocks import is_block_trace
 from cachelab.strict_config import STRICT, Text
+from cachelab.tokenized_conversation import TokenizedConversation
 from cachelab.tokenizer.base import Tokenizer
 from cachelab.trace.multi_turn import MultiTurn
+from cachelab.turn import Turn
 
 _REPLIES = 10
 _SIMULATED = (

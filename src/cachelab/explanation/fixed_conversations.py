@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence, Set
 
-from cachelab.conversation import TokenizedConversation
 from cachelab.explanation.analysis import Analysis
 from cachelab.explanation.exchange import Exchange, exchanges
 from cachelab.explanation.kept_reasoning import with_template_reasoning
 from cachelab.explanation.other_fix import other_fix
 from cachelab.explanation.rewritten import differ, rewritten, with_known_replies
 from cachelab.explanation.undo import KEPT_BY_TEMPLATE, Key, Undone, undone_exchanges
+from cachelab.tokenized_conversation import TokenizedConversation
 from cachelab.tokenizer.base import Tokenizer
 
 Turn = tuple[str, int]

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from cachelab.conversation import RecordedTurn, TokenizedConversation, TokenizedTurn, Turn
 from cachelab.message import Isolation, Message, Part
+from cachelab.tokenized_conversation import TokenizedConversation, TokenizedTurn
+from cachelab.turn import RecordedTurn, Turn
 
 _EPOCH_S = 1_600_000_000
 """What times count from in the rows: a chat log's numbers are recognised as times if they are dates."""

@@ -5,10 +5,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from cachelab.conversation import common_prefix
 from cachelab.explanation.common_subsequence import common_subsequence, gaps
 from cachelab.explanation.rendered import LineEnds, Mask, Rendered, Unit
-from cachelab.tokens import TokenIds
+from cachelab.tokens import TokenIds, common_prefix
 
 
 def held_tokens(prompt: Rendered, earlier: Rendered, token: int, line_ends: LineEnds) -> Mask:

@@ -4,16 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from cachelab.conversation import (
-    NO_SPANS,
-    Spans,
-    TokenizedConversation,
-    TokenizedTurn,
-    common_prefix,
-    new_spans,
-    with_reply,
-)
 from cachelab.explanation.exchange import Exchange, exchanges
+from cachelab.spans import NO_SPANS, Spans, new_spans, with_reply
+from cachelab.tokenized_conversation import TokenizedConversation, TokenizedTurn
+from cachelab.tokens import common_prefix
 
 
 def with_template_reasoning(conversation: TokenizedConversation) -> TokenizedConversation:

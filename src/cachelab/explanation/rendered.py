@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from cachelab.conversation import TEMPLATE, TOOLS, with_reply
 from cachelab.request import Request
+from cachelab.spans import TEMPLATE, TOOLS, with_reply
 from cachelab.tokens import TokenIds
 
 Mask = npt.NDArray[np.bool_]

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cachelab.conversation import TokenizedConversation
 from cachelab.explanation.break_class import CLASSES, BreakClass
 from cachelab.explanation.prompt_break import Break
 from cachelab.metrics.base import Ratio
 from cachelab.price.base import Price
 from cachelab.price.prompt_tokens import PromptTokens
+from cachelab.tokenized_conversation import TokenizedConversation
 
 
 @dataclass(frozen=True, slots=True)

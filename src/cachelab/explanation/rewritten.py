@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from cachelab.conversation import Conversation, RecordedConversation, RecordedTurn, TokenizedConversation, Turn
+from cachelab.conversation import Conversation, RecordedConversation
 from cachelab.explanation.common_subsequence import common_start
 from cachelab.explanation.exchange import Exchange
+from cachelab.tokenized_conversation import TokenizedConversation
 from cachelab.tokenizer.base import Tokenizer
+from cachelab.turn import RecordedTurn, Turn
 
 
 def with_known_replies(sent: Sequence[Exchange]) -> Sequence[Exchange]:

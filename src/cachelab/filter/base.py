@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from cachelab.conversation import TokenizedConversation
+from cachelab.tokenized_conversation import TokenizedConversation
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic.dataclasses import dataclass
 
-from cachelab.conversation import TokenizedConversation
 from cachelab.errors import ConfigError
 from cachelab.filter.base import Filtered
 from cachelab.strict_config import STRICT, Count
+from cachelab.tokenized_conversation import TokenizedConversation
 
 Reason = Literal["min_turns", "max_turns", "max_prompt_tokens", "max_conversations", "max_requests"]
 REASONS: tuple[Reason, ...] = ("min_turns", "max_turns", "max_prompt_tokens", "max_conversations", "max_requests")

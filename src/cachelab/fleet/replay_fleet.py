@@ -8,7 +8,8 @@ import numpy as np
 
 from cachelab.engine.base import Progress, why_rejected
 from cachelab.engine.entry_queue import Entry
-from cachelab.engine.replay import ARRIVAL_NOTE, NOTES, ReplayEngine, in_order_of_arrival
+from cachelab.engine.replay import ARRIVAL_NOTE, NOTES, ReplayEngine
+from cachelab.engine.replay_order import in_order_of_arrival
 from cachelab.engine.step_cost import check_clock
 from cachelab.fleet.base import FleetRun
 from cachelab.fleet.event import Change

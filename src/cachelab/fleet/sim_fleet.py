@@ -8,7 +8,8 @@ from cachelab.engine.base import EngineCounters, Progress
 from cachelab.engine.entry_queue import Entry
 from cachelab.engine.sim import SimEngine
 from cachelab.engine.vllm import core as vllm_core
-from cachelab.engine.vllm.driver import Driver, Flight
+from cachelab.engine.vllm.driver import Driver
+from cachelab.engine.vllm.flight import Flight
 from cachelab.engine.vllm.kv_groups import kv_layout
 from cachelab.fleet.base import FleetRun
 from cachelab.fleet.event import Change

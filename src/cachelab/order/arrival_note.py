@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from cachelab.conversation import TokenizedConversation
 from cachelab.order.base import Order
 from cachelab.order.by_arrival import ByArrival
 from cachelab.order.timed import Timed
+from cachelab.tokenized_conversation import TokenizedConversation
 
 
 def arrival_note(order: Order, conversations: Sequence[TokenizedConversation]) -> str | None:

@@ -13,9 +13,10 @@ from cachelab.error_format import cut
 from cachelab.pipeline import Result
 from cachelab.report.clauses import in_clauses
 from cachelab.report.fitted import fitted
+from cachelab.report.headline import context, headline, logged_line
 from cachelab.report.largest_losses import LargeLoss, largest_losses
 from cachelab.report.section import Section, count, grouped, percent
-from cachelab.report.sections import asked_for, context, headline, logged_line, sections
+from cachelab.report.sections import asked_for, sections
 from cachelab.report.turns_section import turns
 from cachelab.tracking.description import RunDescription
 

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from cachelab.metrics.base import Ratio
+
 ABSENT = "-"
 
 
@@ -73,3 +75,8 @@ def _filled(template: str, numbers: list[list[int]]) -> str:
     words = template.split("\0")
     texts = [f"{least}" if least == greatest else f"{least}..{greatest}" for least, greatest in spans]
     return words[0] + "".join(text + word for text, word in zip(texts, words[1:], strict=True))
+
+
+def sums(ratio: Ratio) -> str:
+    """The numerator and the denominator of a ratio."""
+    return f"{count(ratio.numerator)} of {count(ratio.denominator)}"

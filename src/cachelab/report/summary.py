@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from cachelab.explanation import Explanation
 from cachelab.metrics.base import AnyMetric
 from cachelab.pipeline import Result
+from cachelab.report.headline import context, headline, logged_line
 from cachelab.report.repeat import repeat_facts
 from cachelab.report.section import Section, plain
-from cachelab.report.sections import context, headline, logged_line, sections
+from cachelab.report.sections import sections
 from cachelab.tracking.description import RunDescription
 
 MAX_TURNS = 100

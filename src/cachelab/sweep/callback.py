@@ -1,12 +1,11 @@
 """The Hydra callback of a sweep: opens a parent run, and logs the comparison of the jobs to it at the end."""
 
 import json
-import logging
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +14,10 @@ from hydra.experimental.callback import Callback
 from cachelab.disk import no_room, writing
 from cachelab.error_format import REQUIREMENT_UNMET, format_error, leave
 from cachelab.errors import TrackingError
-from cachelab.interrupt import deferred
 from cachelab.override import quoted
 from cachelab.sweep.description import describe_sweep, sweep_command, sweep_name, swept_keys
 from cachelab.sweep.ending import ending_of, report_of
+from cachelab.sweep.sweep_run import SweepRun
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from cachelab.config import SweepConfig
     from cachelab.sweep.sweep_job import SweepJob
     from cachelab.tracking.mlflow.tracking import MlflowTracking
-
-log = logging.getLogger(__name__)
 
 PARENT_VARIABLE = "CACHELAB_SWEEP_RUN_ID"
 SWEPT_VARIABLE = "CACHELAB_SWEPT"
@@ -44,9 +41,7 @@ class SweepCallback(Callback):
     """
 
     def __init__(self) -> None:
-        self._tracking: MlflowTracking | None = None
-        self._parent: str | None = None
-        self._ended = False
+        self._run = SweepRun()
         self._command = ""
         self._started_ms = int(1000 * time.time())
 
@@ -65,7 +60,7 @@ class SweepCallback(Callback):
             unmet = self._end(config, error)
         except BaseException as further:
             if not isinstance(further, TrackingError):  # another request would wait for that store again
-                self._give_up(error or further)
+                self._run.give_up(error or further)
             if not isinstance(further, Exception):
                 raise
             if error is None:
@@ -107,43 +102,19 @@ class SweepCallback(Callback):
         self._command = sweep_command(config)  # as it was typed: without the variables below
         passed = {SWEPT_VARIABLE: ",".join(swept_keys(config))}
         if isinstance(tracking, MlflowTracking):
-            passed |= self._open(tracking, config, settings.sweep)
+            self._run = SweepRun(tracking)
+            passed |= {PARENT_VARIABLE: self._begin_run(config, settings.sweep), **_address_passed(tracking)}
         with read_write(config.hydra):
             # Each job is composed again with these overrides, in whatever process and on whatever machine it runs.
             config.hydra.overrides.hydra.extend(
                 [f"+hydra.job.env_set.{key}={quoted(value)}" for key, value in passed.items()]
             )
 
-    def _open(self, tracking: "MlflowTracking", config: "DictConfig", settings: "SweepConfig") -> dict[str, str]:
-        """Open the sweep's run; the environment variables by which its jobs find it."""
-        from cachelab.secret import masked
-        from cachelab.sweep.study import holds_trials
-
-        self._tracking = tracking
-        description = describe_sweep(config)
+    def _begin_run(self, config: "DictConfig", settings: "SweepConfig") -> str:
         sweeper = config.hydra.sweeper
-        with tracking.open() as store:
-            from cachelab.sweep.parent_run import begin
-
-            self._parent, note = begin(
-                store,
-                description,
-                resume=settings.skip_finished is not False,
-                resume_finished=holds_trials(
-                    sweeper.get("storage"), sweeper.get("study_name"), description.search_digest
-                ),
-                force_resume=settings.force_resume,
-            )
-            store.end_dead_runs()
-        if note:
-            print(f"cachelab: {note}", file=sys.stderr)
-        passed = {PARENT_VARIABLE: self._parent}
-        uri = tracking.absolute_uri()
-        if (
-            not tracking.uri and masked(uri, is_address=True) == uri
-        ):  # what is passed is written to the folder of each job
-            passed["MLFLOW_TRACKING_URI"] = uri
-        return passed
+        return self._run.begin(
+            describe_sweep(config), settings, storage=sweeper.get("storage"), study=sweeper.get("study_name")
+        )
 
     def _end(self, config: "DictConfig", error: BaseException | None) -> Sequence[str]:
         """Report the sweep; one line per bound of `require` that a job does not meet."""
@@ -155,22 +126,22 @@ class SweepCallback(Callback):
 
         sweep_dir = Path(str(config.hydra.sweep.dir))
         if not sweep_dir.is_dir():  # no job started
-            if self._tracking is not None and self._parent is not None and error is not None:
-                self._store(ending_of(self._parent, None, error), None)
+            if self._run.id is not None and error is not None:
+                self._run.end(ending_of(self._run.id, None, error), None)
             return ()
         with tempfile.TemporaryDirectory() as scratch:
             lost: TrackingError | None = None
             stored: Sequence[SweepJob] = ()
             try:
-                stored = self._stored()
+                stored = self._run.jobs()
             except TrackingError as away:
                 lost = away
             sweeper = config.hydra.sweeper
             report, tables = report_of(
                 sweep_name(config),
                 stored,
-                local_jobs(sweep_dir, self._started_ms, self._parent),
-                self._fetch(Path(scratch)),
+                local_jobs(sweep_dir, self._started_ms, self._run.id),
+                self._run.fetch_to(Path(scratch)),
                 baseline=config.comparison.baseline,
                 objectives=list(config.objective),
                 require=config.require,
@@ -178,20 +149,20 @@ class SweepCallback(Callback):
                 searching="n_trials" in sweeper,
             )
             folder = write_sweep(report, sweep_dir / "sweep", tables, self._command)
-            ending = ending_of(self._parent, report, error)
+            ending = ending_of(self._run.id, report, error)
             with writing(folder, "write elsewhere with hydra.sweep.dir=FOLDER"):
                 for name in ("multirun.yaml", "optimization_results.yaml", *OF_CALLBACKS):
                     if (sweep_dir / name).is_file():
                         (folder / name).write_bytes((sweep_dir / name).read_bytes())
                 (folder / "end.json").write_text(json.dumps(ending, indent=2) + "\n", encoding="utf-8")
             try:
-                where = self._store(ending, folder) if lost is None else {}
+                where = self._run.end(ending, folder) if lost is None else {}
             except TrackingError as away:
                 where, lost = {}, away
         print_sweep(report, {**where, "files": str(folder)})
         print_unmet(report.unmet)
         untracked = sum(job.untracked is not None for job in report.jobs)
-        if error is None and self._tracking is not None and (untracked or lost):
+        if error is None and self._run.is_tracked and (untracked or lost):
             from cachelab.tracking.offline import sync_command
 
             what = f"{untracked} of {len(report.jobs)} jobs" if untracked else "the comparison"
@@ -200,54 +171,14 @@ class SweepCallback(Callback):
             raise TrackingError(f"{what} could not be tracked{why}; nothing is lost: {command}")
         return report.unmet
 
-    def _stored(self) -> "Sequence[SweepJob]":
-        if self._tracking is None or self._parent is None:
-            return ()
-        with self._tracking.open() as store:
-            from cachelab.sweep.parent_run import close_stale, jobs_of
 
-            close_stale(store, self._parent)
-            return jobs_of(store, self._parent)
+def _address_passed(tracking: "MlflowTracking") -> dict[str, str]:
+    """The variable by which jobs find a store that is not in the config; {} if its address has a password."""
+    from cachelab.secret import masked
 
-    def _fetch(self, scratch: Path) -> "Callable[[SweepJob], Path | None]":
-        def fetch(job: "SweepJob") -> Path | None:
-            local = None if job.folder is None else job.folder / "requests.parquet"
-            if local is not None and local.is_file():
-                return local
-            if self._tracking is None or job.run_id is None:
-                return None
-            try:
-                with self._tracking.open() as store:
-                    from cachelab.sweep.parent_run import fetch
-
-                    return fetch(store, job, scratch)
-            except TrackingError as absent:  # the job wrote no table, or the store is away: the other jobs are compared
-                log.warning("job %d is not compared: %s", job.number, absent)
-                return None
-
-        return fetch
-
-    def _give_up(self, error: BaseException) -> None:
-        """End the sweep's run without a report, unless it has ended."""
-        if self._ended:
-            return
-        try:
-            with deferred():
-                self._store(ending_of(self._parent, None, error), None)
-        except TrackingError as away:
-            log.warning("the status of the sweep's run could not be set: %s", away)
-
-    def _store(self, ending: dict[str, Any], folder: Path | None) -> Mapping[str, str]:
-        """End the sweep's run; labelled commands and addresses that lead to it."""
-        if self._tracking is None or self._parent is None:
-            return {}
-        with self._tracking.open() as store:
-            from cachelab.sweep.parent_run import end
-            from cachelab.tracking.mlflow.address import where_to_look
-
-            end(store, folder=folder, **ending)
-            self._ended = True
-            return where_to_look(store.uri, store.experiment_id, self._parent)
+    uri = tracking.absolute_uri()
+    # What is passed is written to the folder of each job.
+    return {"MLFLOW_TRACKING_URI": uri} if not tracking.uri and masked(uri, is_address=True) == uri else {}
 
 
 def _or_exit(what: Callable[[], None]) -> None:

@@ -15,8 +15,8 @@ from cachelab.requirement import required
 from cachelab.sweep.description import SweepDescription
 from cachelab.sweep.sweep_job import SweepJob
 from cachelab.tracking.job_record import INFEASIBLE
+from cachelab.tracking.mlflow.entries import log_parameters
 from cachelab.tracking.mlflow.errors import environment
-from cachelab.tracking.mlflow.run import log_parameters
 from cachelab.tracking.mlflow.store import ERROR, PROCESS, REUSED, SWEEP_DIGEST, MlflowStore, machine_tags, tag_is
 from cachelab.tracking.mlflow.zero_counts import with_zero_counts
 from cachelab.tracking.process import Process

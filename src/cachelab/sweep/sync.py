@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from cachelab.build import build_part, build_root
 from cachelab.dataset.base import LoadedDataset
-from cachelab.errors import TrackingError
+from cachelab.errors import ConfigError, TrackingError
 from cachelab.metrics.base import Numbers
 from cachelab.tracking.description import RunDescription, SweepMember
 from cachelab.tracking.job_record import JobRecord, records
@@ -15,6 +16,18 @@ from cachelab.tracking.process import Process
 
 if TYPE_CHECKING:
     from cachelab.tracking.mlflow.tracking import MlflowTracking
+
+
+def sync(config: dict[str, Any]) -> None:
+    """Log what the jobs of the folder `sync` could not log while they ran. Raises CachelabError."""
+    from cachelab.tracking.mlflow.tracking import MlflowTracking
+
+    root = build_root(config)
+    tracking = build_part("tracking", root.tracking, root.plugins)
+    if not isinstance(tracking, MlflowTracking):
+        raise ConfigError("sync: tracking=none holds no runs: leave it out, or name a store with tracking.uri=...")
+    for line in sync_folder(tracking, Path(str(root.sync))):
+        print(line)
 
 
 def sync_folder(tracking: "MlflowTracking", folder: Path) -> Iterator[str]:

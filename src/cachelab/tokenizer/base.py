@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from cachelab.conversation import Conversation, TokenizedTurn
+from cachelab.conversation import Conversation
+from cachelab.tokenized_conversation import TokenizedTurn
 
 
 class Tokenizer(Protocol):

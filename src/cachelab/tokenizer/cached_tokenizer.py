@@ -10,26 +10,20 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
 
-from cachelab.conversation import (
-    RecordedTurn,
-    StoredTurn,
-    TokenizedConversation,
-    TokenizedTurn,
-    Turn,
-    of_turn,
-)
 from cachelab.dataset.base import LoadedDataset
 from cachelab.dataset.stored_conversations import StoredConversations
 from cachelab.disk import writing
 from cachelab.errors import TokenizerError
 from cachelab.mapped_array import give_back, mapped_array
+from cachelab.tokenized_conversation import TokenizedConversation, TokenizedTurn, of_turn
 from cachelab.tokenizer.base import Tokenizer
 from cachelab.tokenizer.stored_table import cache_folder, made_table, numbers_of, stored_table
 from cachelab.tokenizer.tokenized_rows import Sizes, Texts, tokenized_rows
 from cachelab.tokens import TokenIds
+from cachelab.turn import RecordedTurn, StoredTurn, Turn
 
 ENCODING_VERSION = 4
-"""Raise it with every change of what a TokenizedTurn holds, in this package or in conversation.py."""
+"""Raise it with every change of what a TokenizedTurn holds, in this package or in tokenized_conversation.py."""
 
 _COLUMNS = ("tokens", "alone", "spans", "sizes")
 ENCODERS = ("mistral-common", "tiktoken", "tokenizers", "transformers")

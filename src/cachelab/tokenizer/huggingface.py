@@ -12,12 +12,13 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
-from cachelab.conversation import Conversation, TokenizedTurn
+from cachelab.conversation import Conversation
 from cachelab.error_format import reason
 from cachelab.errors import ConfigError, TokenizerError
 from cachelab.message import Message, Part
 from cachelab.model.hub import cached_folder, is_path, why_refused
 from cachelab.strict_config import STRICT, FilePath, Text
+from cachelab.tokenized_conversation import TokenizedTurn
 from cachelab.tokenizer.content_format import ContentFormat, content_format
 from cachelab.tokenizer.file_tokenizer import FileTokenizer, file_tokenizer
 from cachelab.tokenizer.media import MediaTokens

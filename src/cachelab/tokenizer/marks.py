@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cachelab.conversation import TEMPLATE, TOOLS, Spans
+from cachelab.spans import TEMPLATE, TOOLS, Spans
 from cachelab.tokenizer.pieces import Encoded
 
 _OPEN, _MIDDLE, _CLOSE = "\ue000", "\ue001", "\ue002"

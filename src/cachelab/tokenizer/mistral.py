@@ -10,22 +10,11 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from cachelab.conversation import (
-    NO_SPANS,
-    TEMPLATE,
-    TOOLS,
-    Conversation,
-    Spans,
-    TokenIds,
-    TokenizedTurn,
-    common_prefix,
-    messages_alone,
-    new_spans,
-    of_turn,
-    with_reply,
-)
-from cachelab.message import Message, Part, ToolDefinitions
+from cachelab.conversation import Conversation
+from cachelab.message import Message, Part, ToolDefinitions, messages_alone
+from cachelab.spans import NO_SPANS, TEMPLATE, TOOLS, Spans, new_spans, with_reply
 from cachelab.strict_config import STRICT
+from cachelab.tokenized_conversation import TokenizedTurn, of_turn
 from cachelab.tokenizer.media import MediaTokens
 from cachelab.tokenizer.mistral_instruct import (
     assistant_ids,
@@ -38,6 +27,7 @@ from cachelab.tokenizer.mistral_instruct import (
     vocabulary_digest,
 )
 from cachelab.tokenizer.served_chat import served_tools, without_header
+from cachelab.tokens import TokenIds, common_prefix
 
 IN_USER_BLOCK = ("system", "developer", "user")
 """Roles whose messages stand in an [INST] block."""

@@ -7,23 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from cachelab.conversation import (
-    NO_SPANS,
-    Conversation,
-    Spans,
-    TokenIds,
-    TokenizedTurn,
-    common_prefix,
-    messages_alone,
-    new_spans,
-    of_turn,
-    with_reply,
-)
+from cachelab.conversation import Conversation
 from cachelab.errors import TokenizerError
-from cachelab.message import Message, ToolDefinitions
+from cachelab.message import Message, ToolDefinitions, messages_alone
+from cachelab.spans import NO_SPANS, Spans, new_spans, with_reply
+from cachelab.tokenized_conversation import TokenizedTurn, of_turn
 from cachelab.tokenizer import marks
 from cachelab.tokenizer.pieces import CutText, Encoded, PieceEncoder, common_length
 from cachelab.tokenizer.served_chat import ServedMessage, served_tools
+from cachelab.tokens import TokenIds, common_prefix
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cachelab.conversation import Conversation, RecordedConversation, TokenizedTurn
+from cachelab.conversation import Conversation, RecordedConversation
 from cachelab.dataset.stored_conversations import StoredConversations
 from cachelab.errors import TokenizerError
 from cachelab.stage_progress import report
+from cachelab.tokenized_conversation import TokenizedTurn
 from cachelab.tokenizer.base import Tokenizer
 from cachelab.tokens import AnyTokens, TokenIds
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from cachelab.conversation import RecordedTurn, StoredTurn, TokenizedConversation, TokenizedTurn, Turn
 from cachelab.message import Message
 from cachelab.request import Request
+from cachelab.tokenized_conversation import TokenizedConversation, TokenizedTurn
+from cachelab.turn import RecordedTurn, StoredTurn, Turn
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from pydantic.dataclasses import dataclass
 
-from cachelab.conversation import RecordedTurn, TokenizedConversation, TokenizedTurn
 from cachelab.request import Request
 from cachelab.strict_config import STRICT
+from cachelab.tokenized_conversation import TokenizedConversation, TokenizedTurn
 from cachelab.tokens import BlockTokens
 from cachelab.trace.base import TraceRequests, of_tokenized
+from cachelab.turn import RecordedTurn
 
 
 @dataclass(frozen=True, config=STRICT)

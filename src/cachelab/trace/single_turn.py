@@ -4,18 +4,13 @@ from collections.abc import Sequence
 
 from pydantic.dataclasses import dataclass
 
-from cachelab.conversation import (
-    RecordedTurn,
-    StoredMessages,
-    StoredTurn,
-    TokenizedConversation,
-    TokenizedTurn,
-    messages_alone,
-)
 from cachelab.errors import ConfigError
+from cachelab.message import messages_alone
 from cachelab.request import Request
 from cachelab.strict_config import STRICT
+from cachelab.tokenized_conversation import TokenizedConversation, TokenizedTurn
 from cachelab.trace.base import TraceRequests, of_tokenized
+from cachelab.turn import RecordedTurn, StoredMessages, StoredTurn
 
 
 @dataclass(frozen=True, config=STRICT)

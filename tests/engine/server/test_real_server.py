@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from cachelab.conversation import Conversation, Turn
+from cachelab.conversation import Conversation
 from cachelab.engine.agreement import AgreementEngine
 from cachelab.engine.history import HistoryName
 from cachelab.engine.server.server_engine import ServerEngine
@@ -25,6 +25,7 @@ from cachelab.model.tiny_model import tiny_model
 from cachelab.order.by_turn import ByTurn
 from cachelab.tokenizer.huggingface import HuggingFace
 from cachelab.trace.multi_turn import MultiTurn
+from cachelab.turn import Turn
 from chat_models import CHATML, WEATHER, save_deepseek
 from workloads import random_requests
 

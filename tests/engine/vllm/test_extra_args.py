@@ -3,6 +3,7 @@
 import pytest
 
 from cachelab.engine.sim import SimEngine
+from cachelab.engine.sim_core import engine_args
 from cachelab.engine.vllm.backends import CpuEngine
 from cachelab.engine.vllm.extra_args import NOT_SIMULATED, SETTINGS, check_extra_args
 from cachelab.errors import ConfigError
@@ -37,4 +38,4 @@ def test_fields_are_vllms_own() -> None:
 
 def test_other_fields_pass() -> None:
     check_extra_args({"scheduling_policy": "priority"}, SETTINGS, NOT_SIMULATED)
-    assert SimEngine(args={"scheduling_policy": "priority"}).engine_args()["scheduling_policy"] == "priority"
+    assert engine_args(SimEngine(args={"scheduling_policy": "priority"}))["scheduling_policy"] == "priority"

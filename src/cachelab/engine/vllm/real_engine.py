@@ -19,6 +19,7 @@ from cachelab.engine.vllm.clock import WallClock
 from cachelab.engine.vllm.driver import Driver
 from cachelab.engine.vllm.extra_args import OF_A_MODEL, SETTINGS, check_extra_args
 from cachelab.engine.vllm.host_tier import HostGiB, offloading_args
+from cachelab.engine.vllm.schedule_run import run_schedule
 from cachelab.engine.vllm.step_work import StepRecorder
 from cachelab.errors import ConfigError, EngineError
 from cachelab.model.source import find_model
@@ -109,7 +110,7 @@ class VllmEngine(EngineSizes):
                 history=history(self.history),
                 on_step=None if recorder is None else recorder.ended,
             )
-            run = driver.run(schedule)
+            run = run_schedule(driver, schedule)
             steps = None if recorder is None else StepPoints.of(recorder.steps)
             return replace(run, notes=(REAL_NOTES[self.history],), steps=steps)
         finally:

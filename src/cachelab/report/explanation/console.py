@@ -56,7 +56,7 @@ def print_explained_run(
 
     from cachelab.report.console import print_tables, print_where, short_path
     from cachelab.report.gap_section import gap
-    from cachelab.report.sections import context, headline
+    from cachelab.report.headline import context, headline
 
     console = Console(highlight=False)
     console.print()

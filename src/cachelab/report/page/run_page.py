@@ -9,14 +9,17 @@ from cachelab.metrics.base import Ratio
 from cachelab.metrics.losses import TERMS, lost
 from cachelab.pipeline import Result
 from cachelab.report.changed_settings import changed_settings
+from cachelab.report.engine_sections import outcomes
 from cachelab.report.explanation.changed_text import printable
+from cachelab.report.headline import context, headline, logged_line
+from cachelab.report.hit_sections import hit_rates
 from cachelab.report.largest_losses import largest_losses
 from cachelab.report.losses_figure import LABELS
 from cachelab.report.page.drawing import drawings
 from cachelab.report.page.template import rendered
 from cachelab.report.repeat import repeat_facts
 from cachelab.report.section import Section, count, percent
-from cachelab.report.sections import asked_for, context, headline, hit_rates, logged_line, outcomes
+from cachelab.report.sections import asked_for
 from cachelab.report.turns_section import turn_rows
 from cachelab.report.worst_conversations import worst_section
 from cachelab.tracking.description import RunDescription

@@ -2,36 +2,32 @@
 
 import json
 import logging
-import re
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag
 
 from cachelab.dataset.base import LoadedDataset
 from cachelab.disk import no_room, size, written_bytes
-from cachelab.error_format import cut
 from cachelab.errors import TrackingError
 from cachelab.interrupt import transaction
 from cachelab.metrics.base import Numbers
 from cachelab.secret import without_secrets
 from cachelab.tracking.description import RunDescription
 from cachelab.tracking.mlflow.address import where_to_look
+from cachelab.tracking.mlflow.entries import MAX_TAG, cut_lines, log_parameters, set_tags
 from cachelab.tracking.mlflow.errors import TransientStoreError, asking
 from cachelab.tracking.mlflow.errors import reason as reason_of
-from cachelab.tracking.mlflow.zero_counts import ZERO_COUNTS, zero_counts
+from cachelab.tracking.mlflow.logged_metrics import LoggedMetrics
 
 log = logging.getLogger(__name__)
-Item = TypeVar("Item")
 
-# MLflow's limits: characters of a value, items of a batch
-_MAX_PARAM, _MAX_TAG, _MAX_DIGEST = 6000, 8000, 36
-_PARAMS_A_BATCH, _METRICS_A_BATCH = 100, 1000
+_MAX_DIGEST = 36  # MLflow's limit, in characters
 # A server may restart: a run retries for this long. Together with one unanswered request (12 s) it is below 30 s.
 _PATIENCE_S = 16.0
 _PAUSE_S = 2.0
@@ -50,11 +46,8 @@ class MlflowRun:
         self.run_id: str | None = run_id
         self._id = run_id
         self._output_dir = output_dir
-        self._begun = begun
-        self._logged: dict[str, float] = {}
-        self._points: dict[str, set[tuple[int, float]]] = {}
+        self._metrics = LoggedMetrics(client, run_id, begun=begun)
         self._workload: Mapping[str, float] = {}  # not logged yet
-        self._now_ms = int(time.time() * 1000)  # the same in each retry, so that the store ignores a repeated point
         self._no_room: TrackingError | None = None  # the error of an upload that did not fit on the disk
 
     @property
@@ -67,7 +60,7 @@ class MlflowRun:
         def log() -> None:
             self._client.log_text(self._id, description.config_yaml, "config.yaml")
             log_parameters(self._client, self._id, description.parameters)
-            self._set_tags({**description.tags, "cachelab.command": description.command, **tags})
+            set_tags(self._client, self._id, {**description.tags, "cachelab.command": description.command, **tags})
 
         self._ask("cannot log the config", log)
 
@@ -83,7 +76,7 @@ class MlflowRun:
 
         def log_input() -> None:
             self._client.log_inputs(self._id, [DatasetInput(entity, [InputTag("mlflow.data.context", "workload")])])
-            self._set_tags({"cachelab.dataset_digest": dataset.digest})
+            set_tags(self._client, self._id, {"cachelab.dataset_digest": dataset.digest})
 
         self._ask("cannot log the dataset", log_input)
 
@@ -91,7 +84,7 @@ class MlflowRun:
         self._ask("cannot log the parameters", lambda: log_parameters(self._client, self._id, parameters))
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
-        self._ask("cannot log the tags", lambda: self._set_tags(tags))
+        self._ask("cannot log the tags", lambda: set_tags(self._client, self._id, tags))
 
     def log_workload(self, numbers: Mapping[str, float]) -> None:
         """Keep the numbers until the result or the end: the run's page shows metrics in the order of their logging."""
@@ -101,7 +94,7 @@ class MlflowRun:
         """Log what is new in the numbers, upload the folder, and show its summary.md on the run's page."""
         try:
             values = {**numbers.values, **{k: v for k, v in self._workload.items() if k not in numbers.values}}
-            self._ask("cannot log the metrics", lambda: self._log(Numbers(values, numbers.series)))
+            self._ask("cannot log the metrics", lambda: self._metrics.log(Numbers(values, numbers.series)))
             self._workload = {}
             self._ask("cannot upload the files", lambda: self._upload(folder))
         except TrackingError as error:
@@ -153,11 +146,11 @@ class MlflowRun:
 
         def log_end() -> None:
             if reason is not None:
-                self._set_tags({"cachelab.error": without_secrets(reason)})
+                set_tags(self._client, self._id, {"cachelab.error": without_secrets(reason)})
             if self._no_room is not None:
                 return
             if self._workload:
-                self._log(Numbers(self._workload, {}))
+                self._metrics.log(Numbers(self._workload, {}))
             if error is not None:
                 text = without_secrets("".join(traceback.format_exception(error)))
                 self._client.log_text(self._id, text, "error.txt")
@@ -181,43 +174,12 @@ class MlflowRun:
     ) -> None:
         self.end(error)
 
-    def _log(self, numbers: Numbers) -> None:
-        """Log the numbers that the store does not hold yet; counts of 0 as one tag (zero_counts.py)."""
-        values = {_key(key): float(value) for key, value in numbers.values.items()}
-        series = {_key(key): steps for key, steps in numbers.series.items()}
-        if self._begun:
-            self._read_logged(series)
-        zero = zero_counts({key: value for key, value in values.items() if key not in self._logged})
-        new = {key: value for key, value in values.items() if self._logged.get(key) != value and key not in zero}
-        metrics = [Metric(key, value, self._now_ms, 0) for key, value in new.items()]
-        for key, steps in series.items():
-            known = self._points.get(key, set())
-            points = [(step, float(value)) for step, value in sorted(steps.items())]
-            metrics += [Metric(key, value, self._now_ms, step) for step, value in points if (step, value) not in known]
-        for batch in _batches(metrics, _METRICS_A_BATCH):
-            self._client.log_batch(self._id, metrics=batch)
-        if zero or self._begun:
-            self._set_tags({ZERO_COUNTS: " ".join(zero)})
-        self._logged |= new
-
-    def _read_logged(self, series: Iterable[str]) -> None:
-        """Read the numbers that an earlier process logged to this run."""
-        held = self._client.get_run(self._id).data.metrics
-        self._logged = {key: value for key, value in held.items() if key not in series}
-        for key in held.keys() & set(series):
-            history = self._client.get_metric_history(self._id, key)
-            self._points[key] = {(point.step, point.value) for point in history}
-
-    def _set_tags(self, tags: Mapping[str, str]) -> None:
-        tagged = [RunTag(_key(key), cut(value, _MAX_TAG)) for key, value in tags.items()]
-        for batch in _batches(tagged, _PARAMS_A_BATCH):
-            self._client.log_batch(self._id, tags=batch)
-
     def _upload(self, folder: Path) -> None:
         self._client.log_artifacts(self._id, str(folder))
         summary = folder / "summary.md"
         if summary.is_file():
-            self._set_tags({"mlflow.note.content": _cut_lines(summary.read_text(encoding="utf-8"), _MAX_TAG)})
+            text = cut_lines(summary.read_text(encoding="utf-8"), MAX_TAG)
+            set_tags(self._client, self._id, {"mlflow.note.content": text})
 
     def _upload_logs(self) -> None:
         for handler in logging.getLogger().handlers:
@@ -236,26 +198,3 @@ class MlflowRun:
                 if time.monotonic() >= until:
                     raise
                 time.sleep(_PAUSE_S)
-
-
-def log_parameters(client: MlflowClient, run_id: str, parameters: Mapping[str, str]) -> None:
-    """Log parameters to a run; characters that MLflow refuses in a key become `_`, long values are cut."""
-    params = [Param(_key(key), cut(value, _MAX_PARAM)) for key, value in parameters.items()]
-    for batch in _batches(params, _PARAMS_A_BATCH):
-        client.log_batch(run_id, params=batch)
-
-
-def _key(name: str) -> str:
-    return re.sub(r"[^/\w.\- :]", "_", name)[:250]
-
-
-def _cut_lines(text: str, length: int) -> str:
-    """As many complete lines as fit: half a row would break a Markdown table."""
-    if len(text) <= length:
-        return text
-    end = "\n\n(The rest is in the artifact summary.md.)"
-    return text[: length - len(end)].rpartition("\n")[0] + end
-
-
-def _batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    return (items[start : start + size] for start in range(0, len(items), size))

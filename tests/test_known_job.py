@@ -4,9 +4,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from cachelab import job
 from cachelab.build import build_root
 from cachelab.composition import composed
+from cachelab.known_job import known_job
 from cachelab.tracking.base import FinishedRun
 from cachelab.tracking.description import RunDescription
 from cachelab.tracking.none import NoTracking
@@ -28,7 +28,7 @@ class Finished(NoTracking):
 
 def known(folder: Path, values: dict[str, float], *overrides: str, searching: bool) -> Any:
     root = build_root(composed(["experiment=tune_filter", *overrides]).config)
-    _, found = job.known_job(root, Finished(values), described(folder, "parent"), searching=searching)
+    _, found = known_job(root, Finished(values), described(folder, "parent"), searching=searching)
     return found
 
 
