@@ -125,7 +125,7 @@ def run_job(
                 parts.tokenizer.name,
                 root.artifacts,
                 explanation=explanation,
-                latex=root.report.format == "latex",
+                options=root.report,
             )
         if lost := largest_losses(result, 1):
             tracked.log_tags({LARGEST_LOSS: lost[0].short})

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
+from cachelab.config import ReportConfig
 from cachelab.metrics.base import AnyMetric
 from cachelab.pipeline import Result
 from cachelab.report import artifacts, figures
@@ -96,3 +97,14 @@ def test_write_artifacts_equal_runs_make_equal_bytes(
     )
 
     assert first == second
+
+
+def test_blocks_above_the_limit_are_left_out(
+    result: Result, description: RunDescription, metrics: Sequence[AnyMetric], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        folder = write_artifacts(result, description, metrics, "tokens", options=ReportConfig(max_block_rows=3))
+    assert files(folder) == FILES - {"blocks.parquet"}
+    assert "blocks.parquet is left out: 4 blocks were hit, and report.max_block_rows is 3" in caplog.text
+    folder = write_artifacts(result, description, metrics, "tokens", options=ReportConfig(max_block_rows=4))
+    assert files(folder) == FILES

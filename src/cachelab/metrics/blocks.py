@@ -30,6 +30,11 @@ def block_table(observation: Observation) -> dict[str, Any]:
     }
 
 
+def num_hit_blocks(observation: Observation) -> int:
+    """The rows of `block_table`."""
+    return len(observation.hits.block)
+
+
 def _total(observation: Observation) -> float:
     return float(observation.full_blocks.sum())
 
@@ -39,7 +44,7 @@ def _hit(observation: Observation) -> float:
 
 
 def _reused_distinct(observation: Observation) -> float:
-    return float(len(observation.hits.per_block))
+    return float(num_hit_blocks(observation))
 
 
 def _hits_per_block_mean(observation: Observation) -> float | None:

@@ -11,14 +11,14 @@ from typing import get_args
 import numpy as np
 
 from cachelab.atomic import atomic_folder
-from cachelab.config import Artifact
+from cachelab.config import Artifact, ReportConfig
 from cachelab.explanation.fixed_rows import fixed_rows
 from cachelab.explanation.result import Explanation
 from cachelab.explanation.tables import cause_table
 from cachelab.explanation.tables import request_table as explained_table
 from cachelab.export.trace_writer import block_trace_lines, trace_rows, write_lines, write_trace
 from cachelab.metrics.base import AnyMetric
-from cachelab.metrics.blocks import block_table
+from cachelab.metrics.blocks import block_table, num_hit_blocks
 from cachelab.metrics.capacity import capacity_table, points_table
 from cachelab.metrics.losses import losses_table
 from cachelab.metrics.observation import Observation, if_measured
@@ -49,7 +49,7 @@ def write_artifacts(
     kept: Sequence[Artifact] = get_args(Artifact),
     *,
     explanation: Explanation | None = None,
-    latex: bool = False,
+    options: ReportConfig | None = None,
 ) -> Path:
     """Write `<output_dir>/artifacts` atomically and return it. An existing folder of that name is replaced.
 
@@ -58,14 +58,16 @@ def write_artifacts(
     prompts or replies changed; for a block trace block_trace.jsonl.gz), requests.parquet, blocks.parquet, per_turn.csv
     and losses_per_turn.csv, capacity.csv (with `engine.at_gib` or `engine.sim_at` also capacity_points.csv),
     figures/*.png and *.svg. With an `explanation` also explanation.md, explanation.html, breaks.csv, breaks.parquet,
-    breaks_per_request.parquet and, if texts are shown, fixed.jsonl.gz. With `latex` also tables/*.tex. A table
-    that needs what the engine did not measure is left out. Raises OSError if a file cannot be written.
+    breaks_per_request.parquet and, if texts are shown, fixed.jsonl.gz. `options`: see ReportConfig (None: its
+    defaults). A table that needs what the engine did not measure is left out. Raises OSError if a file cannot be
+    written.
     """
+    options = options or ReportConfig()
     folder = description.output_dir / "artifacts"
     way_out = "write elsewhere with hydra.run.dir=FOLDER, or keep fewer files with artifacts=[requests]"
     with atomic_folder(folder, way_out) as part:
-        _write(part, result, description, metrics, tokenizer_name, kept, explanation)
-        if latex:
+        _write(part, result, description, metrics, tokenizer_name, kept, explanation, options.max_block_rows)
+        if options.format == "latex":
             write_latex(part / "tables", sections(result, description, max_turns=MAX_TURNS))
         if explanation is not None:
             write_explanation(part, explanation)
@@ -91,6 +93,7 @@ def _write(
     tokenizer_name: str,
     kept: Sequence[Artifact],
     explanation: Explanation | None,
+    max_block_rows: int | None,
 ) -> None:
     (folder / "config.yaml").write_text(description.config_yaml, encoding="utf-8")
     requests, observation = result.workload.requests, result.observation
@@ -107,7 +110,7 @@ def _write(
             write_parquet(folder / "requests.parquet", request_table(observation), REQUESTS)
     if "blocks" in kept:
         with _timed("blocks.parquet"):
-            _write_blocks(folder / "blocks.parquet", observation)
+            _write_blocks(folder / "blocks.parquet", observation, max_block_rows)
     if "per_turn" in kept:
         with _timed("per_turn.csv, losses_per_turn.csv"):
             for name, table in (("per_turn", turn_table), ("losses_per_turn", losses_table)):
@@ -135,8 +138,17 @@ def _write(
         (folder / "report.html").write_text(page, encoding="utf-8")
 
 
-def _write_blocks(path: Path, observation: Observation) -> None:
-    """Write blocks.parquet; its millions of rows are freed at the end."""
+def _write_blocks(path: Path, observation: Observation, most: int | None) -> None:
+    """Write blocks.parquet if it has at most so many rows; the rows are freed at the end."""
+    rows = if_measured(num_hit_blocks, observation) or 0
+    if most is not None and rows > most:
+        log.info(
+            "blocks.parquet is left out: %s blocks were hit, and report.max_block_rows is %s "
+            "(report.max_block_rows=null writes all)",
+            f"{rows:,}",
+            f"{most:,}",
+        )
+        return
     if (blocks := if_measured(block_table, observation)) is not None:
         write_parquet(path, blocks, BLOCKS)
 
