@@ -5,9 +5,10 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import Any
 
 METRICS = """\
@@ -35,7 +36,7 @@ sglang:prompt_tokens_total{model_name="tiny"} %d
 sglang:cached_tokens_total{model_name="tiny",cache_source="device"} %d
 """
 CACHED = 16
-STATUS = {"retry_later": 429, "busy": 503, "fault": 500, "no_model": 404, "no_key": 401}
+STATUS = {"retry_later": 429, "busy_later": 503, "busy": 503, "fault": 500, "no_model": 404, "no_key": 401}
 
 
 def cached(prompt: list[int]) -> int:
@@ -46,9 +47,11 @@ def cached(prompt: list[int]) -> int:
 class ScriptedServer(ThreadingHTTPServer):
     """Follows `script`, one word per request; after its end every request is answered in full.
 
-    The words: ok, hang, cut, reset, malformed, no_usage, no_cached, short, empty, huge, trickle, die, restart,
-    and those of STATUS.
-    `kind`: vllm, sglang, or plain (no /metrics, no /version). `prompt_ids`: those of a chat, as the server sees them.
+    The words: ok, hang, cut, reset, malformed, no_usage, no_cached, null, short, empty, huge, trickle, die, restart,
+    and those of STATUS (with Retry-After if they end in later).
+    `kind`: vllm, sglang, router (in front of vLLM), or plain. The last two have no /metrics and no /version.
+    `prompt_ids`: those of a chat, as the server sees them. `has_models`: whether it has a list of models. `share`: one
+    of so many engines, whose /metrics it shows.
     """
 
     daemon_threads = True
@@ -64,6 +67,8 @@ class ScriptedServer(ThreadingHTTPServer):
         self.reset_answer = (200, "")
         self.started = 1_700_000_000
         self.prompt_ids: list[int] = []
+        self.has_models = True
+        self.share = 1
 
     @property
     def url(self) -> str:
@@ -77,9 +82,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def do_GET(self) -> None:
-        done, tokens = len(self.server.prompts), sum(map(len, self.server.prompts))
-        hits = sum(map(cached, self.server.prompts))
-        pages = {"/v1/models": json.dumps({"data": [{"id": "tiny", "max_model_len": 256}]})}
+        prompts = self.server.prompts[:: self.server.share]
+        done, tokens, hits = len(prompts), sum(map(len, prompts)), sum(map(cached, prompts))
+        owner = {"owned_by": "vllm"} if self.server.kind in ("vllm", "router") else {}
+        pages = {"/v1/models": json.dumps({"data": [{"id": "tiny", "max_model_len": 256, **owner}]})}
+        if not self.server.has_models:
+            pages.clear()
         if self.server.kind == "vllm":
             pages["/version"] = json.dumps({"version": "0.0"})
             pages["/metrics"] = METRICS % (tokens, hits, done, done) + STARTED % self.server.started
@@ -90,7 +98,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
         if self.path in ("/reset_prefix_cache", "/flush_cache"):
-            if self.server.kind == "plain":
+            if self.server.kind in ("plain", "router"):
                 return self._answer(404, "")
             self.server.resets += 1
             return self._answer(*self.server.reset_answer)
@@ -110,7 +118,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._reset()
         if word in STATUS:
             text = f"said {word} to {self.headers.get('Authorization')} of {self.headers.get('X-Team')}"
-            return self._answer(STATUS[word], json.dumps({"error": {"message": text}}))
+            headers = {"Retry-After": "0.2"} if word.endswith("later") else {}
+            return self._answer(STATUS[word], json.dumps({"error": {"message": text}}), headers)
         try:
             return self._stream(word, body)
         except ConnectionError:  # the client gave up, as it should
@@ -130,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
         chat = "messages" in body
-        ids = self.server.kind == "vllm"
+        ids = self.server.kind in ("vllm", "router")
         prompt = self.server.prompt_ids if chat else body["prompt"]
         asked = body["max_completion_tokens"] if chat else body["max_tokens"]
         wanted = {"short": asked - 1, "empty": 0, "huge": 1_000_000}.get(word, asked)
@@ -147,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
                 time.sleep(0.02)
         usage: dict[str, Any] = {"prompt_tokens": len(prompt), "completion_tokens": wanted, "total_tokens": 0}
         if word != "no_cached":
-            usage["prompt_tokens_details"] = {"cached_tokens": cached(prompt)}
+            usage["prompt_tokens_details"] = None if word == "null" else {"cached_tokens": cached(prompt)}
         if word == "empty":
             end: dict[str, Any] = {"delta": {}} if chat else {"text": ""}
             self._event({"choices": [{"index": 0, "finish_reason": "stop", **end}]})
@@ -161,12 +170,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(f"data: {json.dumps({'id': 'x', 'object': 'text_completion', **data})}\n\n".encode())
         self.wfile.flush()
 
-    def _answer(self, status: int, text: str) -> None:
+    def _answer(self, status: int, text: str, headers: Mapping[str, str] = MappingProxyType({})) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text.encode())))
-        if status == STATUS["retry_later"]:
-            self.send_header("Retry-After", "0.2")
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(text.encode())
 

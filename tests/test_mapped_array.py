@@ -1,3 +1,6 @@
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -48,3 +51,21 @@ def test_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setattr("os.posix_fallocate", full)
     with pytest.raises(StorageError, match=r"No space left on device.*set cache_dir to a folder of another disk"):
         mapped_array(100_000, tmp_path)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries give freed memory back themselves")
+def test_freed_memory_goes_back_to_the_system() -> None:
+    code = (
+        "from cachelab.mapped_array import give_back_freed\n"
+        "import numpy as np\n"
+        "resident = lambda: int(open('/proc/self/statm').read().split()[1]) * 4096\n"
+        "np.ones(30 << 17)\n"  # from now on, the C library keeps freed arrays of up to 30 MB
+        "held = [np.ones(1 << 17) for _ in range(200)]\n"
+        "last = held[-1]\n"  # at the end of the heap
+        "del held\n"
+        "before = resident()\n"
+        "give_back_freed()\n"
+        "print(before - resident() > 150 << 20)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "True"

@@ -1,5 +1,6 @@
 """Arrays in files without a name, whose memory the system can take back and a stage can give back."""
 
+import ctypes
 import mmap
 import os
 import tempfile
@@ -36,3 +37,10 @@ def give_back(array: object) -> None:
         array = array.base
     if isinstance(array, mmap.mmap):
         array.madvise(mmap.MADV_DONTNEED)
+
+
+def give_back_freed() -> None:
+    """Give the system the memory that was freed and that the C library keeps for later (glibc; elsewhere nothing)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -10,6 +10,7 @@ from cachelab.errors import ConfigError, EngineError, NothingKept
 from cachelab.filter.base import Filter
 from cachelab.fleet.base import Fleet
 from cachelab.fleet.single import Single
+from cachelab.mapped_array import give_back_freed
 from cachelab.metrics.base import AnyMetric, Numbers, measure
 from cachelab.metrics.observation import Observation
 from cachelab.order.arrival_note import arrival_note
@@ -69,6 +70,7 @@ def prepare(parts: Parts) -> Workload:
     Raises DatasetError, TokenizerError, or ConfigError if no request is left (NothingKept if the filter keeps none).
     """
     dataset = parts.dataset.load()
+    give_back_freed()  # a reader frees large arrays of rows that it has turned into others
     log.info("dataset %s: %d conversations from %s", dataset.name, len(dataset.conversations), dataset.source)
     for note in dataset.notes:
         log.info("%s", note)
@@ -122,6 +124,7 @@ def observe(parts: Parts, workload: Workload, progress: Progress) -> tuple[Engin
     records = engine_run.records
     if [record.request_id for record in records] != [request.id for request in workload.schedule]:
         raise EngineError(f"{len(workload.schedule)} requests were submitted, {len(records)} records came back")
+    give_back_freed()
     return engine_run, Observation.of(workload.requests, engine_run)
 
 

@@ -15,9 +15,10 @@ class BlockTokens:
     """A sequence of tokens that is made on demand: each token of a block is the block's number.
 
     Equal numbers are equal tokens, and different numbers different tokens, so sequences share a prefix exactly where
-    their blocks do. The tokens are those of `blocks`, each `block_size` long, the last one repeated as often as needed,
-    without the first `skip` tokens. `listed`: the blocks that the trace lists for a prompt; None for a reply.
-    Shapes: blocks (>= 1,), listed (ceil(length / block_size),).
+    their blocks do. The tokens are those of `blocks`, each `block_size` long, then those of `own`, repeated as often as
+    needed, without the first `skip` tokens. Without `own` the last of `blocks` is repeated. `listed`: the blocks that
+    the trace lists for a prompt; None for a reply. Shapes: blocks (num_blocks,), at least one if there is no `own`;
+    listed (ceil(length / block_size),).
     """
 
     blocks: TokenIds
@@ -25,6 +26,7 @@ class BlockTokens:
     length: int
     skip: int = 0
     listed: TokenIds | None = None
+    own: int | None = None
 
     def __len__(self) -> int:
         return self.length
@@ -47,7 +49,8 @@ class BlockTokens:
         """The first blocks, the last one repeated if there are fewer. Shape: (number,)."""
         if number <= len(self.blocks):
             return self.blocks[:number]
-        return np.concatenate([self.blocks, np.repeat(self.blocks[-1:], number - len(self.blocks))])
+        last = self.blocks[-1] if self.own is None else self.own
+        return np.concatenate([self.blocks, np.full(number - len(self.blocks), last, np.int32)])
 
     def expanded(self, length: int) -> TokenIds:
         """The first `length` tokens."""

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cachelab.prefix_cache.block_ids import BlockNames
 from cachelab.report.arrow_array import arrow_array
 
 int64s = st.integers(-(2**63), 2**63 - 1)
@@ -41,3 +42,12 @@ def test_nan_is_no_null() -> None:
 def test_values_of_another_kind_are_refused(values: list[Any], kind: Any) -> None:
     with pytest.raises(TypeError):
         arrow_array(values, kind)
+
+
+@given(st.lists(st.binary(min_size=16, max_size=16), min_size=1), st.data())
+def test_names_of_blocks_are_their_texts(digests: list[bytes], data: st.DataObject) -> None:
+    rows = data.draw(st.lists(st.integers(0, len(digests) - 1)))
+    names = BlockNames(np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 16), np.asarray(rows, np.int32))
+    array = arrow_array(names, "string")
+    array.validate(full=True)
+    assert array.to_pylist() == [digests[row].hex() for row in rows] == list(names)

@@ -26,17 +26,14 @@ def block_turn(
     The last block of a prompt can be partial, and then it need not be listed. `reply_blocks` are the known blocks after
     the prompt's last full block. All other blocks are `own`.
     """
-    alone = np.asarray([own], np.int32)
     full, partial = divmod(prompt_tokens, block_size)
-    blocks = listed
-    if partial and len(reply_blocks):
-        blocks = np.concatenate([listed[:full], reply_blocks[:1]])  # the reply completes the prompt's last block
-    elif partial and len(listed) == full:
-        blocks = np.concatenate([listed, alone])
+    blocks, after = listed, own if partial and len(listed) == full else None
+    if partial and len(reply_blocks):  # the reply completes the prompt's last block
+        blocks, after = listed[:full], int(reply_blocks[0])
     return TokenizedTurn(
         kept_tokens=0,
-        new_ids=BlockTokens(blocks, block_size, prompt_tokens, listed=listed),
-        reply_ids=BlockTokens(np.concatenate([reply_blocks, alone]), block_size, reply_tokens, skip=partial),
+        new_ids=BlockTokens(blocks, block_size, prompt_tokens, listed=listed, own=after),
+        reply_ids=BlockTokens(reply_blocks, block_size, reply_tokens, skip=partial, own=own),
         timestamp_s=timestamp_s,
         think_s=think_s,
     )

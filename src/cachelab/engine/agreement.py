@@ -1,6 +1,7 @@
 """A real engine and the simulator on the same requests."""
 
 import logging
+import re
 from dataclasses import replace
 
 from pydantic.dataclasses import dataclass
@@ -26,7 +27,8 @@ class AgreementEngine:
     Records, counters and seconds are the real engine's. The simulator's records are the run's `reference_records`. The
     simulator has the real engine's sizes, its groups of layers and the same number of blocks. Requests that the real
     engine rejected are left out of the second run. A live server must have all requests from one connection: with
-    several, the order in which they reach its scheduler is not known, and evictions depend on it.
+    several, the order in which they reach its scheduler is not known, and evictions depend on it. The simulator then
+    gets the requests one after the other, in the order in which the server got them.
     """
 
     real: VllmEngine | ServerEngine
@@ -60,20 +62,33 @@ class AgreementEngine:
 
     def run(self, schedule: Schedule, progress: Progress) -> EngineRun:
         """Run both engines, one after the other. Raises the EngineError of either."""
-        run = self.real.run(schedule, progress)
+        try:
+            run = self.real.run(schedule, progress)
+        except (EngineError, ConfigError) as error:
+            raise type(error)(of_real(str(error))) from error
+        run = replace(run, notes=tuple(map(of_real, run.notes)))
         if run.failure is not None:
-            return run
+            return replace(run, failure=of_real(run.failure))
         layout = run.counters.layout
         if run.counters.num_blocks is None:
             raise EngineError("engine.real: the server does not say how many blocks it has: set engine.real.num_blocks")
-        reference = self.simulator(run.counters.num_blocks + 1, layout).run(as_run(schedule, run), lambda ended: None)
+        again = as_run(schedule, run)
+        notes = list(run.notes)
+        if isinstance(self.real, ServerEngine):
+            again = as_sent(again, run)
+            if failed := sum(record.outcome == "rejected" for record in run.records):
+                notes.append(
+                    f"{failed:,} requests did not complete on the server and are not compared. What they left in its "
+                    "cache is not known, so they can be the reason of later mismatches."
+                )
+        reference = self.simulator(run.counters.num_blocks + 1, layout).run(again, lambda ended: None)
         made = reference.counters.layout
         # One group of full attention has the same hits whatever its bytes, and the simulator keeps its own.
         if layout is not None and made is not None and not layout.is_plain and made.groups != layout.groups:
             raise EngineError(f"engine=agreement: the real engine has {layout}, but the simulator has {made}")
         log.info("the simulator ran the same %d requests", len(reference.records))
         note = "The simulator then ran the same prompts with the real engine's replies, in a cache of the same size."
-        return replace(run, reference_records=reference.records, notes=(*run.notes, note))
+        return replace(run, reference_records=reference.records, notes=(*notes, note))
 
     def simulator(self, num_blocks: int, layout: KvLayout | None = None) -> SimEngine:
         """The simulator with the real engine's sizes, but `num_blocks` blocks (vLLM's null block included).
@@ -110,3 +125,14 @@ def as_run(schedule: Schedule, run: EngineRun) -> Schedule:
         [tuple(ran[request.id] for request in lane if request.id in ran) for lane in stage] for stage in schedule.stages
     )
     return replace(schedule, stages=tuple(tuple(lane for lane in stage if lane) for stage in lanes))
+
+
+def as_sent(schedule: Schedule, run: EngineRun) -> Schedule:
+    """The requests of the schedule in one lane and without waits, in the order in which the real engine got them."""
+    place = {record.request_id: record.prefill_index or 0 for record in run.records}
+    return Schedule(((tuple(sorted(schedule, key=lambda request: place[request.id])),),))
+
+
+def of_real(text: str) -> str:
+    """A message of the real engine with the keys that its settings have here: engine.real.NAME."""
+    return re.sub(r"(?<![\w.])engine\.(?=[a-z_])(?!real\b)", "engine.real.", text)

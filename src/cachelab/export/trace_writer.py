@@ -83,8 +83,9 @@ def _block_rows(requests: Sequence[Request]) -> Iterator[tuple[TokenIds, dict[st
             "hash_ids": [],
             "block_size": prompt.block_size,
         }
-        if len(reply.blocks) > 1:
-            row["output_hash_ids"] = reply.blocks[:-1].tolist()
+        known = reply.blocks[:-1] if reply.own is None else reply.blocks
+        if len(known):
+            row["output_hash_ids"] = known.tolist()
         if request.follows is not None or request.turn_index:
             row["parent_chat_id"] = numbers.get(request.follows or "", -1)
         row["chat_id"] = numbers[request.id]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cachelab.engine.base import EngineRun
+from cachelab.mapped_array import give_back
 from cachelab.metrics.base import Metric, Ratio
 from cachelab.metrics.hit_rate import NO_BLOCK, first_prefill, first_prefill_tokens, later_turns
 from cachelab.metrics.hits import Int64s
@@ -59,6 +60,7 @@ def capacity_table(observation: Observation) -> dict[str, list[Any]]:
         columns["gib"] = [gib(observation, size) for size in sizes.tolist()]
     lru = lru_curve(observation).rates(sizes) if len(sizes) else None
     opt = opt_rates(accesses, sizes) if len(sizes) else None
+    give_back(accesses.blocks)
     for name, found in (("lru", lru), ("opt", opt)):
         for definition in DEFINITIONS:
             columns[f"{name}_{definition}_rate"] = [] if found is None else column(found, definition)

@@ -20,6 +20,7 @@ from cachelab.tokens import AnyTokens, TokenIds, follows, part_of, start_in
 
 ROOT = -1
 _SHA_BYTES, _DIGEST_BYTES = 32, 16
+_HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 _AT_ONCE = 1 << 16
 """Blocks whose numbers are Python objects at the same time."""
 
@@ -110,7 +111,8 @@ class BlockIds:
                 made[end : end + _SHA_BYTES] = hashlib.sha256(before + content).digest()
                 end += _SHA_BYTES
             give_back(self.tokens)
-        return BlockNames(np.frombuffer(made, np.uint8).reshape(-1, _SHA_BYTES)[:, :_DIGEST_BYTES], place[blocks])
+        digests = np.frombuffer(made, np.uint8).reshape(-1, _SHA_BYTES)[:, :_DIGEST_BYTES].copy()
+        return BlockNames(digests, place[blocks])
 
     def _with_ancestors(self, blocks: Int64s) -> Int64s:
         """The blocks and their ancestors, in ascending order."""
@@ -151,6 +153,13 @@ class BlockNames(Sequence[str]):
             digest: bytes = self.digests[self.rows[key]].tobytes()
             return digest.hex()
         return BlockNames(self.digests, self.rows[key])
+
+    def digits(self) -> npt.NDArray[np.uint8]:
+        """The hex digits in ASCII. Shape: (num_blocks, 32)."""
+        digests = self.digests[self.rows]
+        found = np.empty((len(digests), 2 * _DIGEST_BYTES), np.uint8)
+        found[:, 0::2], found[:, 1::2] = _HEX[digests >> 4], _HEX[digests & 15]
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

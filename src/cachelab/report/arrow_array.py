@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cachelab.prefix_cache.block_ids import BlockNames
 from cachelab.report.columns import Kind
 
 
@@ -13,6 +14,11 @@ def arrow_array(values: Sequence[Any] | npt.NDArray[Any], kind: Kind) -> Any:
     """A pyarrow array of this kind; None is a null. Raises TypeError for a value of another kind."""
     import pyarrow
 
+    if kind == "string" and isinstance(values, BlockNames):
+        digits = values.digits()  # millions of texts of one length
+        offsets = np.arange(0, digits.size + 1, digits.shape[1], np.int32)
+        buffers = [None, pyarrow.py_buffer(offsets), pyarrow.py_buffer(digits)]
+        return pyarrow.Array.from_buffers(pyarrow.string(), len(values), buffers, 0)
     if kind == "string":
         return _strings(values)
     valid, nulls = None, 0

@@ -21,7 +21,7 @@ from cachelab.metrics.base import AnyMetric
 from cachelab.metrics.blocks import block_table
 from cachelab.metrics.capacity import capacity_table, points_table
 from cachelab.metrics.losses import losses_table
-from cachelab.metrics.observation import if_measured
+from cachelab.metrics.observation import Observation, if_measured
 from cachelab.metrics.requests import request_table
 from cachelab.metrics.turn import turn_table
 from cachelab.pipeline import Result
@@ -107,8 +107,7 @@ def _write(
             write_parquet(folder / "requests.parquet", request_table(observation), REQUESTS)
     if "blocks" in kept:
         with _timed("blocks.parquet"):
-            if (blocks := if_measured(block_table, observation)) is not None:
-                write_parquet(folder / "blocks.parquet", blocks, BLOCKS)
+            _write_blocks(folder / "blocks.parquet", observation)
     if "per_turn" in kept:
         with _timed("per_turn.csv, losses_per_turn.csv"):
             for name, table in (("per_turn", turn_table), ("losses_per_turn", losses_table)):
@@ -134,6 +133,12 @@ def _write(
         captions = {name: what for name, what in shown.items() if what is not None}
         page = run_page(result, description, folder / "figures", captions, explanation)
         (folder / "report.html").write_text(page, encoding="utf-8")
+
+
+def _write_blocks(path: Path, observation: Observation) -> None:
+    """Write blocks.parquet; its millions of rows are freed at the end."""
+    if (blocks := if_measured(block_table, observation)) is not None:
+        write_parquet(path, blocks, BLOCKS)
 
 
 @contextmanager

@@ -1,5 +1,8 @@
 """The events of a reply's stream, whatever a server puts into them."""
 
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
 import pytest
 
 from cachelab.engine.server.exchange import Answer, RequestFailed
@@ -74,3 +77,12 @@ def test_retry_after(text: str, seconds: float | None) -> None:
     from cachelab.engine.server.exchange import _seconds
 
     assert _seconds(text) == seconds
+
+
+def test_retry_after_a_date() -> None:
+    from cachelab.engine.server.exchange import _seconds
+
+    soon = datetime.now(UTC) + timedelta(seconds=30)
+    assert 28 <= (_seconds(format_datetime(soon, usegmt=True)) or 0) <= 30
+    assert _seconds("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+    assert _seconds("soon") is None

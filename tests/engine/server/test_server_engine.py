@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from cachelab.engine.agreement import AgreementEngine
+from cachelab.engine.agreement import AgreementEngine, as_run, as_sent
 from cachelab.engine.base import EngineRun, RunInterrupted
 from cachelab.engine.history import history
 from cachelab.engine.server.exchange import Answer
@@ -19,6 +19,7 @@ from cachelab.metrics.observation import Observation
 from cachelab.metrics.requests import request_table
 from cachelab.order.by_conversation import ByConversation
 from cachelab.order.by_turn import ByTurn
+from cachelab.order.timed import Timed
 from cachelab.request import Request, Schedule
 from scripted_server import CACHED, scripted
 from workloads import conversation, one_lane, request
@@ -62,6 +63,7 @@ def test_generated_history_repeats_the_ids_that_the_server_gave() -> None:
         ("empty", "the reply has no token (finish_reason stop)"),
         ("huge", "the reply is longer than the 4 tokens that were asked for"),
         ("fault", "500"),
+        ("busy", "503"),
         ("no_model", "404"),
         ("no_key", "401"),
     ],
@@ -80,7 +82,7 @@ def test_failed_request_has_a_reason_and_the_others_go_on(word: str, reason: str
     assert result.failure is None
 
 
-@pytest.mark.parametrize(("word", "at_least_s"), [("retry_later", 0.2), ("busy", 0.5)])
+@pytest.mark.parametrize(("word", "at_least_s"), [("retry_later", 0.2), ("busy_later", 0.2)])
 def test_refused_request_is_sent_again_after_the_wait_that_the_server_asks_for(word: str, at_least_s: float) -> None:
     with scripted(word) as server:
         result = run(ServerEngine(url=server.url), one_lane(chat()))
@@ -132,7 +134,7 @@ def test_server_that_was_restarted_has_no_counters() -> None:
         result = run(ServerEngine(url=server.url, on_error="record"), schedule)
     assert [one.outcome for one in result.records] == [*["completed"] * 5, "rejected", *["completed"] * 2]
     assert result.counters.queries_tokens is None
-    assert any("it was restarted during the run" in note for note in result.notes)
+    assert any("the server was restarted during the run" in note for note in result.notes)
 
 
 @pytest.mark.parametrize("word", ["no_usage", "no_cached"])
@@ -149,6 +151,66 @@ def test_reply_without_cached_tokens_leaves_the_hits_unknown(word: str) -> None:
     assert {"hit_rate/ideal", "hit_rate/vllm_gpu", "requests/completed"} <= set(numbers)
     table = request_table(observation)
     assert (table["cached_tokens"], table["hit_blocks"]) == ([None, CACHED], [None, None])
+
+
+def test_null_counts_as_no_cached_token_where_other_replies_have_a_count() -> None:
+    with scripted("null", kind="sglang") as server:
+        result = run(ServerEngine(url=server.url), one_lane(chat()))
+    assert [(one.cached_tokens, one.cached_known) for one in result.records] == [(0, True), (CACHED, True)]
+    assert any("1 of 2 replies have null where the others have their cached tokens" in note for note in result.notes)
+
+
+def test_null_in_every_reply_says_nothing() -> None:
+    with scripted("null", "null") as server:
+        result = run(ServerEngine(url=server.url), one_lane(chat()))
+    assert [one.cached_known for one in result.records] == [False, False]
+    assert any("2 of 2 replies do not say how many tokens were cached" in note for note in result.notes)
+
+
+def test_model_that_is_set_needs_no_list_of_models() -> None:
+    with scripted() as server:
+        server.has_models = False
+        with pytest.raises(EngineError, match=r"engine\.model: http.*/v1/models answered 404 .*: name the model"):
+            run(ServerEngine(url=server.url), one_lane(chat()))
+        result = run(ServerEngine(url=server.url, model="mine"), one_lane(chat()))
+    assert [body["model"] for body in server.bodies] == ["mine", "mine"]
+    assert [one.outcome for one in result.records] == ["completed"] * 2
+
+
+def test_router_in_front_of_vllm_gets_vllms_fields() -> None:
+    salted = replace(chat()[0], isolation=Isolation("tenant"))
+    with scripted(kind="router") as server:
+        result = run(ServerEngine(url=server.url), one_lane([salted]))
+    assert server.bodies[0]["ignore_eos"]
+    assert server.bodies[0]["cache_salt"] == Isolation("tenant").salt
+    assert result.counters.queries_tokens is None
+
+
+def test_metrics_of_one_of_several_engines_are_left_out() -> None:
+    with scripted() as server:
+        server.share = 2
+        result = run(ServerEngine(url=server.url), one_lane(chat()))
+    counters = result.counters
+    assert (counters.queries_tokens, counters.hits_tokens, counters.steps, counters.num_blocks) == (None,) * 4
+    assert any(
+        "/metrics counted 20 of 50 prompt tokens, so it is that of one of several engines" in n for n in result.notes
+    )
+
+
+def test_salt_that_is_not_sent_is_said() -> None:
+    salted = replace(chat()[0], isolation=Isolation("tenant"))
+    with scripted(kind="plain") as server:
+        result = run(ServerEngine(url=server.url), one_lane([salted]))
+    assert "cache_salt" not in server.bodies[0]
+    assert any("1 requests have a cache salt, which was not sent" in note for note in result.notes)
+
+
+def test_prefill_index_is_the_order_in_which_the_answered_attempts_were_sent() -> None:
+    chats = [*chat("a")[:1], *chat("b")[:1]]
+    with scripted("retry_later") as server:  # a is sent first, and again after b
+        result = run(ServerEngine(url=server.url, max_connections=2), ByTurn().arrange(chats))
+    assert len(server.bodies) == 3
+    assert {one.request_id: one.prefill_index for one in result.records} == {"a/0": 1, "b/0": 0}
 
 
 def test_other_server_gets_only_the_fields_of_openai() -> None:
@@ -396,3 +458,31 @@ def test_forced_history_is_refused() -> None:
 def test_agreement_with_a_server_needs_one_connection() -> None:
     with pytest.raises(ConfigError, match=r"engine\.real\.max_connections"):
         AgreementEngine(real=ServerEngine(max_connections=4))
+
+
+def test_messages_of_an_agreement_name_its_own_keys() -> None:
+    with scripted() as server:
+        engine = AgreementEngine(real=ServerEngine(url=server.url, block_size=32))
+        with pytest.raises(EngineError, match=r"^engine\.real\.block_size: 32, .* set engine\.real\.block_size=16$"):
+            engine.run(one_lane(chat()), lambda ended: None)
+    with scripted("fault") as server:
+        result = AgreementEngine(real=ServerEngine(url=server.url)).run(one_lane(chat()), lambda ended: None)
+    assert (result.failure or "").endswith("; engine.real.on_error=record goes on")
+
+
+def test_agreement_leaves_failed_requests_out_and_says_so() -> None:
+    with scripted("ok", "fault") as server:
+        engine = AgreementEngine(real=ServerEngine(url=server.url, on_error="record", max_model_len=64))
+        result = engine.run(ByConversation().arrange([*chat("a"), *chat("b")]), lambda ended: None)
+    assert [one.request_id for one in result.reference_records or ()] == ["a/0", "b/0", "b/1"]
+    assert any("1 requests did not complete on the server and are not compared" in note for note in result.notes)
+
+
+def test_agreement_simulates_in_the_order_in_which_the_server_got_the_requests() -> None:
+    schedule = Timed(start="uniform", rate=20.0, think_s=0.02).arrange([*chat("a"), *chat("b"), *chat("c")])
+    with scripted() as server:
+        run_ = run(ServerEngine(url=server.url), schedule)
+    again = as_sent(as_run(schedule, run_), run_)
+    assert not again.waits
+    ((lane,),) = again.stages
+    assert [list(one.prompt_ids) for one in lane] == server.prompts

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cachelab.engine.server.usage import cached_tokens, prompt_tokens
+from cachelab.engine.server.usage import cached_tokens, is_null, prompt_tokens
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,16 @@ from cachelab.engine.server.usage import cached_tokens, prompt_tokens
 )
 def test_counts_of_a_reply(usage: dict[str, Any], prompt: int | None, cached: int | None) -> None:
     assert (prompt_tokens(usage), cached_tokens(usage)) == (prompt, cached)
+
+
+@pytest.mark.parametrize(
+    ("usage", "null"),
+    [
+        ({"prompt_tokens_details": None}, True),
+        ({"prompt_tokens_details": {"cached_tokens": 0}}, False),
+        ({"prompt_tokens_details": {}}, False),
+        ({}, False),
+    ],
+)
+def test_details_that_are_null(usage: dict[str, Any], null: bool) -> None:
+    assert is_null(usage) == null

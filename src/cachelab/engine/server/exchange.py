@@ -4,9 +4,11 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from cachelab.engine.server.usage import cached_tokens, prompt_tokens
+from cachelab.engine.server.usage import cached_tokens, is_null, prompt_tokens
 from cachelab.error_format import reason
 
 if TYPE_CHECKING:
@@ -20,8 +22,8 @@ _LETTERS_PER_TOKEN = 1024
 class RequestFailed(Exception):
     """The server did not answer a request in full. The text is the reason, in one line.
 
-    `refused`: the request certainly did not run (no connection, 429, 503), so it may be sent again. `retry_after_s`:
-    the wait that the server asked for, seconds.
+    `refused`: the request certainly did not run (no connection, 429, 503 with Retry-After), so it may be sent again.
+    `retry_after_s`: the wait that the server asked for, seconds.
     """
 
     def __init__(self, text: str, *, refused: bool = False, retry_after_s: float | None = None) -> None:
@@ -34,6 +36,7 @@ class Answer:
     """What the server sent back. Times are monotonic nanoseconds; `None`: the server did not say it.
 
     `prompt_ids` and `output_ids`: the token ids that the server used and generated. `pieces`: the events with text.
+    `is_null`: the usage has a place for the cached tokens and nothing in it.
     """
 
     sent_ns: int
@@ -41,6 +44,7 @@ class Answer:
     finished_ns: int = 0
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
+    is_null: bool = False
     completion_tokens: int | None = None
     prompt_ids: list[int] | None = None
     output_ids: list[int] | None = None
@@ -63,6 +67,7 @@ class Answer:
         if isinstance(usage := event.get("usage"), Mapping):
             self.has_usage = True
             self.prompt_tokens, self.cached_tokens = prompt_tokens(usage), cached_tokens(usage)
+            self.is_null = is_null(usage)
             number = usage.get("completion_tokens")
             if isinstance(number, int) and not isinstance(number, bool) and number >= 0:
                 self.completion_tokens = number
@@ -109,7 +114,8 @@ async def exchange(client: "AsyncOpenAI", body: Mapping[str, Any], further: Mapp
             answer.take(event)
             if answer.is_beyond(wanted):
                 await stream.close()
-                raise RequestFailed(f"the reply is longer than the {wanted} tokens that were asked for")
+                limit = "max_completion_tokens" if "messages" in body else "max_tokens"
+                raise RequestFailed(f"the reply is longer than the {wanted} tokens that were asked for ({limit})")
     except RequestFailed:
         raise
     except Exception as error:  # the client lets the errors of its HTTP and JSON libraries through, whatever they are
@@ -127,19 +133,29 @@ def failed(error: Exception) -> RequestFailed:
     if cause is not None and (inner := " ".join(str(cause).split()) or type(cause).__name__) not in text:
         text = f"{text} ({inner})"
     status = getattr(error, "status_code", None)
-    refused = status in (429, 503) or type(cause).__name__ in ("ConnectError", "ConnectTimeout")
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
-    return RequestFailed(
-        f"{type(error).__name__}: {text}", refused=refused, retry_after_s=_seconds(headers.get("retry-after", ""))
+    retry_after_s = _seconds(headers.get("retry-after", ""))
+    # A proxy also answers 503 where the connection to its server broke, so the request may have run. A server that says
+    # when to come again has not taken it.
+    refused = (
+        status == 429
+        or (status == 503 and retry_after_s is not None)
+        or type(cause).__name__ in ("ConnectError", "ConnectTimeout")
     )
+    return RequestFailed(f"{type(error).__name__}: {text}", refused=refused, retry_after_s=retry_after_s)
 
 
 def _seconds(text: str) -> float | None:
-    """A number of seconds, 0 or more; None for any other text, as a date."""
+    """The seconds of Retry-After, 0 or more: a number, or the time left until a date. None for any other text."""
     try:
         value = float(text)
     except ValueError:
-        return None
+        try:
+            date = parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        aware = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+        return max(0.0, (aware - datetime.now(UTC)).total_seconds())
     return value if 0 <= value < math.inf else None
 
 

@@ -26,8 +26,9 @@ class Lanes:
     """One run of a schedule on a server. `run` is called once and fills the fields below `on_error`.
 
     `failed`: the ids of the requests that the server did not answer. `failure`: why the run stopped early (None: it did
-    not). `unknown_ids`: the tokens of replies whose ids the server did not say. After an interruption `records` and
-    `ran` hold what had ended.
+    not). `unknown_ids`: the tokens of replies whose ids the server did not say. `null_cached`: the ids of the requests
+    whose usage has nothing where others have cached tokens. After an interruption `records` and `ran` hold what had
+    ended.
     """
 
     send: Send
@@ -41,8 +42,8 @@ class Lanes:
     ran: dict[str, Request] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
     failure: str | None = None
-    sent: int = 0
     unknown_ids: int = 0
+    null_cached: list[str] = field(default_factory=list)
 
     async def run(self, schedule: Schedule) -> None:
         """Run stage by stage; if `on_error` is stop, until a request fails."""
@@ -52,9 +53,17 @@ class Lanes:
                 await self._run_stage(stage, entries)
 
     def in_order(self, schedule: Schedule) -> tuple[list[RequestRecord], list[Request]]:
-        """One record per request of the schedule, and the requests as they ran."""
+        """One record per request of the schedule, and the requests as they ran.
+
+        `prefill_index` is the order in which the attempts that were answered were sent. A server that says how many
+        tokens were cached for some requests and has null for others (SGLang) means 0 by it.
+        """
         done = [one for one in self.records.values() if one.outcome == "completed"]
-        order = {one.request_id: rank for rank, one in enumerate(sorted(done, key=lambda one: one.prefill_index or 0))}
+        in_order = sorted(done, key=lambda one: one.first_scheduled_ns or 0)
+        order = {one.request_id: rank for rank, one in enumerate(in_order)}
+        if any(one.cached_known for one in done):
+            for request_id in self.null_cached:
+                self.records[request_id] = replace(self.records[request_id], cached_known=True)
         for request in schedule:
             if request.id not in self.records:
                 self._reject(request, len(request.prompt_ids), _LEFT_OUT)
@@ -102,10 +111,9 @@ class Lanes:
                 self.progress(1)
                 entries.add(entry.lane, entry.enters_ns, entry.number)
                 continue
-            running[asyncio.create_task(self._request(entry, prompt_ids, self.sent))] = entry
-            self.sent += 1
+            running[asyncio.create_task(self._request(entry, prompt_ids))] = entry
 
-    async def _request(self, entry: Entry, prompt_ids: AnyTokens, index: int) -> int:
+    async def _request(self, entry: Entry, prompt_ids: AnyTokens) -> int:
         """Send one request and record it. Returns the time at which it ended, nanoseconds."""
         request = entry.request
         wanted = max(1, len(request.reply_ids))
@@ -136,12 +144,13 @@ class Lanes:
             cached_known=answer.cached_tokens is not None,
             reply_tokens=answer.reply_tokens,
             reply_tokens_cut=allowed - reply_tokens,
-            prefill_index=index,
             submitted_ns=entry.enters_ns,
             first_scheduled_ns=answer.sent_ns,
             first_token_ns=answer.first_token_ns,
             finished_ns=answer.finished_ns,
         )
+        if answer.is_null and answer.cached_tokens is None:
+            self.null_cached.append(request.id)
         output_ids = self._output_ids(answer)
         self.history.note(request, prompt_ids, output_ids)
         if not (np.array_equal(request.prompt_ids, prompt_ids) and np.array_equal(request.reply_ids, output_ids)):

@@ -30,7 +30,8 @@ class Sender:
 
     `retries`: how often a request that the server refused (it did not run) is sent again. `timeout_s`: the longest
     silence, `deadline_s` the longest time of one attempt (None: no limit). `repeated` counts the requests sent again.
-    `other_prompts`: the requests whose prompt has other token ids on the server than here (api=chat).
+    `other_prompts`: the requests whose prompt has other token ids on the server than here (api=chat). `unsalted` counts
+    the requests whose cache salt was not sent, because only vLLM knows the field.
     """
 
     url: str
@@ -44,6 +45,7 @@ class Sender:
     deadline_s: float | None
     repeated: int = 0
     other_prompts: list[str] = field(default_factory=list)
+    unsalted: int = 0
     _client: "AsyncOpenAI | None" = None
 
     async def send(self, request: Request, prompt_ids: AnyTokens, reply_tokens: int) -> Answer:
@@ -53,8 +55,11 @@ class Sender:
         except ValueError as error:
             raise RequestFailed(str(error)) from error
         further: dict[str, Any] = dict(_VLLM) if self.is_vllm else {}
-        if self.is_vllm and request.isolation is not None and (salt := request.isolation.salt) is not None:
-            further["cache_salt"] = salt
+        if request.isolation is not None and (salt := request.isolation.salt) is not None:
+            if self.is_vllm:
+                further["cache_salt"] = salt
+            else:
+                self.unsalted += 1
         try:
             answer = await self._try(body, further, reply_tokens)
             self._check(request, prompt_ids, reply_tokens, answer)

@@ -15,7 +15,7 @@ from cachelab.engine.entry_queue import wait_line
 from cachelab.engine.history import REAL_NOTES, HistoryName, history
 from cachelab.engine.server.lanes import Lanes
 from cachelab.engine.server.sender import Api, Sender
-from cachelab.engine.server.server_metrics import ServerCounters, ServerPages
+from cachelab.engine.server.server_metrics import ServedModel, ServerCounters, ServerPages
 from cachelab.engine.server.server_notes import MeasuredServer, server_notes
 from cachelab.engine.sizes import EngineSizes, ModelLength
 from cachelab.errors import ConfigError, EngineError
@@ -41,9 +41,10 @@ class ServerEngine(EngineSizes):
     messages. `api_key_env`: the name of the environment variable with the key. `headers`: further ones, name -> name of
     the environment variable with the value. `max_connections`: the most requests at once. `timeout_s`: the longest
     silence of the server, `deadline_s` the longest time of one attempt. `retries`: how often a request that the server
-    refused (429, 503, no connection) is sent again; one that may have run is not. `reset_cache` empties the prefix
-    cache first. `on_error`: `stop` the run at the first failed request, or `record` it. `block_size` and `num_blocks`
-    (None: as the server says) must be the server's; the other sizes are those that it was started with.
+    refused (429, 503 with Retry-After, no connection) is sent again; one that may have run is not. `reset_cache`
+    empties the prefix cache first. `on_error`: `stop` the run at the first failed request, or `record` it. `block_size`
+    and `num_blocks` (None: as the server says) must be the server's. `max_num_seqs` and `max_num_batched_tokens` are
+    those that it was started with: they are recorded, and nothing is sent or computed from them.
     """
 
     url: Text = "http://127.0.0.1:8000"
@@ -97,10 +98,11 @@ class ServerEngine(EngineSizes):
         headers = {name: self._secret(f"headers.{name}", env) or "" for name, env in self.headers.items()}
         pages_headers = headers | ({"Authorization": f"Bearer {key}"} if key else {})
         pages = ServerPages(self.url.rstrip("/"), pages_headers, min(self.timeout_s, 60.0))
-        model, max_model_len = self._model(pages.models())
+        model, served = self._model(pages.models())
         is_reset = self.reset_cache and pages.reset_cache()
         before = pages.counters()
-        is_vllm = isinstance(before, ServerCounters) and before.kind == "vllm"
+        # A router in front of vLLM has other counters, or none, and mostly passes the list of models on.
+        is_vllm = served.is_vllm or (isinstance(before, ServerCounters) and before.kind == "vllm")
         self._check(before)
         if self.history == "generated" and not is_vllm:
             raise EngineError("history: only vLLM's server gives the ids of its replies back: use history=recorded")
@@ -111,8 +113,8 @@ class ServerEngine(EngineSizes):
             self.deadline_s,
         )  # fmt: skip
         lanes = Lanes(
-            sender.send, history(self.history), max_model_len, self.max_connections, self.max_output_tokens, progress,
-            self.on_error,
+            sender.send, history(self.history), self.max_model_len or served.max_model_len, self.max_connections,
+            self.max_output_tokens, progress, self.on_error,
         )  # fmt: skip
         server = MeasuredServer(pages.version(), before, None, is_reset, self.reset_cache)
         try:
@@ -123,6 +125,8 @@ class ServerEngine(EngineSizes):
 
     def _ended(self, schedule: Schedule, lanes: Lanes, sender: Sender, server: MeasuredServer) -> EngineRun:
         records, requests = lanes.in_order(schedule)
+        completed = sum(record.prompt_tokens for record in records if record.outcome == "completed")
+        server = server._replace(prompt_tokens=completed)
         notes = [REAL_NOTES[self.history], *server_notes(server, records, lanes, sender)]
         counters = self._counters(server)
         return EngineRun(records, counters, requests, notes=tuple(notes), failure=lanes.failure)
@@ -138,16 +142,21 @@ class ServerEngine(EngineSizes):
             raise ConfigError(f"engine.{setting}: the value of {variable} has characters that no header can hold")
         return value
 
-    def _model(self, served: dict[str, int | None]) -> tuple[str, int | None]:
+    def _model(self, served: dict[str, ServedModel] | str) -> tuple[str, ServedModel]:
+        if isinstance(served, str):
+            if self.model is None:
+                raise EngineError(f"engine.model: {served}: name the model")
+            log.info("%s: engine.model and engine.max_model_len are taken as they are set", served)
+            return self.model, ServedModel()
         if self.model is None and len(served) != 1:
             raise EngineError(f"engine.model: the server has {', '.join(served) or 'no models'}: name one of them")
         model = self.model or next(iter(served))
         if model not in served:
             raise EngineError(f"engine.model: the server has no {model}: it has {', '.join(served)}")
-        length = served[model]
+        length = served[model].max_model_len
         if length is not None and self.max_model_len is not None and self.max_model_len > length:
             raise EngineError(f"engine.max_model_len: {self.max_model_len} is above the server's {length}")
-        return model, self.max_model_len or length
+        return model, served[model]
 
     def _check(self, counters: ServerCounters | str) -> None:
         for name in ("block_size", "num_blocks"):
@@ -156,8 +165,9 @@ class ServerEngine(EngineSizes):
                 raise EngineError(f"engine.{name}: {mine}, but the server's is {its}: set engine.{name}={its}")
 
     def _counters(self, server: MeasuredServer) -> EngineCounters:
-        blocks = getattr(server.before, "num_blocks", None) or self.num_blocks
-        change = server.change()
+        blocks = server.num_blocks or self.num_blocks
+        found = server.change()
+        change = {} if isinstance(found, str) else found
         return EngineCounters(
             clock="wall",
             block_size=self.block_size,

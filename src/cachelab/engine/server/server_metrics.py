@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from cachelab.errors import EngineError
 
@@ -40,6 +40,13 @@ class ServerCounters:
     started_s: float | None = None
 
 
+class ServedModel(NamedTuple):
+    """A model of /v1/models. `max_model_len`: None if it is not said. `is_vllm`: vLLM is named as its owner."""
+
+    max_model_len: int | None = None
+    is_vllm: bool = False
+
+
 @dataclass(frozen=True)
 class ServerPages:
     """The pages of the server at `url` (no path). `timeout_s` holds for each of them."""
@@ -56,18 +63,24 @@ class ServerPages:
             return str(error)
         return read_counters(answer.text) if answer.ok else f"/metrics answered {answer.status_code}"
 
-    def models(self) -> dict[str, int | None]:
-        """The served models and the `max_model_len` of each (None: not said). Raises EngineError."""
+    def models(self) -> "dict[str, ServedModel] | str":
+        """The served models by name, or the reason why there is no list.
+
+        Raises EngineError if the server cannot be reached or refuses the key.
+        """
         answer = self._answer("GET", "/v1/models")
         if answer.status_code in (401, 403):
             raise EngineError(f"engine.api_key_env: {self.url} refuses the key ({answer.status_code})")
         if not answer.ok:
-            raise EngineError(f"engine.url: {self.url}/v1/models answered {answer.status_code} {answer.reason}")
+            return f"{self.url}/v1/models answered {answer.status_code} {answer.reason}"
         try:
             page: Any = answer.json()
-            return {str(entry["id"]): _length(entry.get("max_model_len")) for entry in page["data"]}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise EngineError(f"engine.url: {self.url}/v1/models is no list of models") from error
+            return {
+                str(entry["id"]): ServedModel(_length(entry.get("max_model_len")), entry.get("owned_by") == "vllm")
+                for entry in page["data"]
+            }
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return f"{self.url}/v1/models is no list of models"
 
     def version(self) -> str | None:
         """The version of vLLM; None if the server does not say one."""

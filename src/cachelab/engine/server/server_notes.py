@@ -13,27 +13,47 @@ log = logging.getLogger(__name__)
 
 
 class MeasuredServer(NamedTuple):
-    """The server's own words before and after a run; a text instead of counters says why there are none."""
+    """The server's own words before and after a run; a text instead of counters says why there are none.
+
+    `prompt_tokens`: those of the requests that completed.
+    """
 
     version: str | None
     before: ServerCounters | str
     after: ServerCounters | str | None
     is_reset: bool
     reset_wanted: bool
+    prompt_tokens: int = 0
 
-    def change(self) -> Mapping[str, int]:
-        """The change of each counter during the run; empty if it is not known, or if the server was restarted."""
+    def change(self) -> Mapping[str, int] | str:
+        """The change of each counter during the run, or the reason why it is not known."""
         before, after = self.before, self.after
-        if not isinstance(before, ServerCounters) or not isinstance(after, ServerCounters):
-            return {}
-        if before.started_s != after.started_s:
-            return {}
+        if isinstance(before, str):
+            return before
+        if after is None:
+            return "the run was interrupted"
+        if isinstance(after, str):
+            return after
         found = {
             name: getattr(after, name) - getattr(before, name)
             for name in ("queries", "hits", "steps", "preemptions")
             if getattr(before, name) is not None
         }
-        return found if all(value >= 0 for value in found.values()) else {}
+        if before.started_s != after.started_s or any(value < 0 for value in found.values()):
+            return "the server was restarted during the run, or its /metrics are those of several engines in turn"
+        if found["queries"] < self.prompt_tokens:
+            return (
+                f"/metrics counted {found['queries']:,} of {self.prompt_tokens:,} prompt tokens, so it is that of one "
+                "of several engines"
+            )
+        return found
+
+    @property
+    def num_blocks(self) -> int | None:
+        """The blocks of the server's cache; None if it does not say, or if it is one of several engines."""
+        if isinstance(self.after, ServerCounters) and isinstance(self.change(), str):
+            return None
+        return self.before.num_blocks if isinstance(self.before, ServerCounters) else None
 
 
 def server_notes(
@@ -48,6 +68,17 @@ def server_notes(
         notes.append(
             f"{silent:,} of {len(done):,} replies do not say how many tokens were cached: the hit metrics are absent. "
             "vLLM says it with --enable-prompt-tokens-details, SGLang with --enable-cache-report."
+        )
+    nulls = set(lanes.null_cached)
+    if zeros := sum(record.cached_known and record.request_id in nulls for record in done):
+        notes.append(
+            f"{zeros:,} of {len(done):,} replies have null where the others have their cached tokens: it counts as 0, "
+            "which is what SGLang means by it."
+        )
+    if sender.unsalted:
+        notes.append(
+            f"{sender.unsalted:,} requests have a cache salt, which was not sent: the server does not say that it is "
+            "vLLM. Requests with different salts may have shared blocks."
         )
     notes += _of_metrics(server, done)
     if lanes.unknown_ids:
@@ -79,17 +110,13 @@ def _warm(server: MeasuredServer, done: Sequence[RequestRecord]) -> str:
 
 
 def _of_metrics(server: MeasuredServer, done: Sequence[RequestRecord]) -> Sequence[str]:
-    if isinstance(server.before, str):
-        return [f"The server's own counters are absent: {server.before}."]
-    if server.after is None or isinstance(server.after, str):
-        why = "the run was interrupted" if server.after is None else server.after
-        return [f"The server's own counters are absent: {why}."]
-    if not (change := server.change()):
-        return ["The server's own counters are absent: it was restarted during the run."]
+    change = server.change()
+    if isinstance(change, str):
+        return [f"The server's own counters are absent: {change}."]
     notes = []
     if preemptions := change.get("preemptions"):
         notes.append(f"The server preempted {preemptions:,} times; it does not say which requests.")
-    prompts = sum(record.prompt_tokens for record in done)
+    prompts = server.prompt_tokens
     hits = sum(record.cached_tokens for record in done)
     if all(record.cached_known for record in done) and (change["queries"], change["hits"]) != (prompts, hits):
         notes.append(

@@ -22,6 +22,11 @@ def cached_tokens(usage: Mapping[str, Any]) -> int | None:
     return None
 
 
+def is_null(usage: Mapping[str, Any]) -> bool:
+    """Whether the usage has OpenAI's details of the prompt and nothing in them, as SGLang for 0 cached tokens."""
+    return "prompt_tokens_details" in usage and usage["prompt_tokens_details"] is None
+
+
 def prompt_tokens(usage: Mapping[str, Any]) -> int | None:
     """The tokens of the whole prompt; None if the usage does not say it."""
     if isinstance(value := usage.get("prompt_tokens"), int):

@@ -21,6 +21,8 @@ class CacheTotals:
     def add(self, stats: "SchedulerStats") -> None:
         """Add the counts of one step."""
         local, host = stats.prefix_cache_stats, stats.connector_prefix_cache_stats
+        if not (local.requests or local.preempted_requests or host):
+            return  # no request was looked up in this step
         self.queries += local.queries
         self.hits += local.hits
         self.preempted_queries += local.preempted_queries

@@ -95,12 +95,16 @@ class Driver:
     def take(self, outputs: "Sequence[EngineCoreOutputs]") -> list[Flight]:
         """Record the outputs of the last step. Returns the requests that have ended."""
         ended: list[Flight] = []
+        in_flight = self.in_flight
         for batch in outputs:
             if batch.scheduler_stats is not None:
                 self.totals.add(batch.scheduler_stats)
             for output in batch.outputs:
-                flight = self.in_flight[output.request_id]
-                if (record := flight.take(output, self.timeline)) is not None:
+                flight = in_flight[output.request_id]
+                # Most outputs are one more token, of which nothing else is noted.
+                if output.finish_reason is None and output.prefill_stats is None and not output.events:
+                    flight.output_ids += output.new_token_ids
+                elif (record := flight.take(output, self.timeline)) is not None:
                     self._end(flight, record)
                     ended.append(flight)
         if ended:
