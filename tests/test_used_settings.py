@@ -71,6 +71,9 @@ def test_nothing_is_said_of_the_workload_before_it_is_known() -> None:
         (("dataset=sharegpt", "dataset.path=x"), "dataset", {"repo_id", "filename", "revision"}),
         (("engine=cpu",), "engine", {"gpu_memory_utilization", "offload_prompt_only"}),
         (("engine=sim",), "engine", {"offload_prompt_only"}),
+        (("order=timed",), "order", {"rate", "seed"}),
+        (("order=timed", "order.start=uniform"), "order", {"seed"}),
+        (("order=timed", "order.start=poisson"), "order", set()),
     ],
 )
 def test_settings_that_another_one_voids_are_left_out(overrides: Sequence[str], group: str, ignored: set[str]) -> None:

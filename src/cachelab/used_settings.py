@@ -21,6 +21,8 @@ _VOID: Sequence[tuple[tuple[str, ...], Callable[[Group], bool], tuple[str, ...]]
         lambda group: group.get("kv_cache_memory_bytes") is not None,
         ("gpu_memory_utilization",),
     ),
+    (("Timed",), lambda group: group.get("start", "trace") == "trace", ("rate", "seed")),
+    (("Timed",), lambda group: group.get("start") == "uniform", ("seed",)),
     (("SimEngine", "CpuEngine", "CudaEngine"), lambda group: not group.get("host_cache_gib"), ("offload_prompt_only",)),
 )
 """Class names, the condition under which these classes ignore arguments, and the names of the arguments."""

@@ -10,8 +10,12 @@ from cachelab.errors import ConfigError
 from cachelab.fleet.event import FleetEvent
 from cachelab.fleet.prefix_approximate import PrefixApproximate
 from cachelab.fleet.replicas import Replicas
+from cachelab.fleet.round_robin import RoundRobin
+from cachelab.fleet.router import Router
 from cachelab.model.layer_group import LayerGroup
+from cachelab.order.timed import Timed
 from cachelab.request import Schedule
+from workloads import random_requests
 
 LAYERS = [LayerGroup(kind="full", layers=2, heads=2, head_size=64)]
 LAYERS += [LayerGroup(kind="window", layers=2, heads=2, head_size=64, window=32)]
@@ -36,3 +40,19 @@ def test_settings_that_replicas_do_not_have(changes: dict[str, Any], fleet: dict
 def test_replay_that_is_compared_with_a_simulator() -> None:
     with pytest.raises(ConfigError, match="sim_at"):
         Replicas(2).run(ReplayEngine(max_model_len=256, sim_at=[100]), Schedule(()), lambda ended: None)
+
+
+def test_replay_says_whose_seconds_the_settings_with_seconds_have() -> None:
+    schedule = Timed(start="uniform").arrange(random_requests(1, 3))
+    engine = ReplayEngine(block_size=8, max_model_len=256, num_blocks=40)
+
+    def notes(router: Router, events: list[FleetEvent]) -> list[str]:
+        run = Replicas(2, router, events).run(engine, schedule, lambda ended: None)
+        return [note for note in run.notes if note.startswith("The seconds of")]
+
+    drain = [FleetEvent(1.0, "drain", 0)]
+    assert notes(PrefixApproximate(), drain) == [
+        "The seconds of fleet.events and fleet.router.ttl_s are also those of the replay, without all waiting."
+    ]
+    assert notes(PrefixApproximate(ttl_s=None), []) == notes(RoundRobin(), []) == []
+    assert len(notes(RoundRobin(), drain)) == 1

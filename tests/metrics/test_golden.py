@@ -1,5 +1,6 @@
 """Every metric of the ten requests in conftest.py, worked by hand."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -205,12 +206,15 @@ def test_request_table_golden_run(golden: Observation) -> None:
         "evicted_by": None,
         "logged_prompt_tokens": 24,
         "logged_cached_tokens": 16,
+        "replica": 0,
         "reference_cached_tokens": 16,
     }
+    assert [row["replica"] for row in rows.values()] == [0, 0, 0, 1, 1, 1, 1, 0, 0, None]
     assert rows["A1"]["host_hit_blocks"] == 1
     assert rows["B0"]["tpot_s"] is None  # one token
     rejected = rows["E0"]
     assert rejected["reason"] == "prompt of 40 tokens, max_model_len 32"
+    assert "replica" not in request_table(replace(golden, placement=None))
     absent = ("submitted_s", "first_scheduled_s", "first_token_s", "finished_s", "full_blocks", "hit_blocks")
     later = ("host_hit_blocks", "ideal_hit_blocks", "prefill_index", "ttft_s", "e2e_s", "tpot_s")
     assert [rejected[name] for name in (*absent, *later)] == [None] * 12

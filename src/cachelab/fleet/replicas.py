@@ -1,6 +1,6 @@
 """Several replicas of one engine behind a router."""
 
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Annotated
 
 from pydantic import Field
@@ -46,7 +46,8 @@ class Replicas:
                     f"engine.policy: replicas evict by LRU only, not by {engine.policy.name}: set engine/policy=lru or "
                     "fleet=single"
                 )
-            return run_replay(engine, schedule, progress, self.num_replicas, self.router.begin(), events)
+            run = run_replay(engine, schedule, progress, self.num_replicas, self.router.begin(), events)
+            return replace(run, notes=(*run.notes, *self._clock_notes(schedule)))
         if not isinstance(engine, SimEngine):
             raise ConfigError(
                 f"fleet: an engine of kind {engine.name} has no replicas in one process: set engine=sim or replay"
@@ -66,3 +67,11 @@ class Replicas:
                 "has other ones: set fleet/router=prefix_aware"
             )
         return run_sim(engine, schedule, progress, self.num_replicas, self.router.begin(), events)
+
+    def _clock_notes(self, schedule: Schedule) -> tuple[str, ...]:
+        """The settings whose seconds are not those of the schedule, because a replay leaves out all waiting."""
+        forgets = isinstance(self.router, PrefixApproximate) and self.router.ttl_s is not None
+        settings = ["fleet.events"] * bool(self.events) + ["fleet.router.ttl_s"] * forgets
+        if not schedule.waits or not settings:
+            return ()
+        return (f"The seconds of {' and '.join(settings)} are also those of the replay, without all waiting.",)

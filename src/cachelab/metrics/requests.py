@@ -20,8 +20,8 @@ def request_table(observation: Observation) -> dict[str, list[Any]]:
     `full_blocks`, `hit_blocks`, `host_hit_blocks` and `ideal_hit_blocks` of the prompt, `ttft_s`, `e2e_s` and `tpot_s`
     as in docs/metrics.md, and the tokens lost to each term of the losses (lost_tokens.py); all of these are None for a
     rejected request. `cached_tokens` and what follows from it are None where a server did not say it.
-    `logged_prompt_tokens` and `logged_cached_tokens` if the log has usage, `reference_cached_tokens` if a second
-    engine ran.
+    `logged_prompt_tokens` and `logged_cached_tokens` if the log has usage, `replica` if there are replicas,
+    `reference_cached_tokens` if a second engine ran.
     """
     columns: dict[str, list[Any]] = {}
     for field in fields(RequestRecord):
@@ -44,6 +44,8 @@ def request_table(observation: Observation) -> dict[str, list[Any]]:
     columns |= latency_columns(observation.records)
     columns |= lost_columns(observation)
     columns |= logged_columns(observation)
+    if observation.placement is not None:
+        columns["replica"] = [None if replica < 0 else replica for replica in observation.placement.replicas]
     if observation.reference_records is not None:
         references = {record.request_id: record.cached_tokens for record in observation.reference_records}
         columns["reference_cached_tokens"] = [references.get(record.request_id) for record in observation.records]

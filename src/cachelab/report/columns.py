@@ -82,6 +82,7 @@ REQUESTS: Mapping[str, Column] = {
     ),
     "logged_prompt_tokens": _count("tokens", "prompt tokens that the log states"),
     "logged_cached_tokens": _count("tokens", "cached tokens that the log states"),
+    "replica": Column("int64", "", "number of the replica that completed the request, from 0 (fleet=replicas)"),
     "reference_cached_tokens": _count("tokens", "cached tokens of the second engine (experiment=agreement)"),
 }
 
