@@ -99,12 +99,14 @@ def test_write_artifacts_equal_runs_make_equal_bytes(
     assert first == second
 
 
-def test_blocks_above_the_limit_are_left_out(
+def test_files_above_their_limits_are_left_out(
     result: Result, description: RunDescription, metrics: Sequence[AnyMetric], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level("INFO"):
-        folder = write_artifacts(result, description, metrics, "tokens", options=ReportConfig(max_block_rows=3))
-    assert files(folder) == FILES - {"blocks.parquet"}
-    assert "blocks.parquet is left out: 4 blocks were hit, and report.max_block_rows is 3" in caplog.text
-    folder = write_artifacts(result, description, metrics, "tokens", options=ReportConfig(max_block_rows=4))
-    assert files(folder) == FILES
+        options = ReportConfig(max_block_rows=3, max_trace_requests=3)
+        folder = write_artifacts(result, description, metrics, "tokens", options=options)
+    assert files(folder) == FILES - {"blocks.parquet", "trace.jsonl.gz"}
+    for file, name in (("blocks.parquet", "block_rows"), ("trace.jsonl.gz", "trace_requests")):
+        assert f"{file} is left out: it would have 4 rows, more than report.max_{name}=3" in caplog.text
+    options = ReportConfig(max_block_rows=4, max_trace_requests=4)
+    assert files(write_artifacts(result, description, metrics, "tokens", options=options)) == FILES

@@ -66,7 +66,7 @@ def write_artifacts(
     folder = description.output_dir / "artifacts"
     way_out = "write elsewhere with hydra.run.dir=FOLDER, or keep fewer files with artifacts=[requests]"
     with atomic_folder(folder, way_out) as part:
-        _write(part, result, description, metrics, tokenizer_name, kept, explanation, options.max_block_rows)
+        _write(part, result, description, metrics, tokenizer_name, kept, explanation, options)
         if options.format == "latex":
             write_latex(part / "tables", sections(result, description, max_turns=MAX_TURNS))
         if explanation is not None:
@@ -93,14 +93,14 @@ def _write(
     tokenizer_name: str,
     kept: Sequence[Artifact],
     explanation: Explanation | None,
-    max_block_rows: int | None,
+    options: ReportConfig,
 ) -> None:
     (folder / "config.yaml").write_text(description.config_yaml, encoding="utf-8")
     requests, observation = result.workload.requests, result.observation
     if "trace" in kept and is_block_trace(requests):  # it has no text, and no tokens
         with _timed("block_trace.jsonl.gz"):
             write_lines(folder / "block_trace.jsonl.gz", block_trace_lines(requests), level=2)
-    elif "trace" in kept:
+    elif "trace" in kept and _fits("trace.jsonl.gz", len(requests), "trace_requests", options.max_trace_requests):
         with _timed("trace.jsonl.gz"):
             write_trace(folder / "trace.jsonl.gz", trace_rows(requests, tokenizer_name))
             if differs(result):
@@ -110,7 +110,7 @@ def _write(
             write_parquet(folder / "requests.parquet", request_table(observation), REQUESTS)
     if "blocks" in kept:
         with _timed("blocks.parquet"):
-            _write_blocks(folder / "blocks.parquet", observation, max_block_rows)
+            _write_blocks(folder / "blocks.parquet", observation, options.max_block_rows)
     if "per_turn" in kept:
         with _timed("per_turn.csv, losses_per_turn.csv"):
             for name, table in (("per_turn", turn_table), ("losses_per_turn", losses_table)):
@@ -140,17 +140,20 @@ def _write(
 
 def _write_blocks(path: Path, observation: Observation, most: int | None) -> None:
     """Write blocks.parquet if it has at most so many rows; the rows are freed at the end."""
-    rows = if_measured(num_hit_blocks, observation) or 0
-    if most is not None and rows > most:
-        log.info(
-            "blocks.parquet is left out: %s blocks were hit, and report.max_block_rows is %s "
-            "(report.max_block_rows=null writes all)",
-            f"{rows:,}",
-            f"{most:,}",
-        )
+    if not _fits("blocks.parquet", if_measured(num_hit_blocks, observation) or 0, "block_rows", most):
         return
     if (blocks := if_measured(block_table, observation)) is not None:
         write_parquet(path, blocks, BLOCKS)
+
+
+def _fits(file: str, number: int, what: str, most: int | None) -> bool:
+    """Whether a file of so many rows is written; if not, a line of the log says so."""
+    if most is None or number <= most:
+        return True
+    log.info(
+        "%s is left out: it would have %s rows, more than report.max_%s=%s (null writes it)", file, number, what, most
+    )
+    return False
 
 
 @contextmanager
