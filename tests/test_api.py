@@ -170,6 +170,8 @@ def test_run_trusts_no_code_that_a_file_names(tmp_path: Path) -> None:
     [
         (["order=backwards"], "order=backwards: there is no such option (there are: all_at_once"),
         (["nonsense=1"], "nonsense: there is no such setting"),
+        (["experiment=server_gap", "engine.url=http://a"], "there is no such setting: did you mean engine.real.url?"),
+        (["block_size=32"], "there is no such setting: did you mean engine.block_size?"),
         (["engine.block_size=many"], "engine.block_size: "),
         (["order=("], "order=("),
         (["dataset=trace"], "dataset.path: a value is needed"),

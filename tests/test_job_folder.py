@@ -43,8 +43,10 @@ def test_folder_outside_the_working_directory_stays(
 
 def test_kept_files_are_named(folder: Path) -> None:
     assert kept_files(folder) == f"the run had not begun; its configuration and log are in {folder}"
-    (folder / "result.json").write_text("{}")
-    assert "its configuration and log are in" in kept_files(folder)
+    (folder / "result.json").write_text('{"run_id": null}')
+    assert kept_files(folder) == f"the run is recorded as far as it got; its configuration and log are in {folder}"
+    (folder / "result.json").write_text('{"run_id": "abc"}')
+    assert kept_files(folder) == f"the run is tracked as far as it got; its configuration and log are in {folder}"
     (folder / "artifacts").mkdir()
     assert "its results, configuration and log are in" in kept_files(folder)
 

@@ -113,3 +113,9 @@ def test_replay_runs_vllm_for_its_points_of_comparison_only() -> None:
     assert runs_vllm(config("engine=sim")["engine"])
     assert not runs_vllm(config("engine=replay")["engine"])
     assert runs_vllm(config("engine=replay", "engine.sim_at=[600]")["engine"])
+
+
+def test_a_server_has_its_own_vllm() -> None:
+    """Its version is a note of the run, not the tag with this machine's version."""
+    assert not runs_vllm(config("engine=server")["engine"])
+    assert runs_vllm(config("engine=agreement", "engine@engine.real=server")["engine"])

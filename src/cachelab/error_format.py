@@ -147,6 +147,13 @@ def _near_key(error: BaseException, key: str) -> str:
     parent = getattr(error.__cause__, "parent_node", None)
     if parent is None:
         return ""
+    from omegaconf import DictConfig, OmegaConf
+
+    for one in parent if isinstance(parent, DictConfig) else ():  # as engine.real.url for engine.url
+        if OmegaConf.is_missing(parent, one) or OmegaConf.is_interpolation(parent, one):
+            continue
+        if isinstance(inner := parent[one], DictConfig) and name in inner:
+            return f": did you mean {group}{'.' if group else ''}{one}.{name}?"
     known = [str(one) for one in parent] + ([] if group else ["experiment"])
     return did_you_mean(name, known, f"{group}.{{}}" if group else "{}")
 

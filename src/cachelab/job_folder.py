@@ -1,5 +1,6 @@
 """The folder of a job on its own: its name, and what an interrupted or refused command leaves there."""
 
+import json
 import re
 import shutil
 from collections.abc import Sequence
@@ -42,7 +43,9 @@ def left_by_refused(folder: Path) -> str:
 
 def kept_files(folder: Path) -> str:
     """What an interrupted run left, as the end of a sentence."""
-    if not (folder / "result.json").is_file():
+    record = folder / "result.json"
+    if not record.is_file():
         return f"the run had not begun; its configuration and log are in {folder}"
     what = "results, configuration and log" if (folder / "artifacts").is_dir() else "configuration and log"
-    return f"the run is tracked as far as it got; its {what} are in {folder}"
+    kept = "tracked" if json.loads(record.read_text(encoding="utf-8")).get("run_id") else "recorded"
+    return f"the run is {kept} as far as it got; its {what} are in {folder}"

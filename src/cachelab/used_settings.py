@@ -52,8 +52,8 @@ def used_settings(config: Group, requests: Sequence[Request] | None = None) -> d
 
 
 def runs_vllm(engine: Group) -> bool:
-    """Whether an engine runs vLLM. The replay engine does only for the points in `sim_at`."""
-    return _class(engine) != "ReplayEngine" or bool(engine.get("sim_at"))
+    """Whether an engine runs vLLM in this process: a live server does not, replay only for the points in `sim_at`."""
+    return _class(engine) not in ("ReplayEngine", "ServerEngine") or bool(engine.get("sim_at"))
 
 
 def _of_dataset(group: Group, listed: int | None) -> dict[str, Any]:

@@ -34,6 +34,7 @@ def test_every_condition_has_its_points_and_what_moves_it() -> None:
         ("an unlimited cache", "75.00 %", "+50.00", "memory: the knee is 1,200 blocks"),
     ]
     assert "misses the other 25.00 %" in shown.note
+    assert "recorded replies" in shown.note
 
 
 def test_a_condition_that_gains_nothing_has_no_advice() -> None:

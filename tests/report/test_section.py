@@ -36,6 +36,13 @@ def test_grouped_reasons_that_differ_in_numbers() -> None:
     assert grouped(reasons) == [("2079..4079 tokens > 2048", 3), ("no room", 1)]
 
 
-@given(st.lists(st.text(st.sampled_from("ab 01"), max_size=8)))
+def test_grouped_numbers_keep_their_form() -> None:
+    """0.01 is one number, and so is 1,234."""
+    assert grouped(["no reply within 0.01 s"] * 2) == [("no reply within 0.01 s", 2)]
+    assert grouped(["1,234 tokens of 8", "987 tokens of 8"]) == [("987..1,234 tokens of 8", 2)]
+    assert grouped(["at 0.5", "at 0.25"]) == [("at 0.25..0.5", 2)]
+
+
+@given(st.lists(st.text(st.sampled_from("ab 01,."), max_size=8)))
 def test_grouped_counts_every_reason(reasons: list[str]) -> None:
     assert sum(number for _, number in grouped(reasons)) == len(reasons)

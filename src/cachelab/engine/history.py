@@ -21,7 +21,8 @@ REAL_NOTES: dict[HistoryName, str] = {
     ),
     "generated": (
         "history=generated: prompts repeat the token ids that the engine generated, as many as the dataset's reply "
-        "has. The blocks of replies can be hit, as in production. The prompts are not the dataset's."
+        "has, or engine.max_output_tokens if that is less. The blocks of replies can be hit, as in production. The "
+        "prompts are not the dataset's."
     ),
 }
 """What each choice means for the hit rate of an engine with a model."""

@@ -9,7 +9,7 @@ from cachelab.metrics.observation import Observation
 
 NO_BLOCK = "no completed request has a full prompt block"
 NONE_COMPLETED = "no request completed"
-_NO_QUERIES = "vLLM counted no queries, or did not run (`engine=replay`)"
+_NO_QUERIES = "vLLM counted no queries or did not run (`engine=replay`), or a server does not say it (`engine=server`)"
 _NO_HOST_BLOCK = f"there is no host tier, or {NO_BLOCK}"
 
 

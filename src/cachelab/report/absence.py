@@ -38,7 +38,9 @@ def why_absent(name: str, result: Result, metrics: Sequence[AnyMetric | Number] 
     if not observation.completed:
         return "no request completed"
     if name in _OF_VLLM:
-        return "vLLM counted no queries" if counters.queries_tokens is not None else "the server does not say it"
+        repeated = name == "hit_rate/vllm_gpu_all_prefills" and counters.preempted_queries_tokens is None
+        silent = repeated or counters.queries_tokens is None
+        return "the server does not say it" if silent else "vLLM counted no queries"
     if not observation.hits_known and "ideal" not in name and name.startswith(("hit_rate/", "losses/", "turn/")):
         return "the server does not say what was cached"
     if name in _OF_HOST_TIER and counters.host_queries_tokens is None:

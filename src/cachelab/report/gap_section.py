@@ -33,7 +33,10 @@ def gap(result: Result) -> Section:
     missed = percent(1 - values["hit_rate/ideal"]) if "hit_rate/ideal" in values else None
     note = "The last three are simulated, one request at a time."
     if missed is not None:
-        note += f" An unlimited cache misses the other {missed}: new text, broken prefixes (explain=causes)."
+        note += (
+            f" An unlimited cache misses the other {missed}: new text, broken prefixes (explain=causes) and, with "
+            "history=recorded, the recorded replies that prompts repeat: the real engine generated other ones."
+        )
     return Section(title, ("same requests", "hit rate", "points", "what moves it"), rows, note, frozenset({0, 3}))
 
 

@@ -11,7 +11,8 @@ def repeat_facts(result: Result, description: RunDescription) -> list[str]:
     commit = tags.get("mlflow.source.git.commit", "unknown")
     changed = " (and changes since)" if tags.get("cachelab.source_changed") == "true" else ""
     vllm = tags.get("cachelab.vllm_version")
-    versions = f"cachelab {tags.get('cachelab.version', ABSENT)}, " + (f"vLLM {vllm}" if vllm else "without vLLM")
+    own = f"vLLM {vllm}" if vllm else "no vLLM in this process"
+    versions = f"cachelab {tags.get('cachelab.version', ABSENT)}, {own}"
     return [
         f"source: commit {commit}{changed}; {versions}",
         f"dataset: {dataset.name} from {dataset.source}, SHA-256 {dataset.digest}",

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from cachelab.metrics.base import Ratio
 
 ABSENT = "-"
+_NUMBER = re.compile(r"\d+(?:,\d{3}(?!\d))*(?:\.\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +65,24 @@ def plain(value: float | None) -> str:
 
 def grouped(reasons: Iterable[str]) -> list[tuple[str, int]]:
     """Reasons with counts, most frequent first. Those that differ only in numbers are merged, as smallest..largest."""
-    groups: dict[str, list[list[int]]] = {}
+    groups: dict[str, list[list[str]]] = {}
     for reason in reasons:
-        groups.setdefault(re.sub(r"\d+", "\0", reason), []).append([int(n) for n in re.findall(r"\d+", reason)])
+        groups.setdefault(_NUMBER.sub("\0", reason), []).append(_NUMBER.findall(reason))
     ranked = sorted(groups.items(), key=lambda item: -len(item[1]))
     return [(_filled(template, numbers), len(numbers)) for template, numbers in ranked]
 
 
-def _filled(template: str, numbers: list[list[int]]) -> str:
-    spans = [(min(column), max(column)) for column in zip(*numbers, strict=True)]
+def _filled(template: str, numbers: list[list[str]]) -> str:
+    spans = [(min(column, key=_value), max(column, key=_value)) for column in zip(*numbers, strict=True)]
     words = template.split("\0")
-    texts = [f"{least}" if least == greatest else f"{least}..{greatest}" for least, greatest in spans]
+    texts = [least if _value(least) == _value(greatest) else f"{least}..{greatest}" for least, greatest in spans]
     return words[0] + "".join(text + word for text, word in zip(texts, words[1:], strict=True))
 
 
 def sums(ratio: Ratio) -> str:
     """The numerator and the denominator of a ratio."""
     return f"{count(ratio.numerator)} of {count(ratio.denominator)}"
+
+
+def _value(number: str) -> Decimal:
+    return Decimal(number.replace(",", ""))

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -287,6 +288,29 @@ def test_address_with_a_password_is_refused() -> None:
     with pytest.raises(ConfigError, match="without user and password") as caught:
         ServerEngine(url="http://user:hidden@127.0.0.1:8000")
     assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["/v1", "/v1/", "/v1/chat/completions"])
+def test_address_with_the_path_of_the_api_is_refused(path: str) -> None:
+    with pytest.raises(ConfigError, match=r"engine\.url: .*without /v1"):
+        ServerEngine(url=f"http://127.0.0.1:8000{path}")
+
+
+@pytest.mark.parametrize("settings", [{"api_key_env": "sk-a-real-key"}, {"headers": {"X-Key": "sk-a-real-key"}}])
+def test_value_in_place_of_a_variable_is_refused_before_a_run_records_it(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="write the name of an environment variable") as caught:
+        ServerEngine(**settings)
+    assert "sk-a-real-key" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "port", "advice"), [("https", None, "does the server speak https"), ("http", 99999, "host:port")]
+)
+def test_error_of_the_connection_has_its_own_advice(scheme: str, port: int | None, advice: str) -> None:
+    with scripted() as server:
+        address = server.url.removeprefix("http://") if port is None else f"127.0.0.1:{port}"
+        with pytest.raises(EngineError, match=advice):
+            run(ServerEngine(url=f"{scheme}://{address}"), one_lane(chat()))
 
 
 @pytest.mark.parametrize(

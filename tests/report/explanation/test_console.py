@@ -67,6 +67,25 @@ def test_run_without_causes_is_its_verdict(nothing_broken: Explanation) -> None:
     assert " ".join(printed(nothing_broken).splitlines()) == nothing_broken.verdict
 
 
+def test_what_a_real_engine_hit_stands_before_what_the_simulator_hits(
+    nothing_broken: Explanation,
+    result: Result,
+    description: RunDescription,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The two hit rates differ where the server's replies are not the recorded ones: both must have their name."""
+    monkeypatch.setenv("COLUMNS", "100")
+    measured = "measured on the real engine: first-prefill block hit rate 63.64 % (7 of 11 full prompt blocks)"
+    simulated = "simulated hit rate 90.0 %: no break of a prefix was found that a change of the prompts avoids"
+    ran = replace(result, run=replace(result.run, notes=("The server's cache may have been warm.",)))
+    print_explained_run(ran, replace(nothing_broken, simulated=True), description, {})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:5] == [measured, "The server's cache may have been warm.", "", simulated]
+    assert lines[-2:] == [measured, simulated]
+    assert "Prompt tokens (simulated)" in lines
+
+
 def test_explained_run_ends_with_the_verdict(
     explained: Explanation,
     result: Result,

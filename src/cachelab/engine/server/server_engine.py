@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import field
 from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -72,6 +73,12 @@ class ServerEngine(EngineSizes):
             raise ConfigError(f"engine.url: {self.url} is no address: write http://host:port")
         if "@" in self.url:
             raise ConfigError("engine.url: write it without user and password: engine.api_key_env takes the key")
+        if "v1" in urlsplit(self.url).path.split("/"):
+            raise ConfigError(f"engine.url: {self.url}: write it without /v1 and what follows: cachelab adds the path")
+        variables = {"api_key_env": self.api_key_env} | {f"headers.{name}": env for name, env in self.headers.items()}
+        for setting, variable in variables.items():  # refused before a record or a tracked run can hold the value
+            if variable is not None and not _VARIABLE.fullmatch(variable):
+                raise ConfigError(f"engine.{setting}: write the name of an environment variable, not the value itself")
         if self.history == "forced":
             raise ConfigError(
                 "history: a server cannot be made to emit recorded replies: use history=generated or recorded"
@@ -134,8 +141,6 @@ class ServerEngine(EngineSizes):
     def _secret(self, setting: str, variable: str | None) -> str | None:
         if variable is None:
             return None
-        if not _VARIABLE.fullmatch(variable):
-            raise ConfigError(f"engine.{setting}: write the name of an environment variable, not the value itself")
         if not (value := os.environ.get(variable, "").strip()):
             raise ConfigError(f"engine.{setting}: the environment variable {variable} is not set")
         if not (value.isascii() and value.isprintable()):

@@ -22,6 +22,13 @@ _COUNTERS: Mapping[Kind, Mapping[str, str]] = {
 }
 """The counters of each kind of server. Source: vllm/v1/metrics/loggers.py; SGLang's page on production metrics."""
 
+_ADVICE = {
+    "InvalidURL": "write http://host:port",
+    "SSLError": "does the server speak https, with a certificate that this machine trusts? Else write http://",
+    "ProxyError": "the proxy of HTTP_PROXY or HTTPS_PROXY fails: name the host in NO_PROXY",
+}
+"""What to do about an error of the connection, by its name in requests."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServerCounters:
@@ -103,7 +110,8 @@ class ServerPages:
             )
         except requests.RequestException as error:
             why = type(error).__name__
-            raise EngineError(f"engine.url: {self.url}{path} does not answer ({why}): is the server up?") from error
+            advice = _ADVICE.get(why, "is the address right, and is the server up?")
+            raise EngineError(f"engine.url: {self.url}{path} does not answer ({why}): {advice}") from error
 
 
 def _length(value: object) -> int | None:

@@ -1,7 +1,7 @@
 """An explanation as lines of text, for a terminal and for the message of a failed test."""
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,10 +37,15 @@ class Line:
 def print_explanation(explanation: Explanation, console: "Console | None" = None, whole: str = "") -> None:
     """Print the verdict and the causes (by default to stdout). `whole` names the file that has all causes."""
     from rich.console import Console
-    from rich.text import Text
 
     console = console or Console(highlight=False)
-    for line in explanation_lines(explanation, console.width, whole):
+    _print(explanation_lines(explanation, console.width, whole), console)
+
+
+def _print(lines: Iterable[Line], console: "Console") -> None:
+    from rich.text import Text
+
+    for line in lines:
         text = Text(line.text, line.style)
         if line.marked is not None:
             text.stylize("reverse", *line.marked)
@@ -50,7 +55,11 @@ def print_explanation(explanation: Explanation, console: "Console | None" = None
 def print_explained_run(
     result: "Result", explanation: Explanation, description: "RunDescription", where_to_look: Mapping[str, str]
 ) -> None:
-    """Print the explanation of a run to stdout, its headline, where its other tables are, and the verdict again."""
+    """Print the explanation of a run to stdout, its headline, where its other tables are, and the verdict again.
+
+    If the explanation is the simulator's, the measured headline stands in front of each verdict, and the notes of the
+    real engine are printed.
+    """
     from rich.console import Console
     from rich.text import Text
 
@@ -59,7 +68,11 @@ def print_explained_run(
     from cachelab.report.headline import context, headline
 
     console = Console(highlight=False)
+    measured = _of_real_engine(result, explanation, console.width)
     console.print()
+    if measured:
+        notes = [text for note in result.run.notes for text in in_clauses(printable(note), console.width)]
+        _print([*measured, *(Line(text, "dim") for text in notes), Line("")], console)
     print_explanation(explanation, console, "breaks.csv")
     console.print()
     tables = [gap(result), tokens_section(explanation)] if gap(result).rows else [tokens_section(explanation)]
@@ -71,8 +84,7 @@ def print_explained_run(
     files = {"report": f"{folder}/artifacts/explanation.html", "all tables": f"{folder}/artifacts/summary.md"}
     print_where({**where_to_look, **files, "repeat": description.command}, console)
     console.print()  # the verdict again, for a terminal that shows only the end
-    for line in _verdict(explanation, console.width):
-        console.print(Text(line.text, line.style), no_wrap=True, overflow="ignore", crop=False)
+    _print([*measured, *_verdict(explanation, console.width)], console)
 
 
 def explanation_text(explanation: Explanation, width: int = 80) -> str:
@@ -99,6 +111,14 @@ def explanation_lines(explanation: Explanation, width: int, whole: str = "") -> 
             notes.append(f"{explanation.all_fixed_label}: hit rate {percent(explanation.hit_rate_all_fixed.value)}.")
         lines += [Line("")] + [Line(text, "dim") for note in notes for text in textwrap.wrap(note, width)]
     return lines + [Line(text, "dim") for note in explanation.notes for text in textwrap.wrap(printable(note), width)]
+
+
+def _of_real_engine(result: "Result", explanation: Explanation, width: int) -> list[Line]:
+    """The measured hit rate, if the explanation is the simulator's."""
+    from cachelab.report.sections import headline
+
+    text = f"measured on the real engine: {headline(result)}" if explanation.simulated else ""
+    return [Line(line, "bold green") for line in in_clauses(printable(text), width)] if text else []
 
 
 def _verdict(explanation: Explanation, width: int) -> list[Line]:

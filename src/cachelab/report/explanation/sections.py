@@ -44,7 +44,8 @@ def tokens_section(explanation: Explanation) -> Section:
     total = explanation.prompt_tokens
     cells = waterfall(explanation)
     shown = [(label, percent(Ratio(tokens, total).value), count(tokens)) for _, label, tokens in cells]
-    return Section("Prompt tokens", ("tokens", "share", "number"), [*shown, ("sum", "", count(total))])
+    title = "Prompt tokens (simulated)" if explanation.simulated else "Prompt tokens"
+    return Section(title, ("tokens", "share", "number"), [*shown, ("sum", "", count(total))])
 
 
 def groups_section(groups: Sequence[Group]) -> Section:
