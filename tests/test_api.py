@@ -173,6 +173,13 @@ def test_run_trusts_no_code_that_a_file_names(tmp_path: Path) -> None:
         (["experiment=server_gap", "engine.url=http://a"], "there is no such setting: did you mean engine.real.url?"),
         (["block_size=32"], "there is no such setting: did you mean engine.block_size?"),
         (["engine.block_size=many"], "engine.block_size: "),
+        (
+            ["fleet.num_replicas=2"],
+            "fleet.num_replicas: there is no such setting with this option of fleet: set fleet=r",
+        ),
+        (["engine=sim", "engine/policy=arc"], "no such config group with this option of engine: set engine=replay"),
+        (["price.fresh=3"], "price: there is no such setting: set price=gpu_hours or price=per_token"),
+        (["fleet=replicas", "fleet.events={at_s:1}"], "fleet.events: it takes a list: write 'fleet.events=[...]'"),
         (["order=("], "order=("),
         (["dataset=trace"], "dataset.path: a value is needed"),
         (["engine.num_blocks=257,512"], "several values are a sweep"),

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from pydantic import Field, TypeAdapter, ValidationError
 
+from cachelab.engine.step_cost import StepCost
+from cachelab.engine.table_cost import TableCost
 from cachelab.error_format import cut, format_error, format_finding, one_line, reason, shown
 from cachelab.errors import DatasetError
 
@@ -48,6 +50,23 @@ def test_finding_names_the_key_below_the_prefix() -> None:
     error = invalid(dict[str, Annotated[int, Field(gt=0)]], {"num_users": 0})
     assert format_finding(error, "order") == "order.num_users: input should be greater than 0, got 0"
     assert format_finding(error) == "num_users: input should be greater than 0, got 0"
+
+
+def test_an_option_given_to_its_key_is_to_be_chosen_with_a_slash() -> None:
+    error = invalid(dict[str, int], {"policy": "arc"})
+    assert format_finding(error, "engine") == "engine.policy: its options are chosen with a slash: engine/policy=arc"
+    error = invalid(dict[str, StepCost | TableCost], {"cost": "table"})
+    assert format_finding(error, "engine") == "engine.cost: its options are chosen with a slash: engine/cost=table"
+    error = invalid(dict[str, int], {"block_size": "many"})
+    assert format_finding(error, "engine").startswith("engine.block_size: input should be a valid integer")
+
+
+def test_a_setting_of_another_option_names_that_option() -> None:
+    with pytest.raises(ValidationError) as caught:
+        StepCost(**{"record_steps": True})
+    assert format_finding(caught.value, "engine") == (
+        "engine.record_steps: there is no such setting with this option of engine: set engine=cpu or engine=cuda"
+    )
 
 
 def test_cut_text_keeps_to_its_length() -> None:

@@ -4,10 +4,11 @@ import re
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from cachelab.config_options import group_of, options_of, options_with_group, options_with_setting
 from cachelab.disk import free_bytes, full_folders, no_room, size
 from cachelab.errors import CachelabError, ConfigError
 from cachelab.nearest import did_you_mean
@@ -82,10 +83,14 @@ def format_finding(error: "ValidationError", prefix: str = "", known: Iterable[s
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         names = [name for name in known if name != steps[-1] and not name.startswith("_")]
         form = "{}" if key == steps[-1] else f"{key.removesuffix(steps[-1])}{{}}"
-        return f"{key}: there is no such setting{did_you_mean(steps[-1], names, form)}"
+        return f"{key}: there is no such setting{_elsewhere(key) or did_you_mean(steps[-1], names, form)}"
     if first["type"] == "value_error" and not first["loc"]:
         return one_line(f"{prefix}: {wrong}" if prefix else wrong)
-    return one_line(f"{key}: {wrong[0].lower()}{wrong[1:]}, got {shown(first['input'])}")
+    value = first["input"]
+    of_class = bool(steps) and steps[-1][:1].isupper()  # a member of a union
+    if isinstance(value, str) and (group := group_of(key.rpartition(".")[0] if of_class else key)):
+        return one_line(f"{group.replace('/', '.')}: its options are chosen with a slash: {group}={cut(value, 80)}")
+    return one_line(f"{key}: {wrong[0].lower()}{wrong[1:]}, got {shown(value)}")
 
 
 def shown(value: object, length: int = 80) -> str:
@@ -119,8 +124,10 @@ def _message(error: BaseException) -> str:
         if "No match in the defaults list" in text:
             above = key.rpartition("/")[0]
             of = f" with this option of {above}" if above else ""
-            return f"{key}: there is no such config group{of}: see python -m cachelab --help"
-        return f"{key}: there is no such setting{_near_key(error, key) or ': see python -m cachelab --cfg job'}"
+            way_out = _one_of(options_with_group(key)) or "see python -m cachelab --help"
+            return f"{key}: there is no such config group{of}: {way_out}"
+        near = _elsewhere(key) or _near_key(error, key) or ": see python -m cachelab --cfg job"
+        return f"{key}: there is no such setting{near}"
     if several := re.search(r"Ambiguous value for argument '([^']+)'", text):
         key, _, value = several[1].partition("=")
         return f"{several[1]}: several values: add --multirun to run each, or write a list: '{key}=[{value}]'"
@@ -139,6 +146,19 @@ def _available(text: str) -> list[str]:
     """The options that Hydra lists after "Available options in ..."."""
     _, _, rest = text.partition("Available options in")
     return [line.strip() for line in rest.splitlines()[1:] if line.strip() and ":" not in line and "/" not in line]
+
+
+def _elsewhere(key: str) -> str:
+    """Text " with this option of GROUP: set GROUP=OPTION" if other options have the setting or group `key`."""
+    group = group_of(key)
+    options = (options_with_group(group) or options_of(group)) if group else options_with_setting(key)
+    chosen = options[0].partition("=")[0] if options else group
+    of = "" if chosen == group else f" with this option of {chosen}"  # a group of which no option is chosen
+    return f"{of}: {_one_of(options)}" if options else ""
+
+
+def _one_of(options: Sequence[str]) -> str:
+    return f"set {' or '.join(options)}" if options else ""
 
 
 def _near_key(error: BaseException, key: str) -> str:
@@ -161,6 +181,9 @@ def _near_key(error: BaseException, key: str) -> str:
 def _with_key(text: str) -> str:
     """OmegaConf's message about a value, with the key in front."""
     key = re.search(r"^\s*full_key: (\S+)", text, re.MULTILINE)
+    if key and (kind := re.search(r"Cannot merge incompatible container types[\s\S]*object_type=(list|dict)", text)):
+        brackets, name = {"list": ("[...]", "a list"), "dict": ("{...}", "settings in braces")}[kind[1]]
+        return f"{key[1]}: it takes {name}: write '{key[1]}={brackets}'"
     message = re.sub(r"^\s*(full_key|object_type): ?.*$", "", text, flags=re.MULTILINE)
     return f"{key[1]}: {message}" if key else message
 

@@ -52,6 +52,19 @@ def test_summary_has_at_most_40_lines(
     assert len(printed(one, description, width, verbose=True).splitlines()) > 60
 
 
+@pytest.mark.parametrize(("bounds", "losses"), [(3, True), (15, False), (50, True)])
+def test_summary_has_the_tables_that_were_asked_for(
+    long_result: Result, description: RunDescription, bounds: int, losses: bool
+) -> None:
+    names = {f"hit_rate/{number}": ">= 0" for number in range(bounds)}
+    asking = replace(description, config={**description.config, "require": names})
+    lines = printed(long_result, asking, 80).splitlines()
+
+    assert len(lines) <= 40
+    assert ("Requirements" in lines) == (bounds < 50)  # 50 do not fit into 40 lines
+    assert ("Largest losses (share of the prompt tokens)" in lines) == losses
+
+
 def test_summary_ends_with_headline_and_largest_loss(long_result: Result, description: RunDescription) -> None:
     lines = printed(long_result, description, 80).splitlines()
 

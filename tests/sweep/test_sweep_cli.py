@@ -198,7 +198,8 @@ def test_search_does_not_resume_another_studys_parent(repository: Path, tmp_path
     while not first.stdout.readline().startswith("#2 "):
         assert first.poll() is None
     first.send_signal(signal.SIGINT)
-    first.communicate(timeout=100)
+    _, told = first.communicate(timeout=100)
+    assert "cachelab: interrupted: the sweep starts no further job: run the same command again to resume it" in told
     _, err = finished(start(repository, tmp_path, *search, "hydra.sweeper.n_trials=2"))
     assert "resumed" not in err
     parents = query(tmp_path / "mlflow.db", "select status from runs where name like '%(sweep)' order by start_time")

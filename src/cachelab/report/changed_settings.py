@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cachelab.composition import config_dir
+from cachelab.config_options import settings_of
 from cachelab.report.section import ABSENT, Section
 from cachelab.tracking.description import RunDescription, flatten
 
@@ -17,12 +18,12 @@ def changed_settings(description: RunDescription) -> Section:
 
     An option of another config folder has no known defaults: all its settings are shown.
     """
-    main = _read(config_dir() / "config.yaml")
+    main = settings_of(config_dir() / "config.yaml")
     options = _options(main)
     within = {
         f"{group}/{inner}": option
         for group in options
-        for inner, option in _options(_read(_file(group, description.choices))).items()
+        for inner, option in _options(settings_of(_file(group, description.choices))).items()
     }
     rows = []
     for group, option in description.choices.items():
@@ -52,7 +53,7 @@ def _differences(group: str, used: Mapping[str, Any], defaults: Mapping[str, Any
 
 def _defaults(group: str, choices: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of the chosen option, with those of the options within it (`engine/cost`)."""
-    settings = _read(_file(group, choices))
+    settings = settings_of(_file(group, choices))
     return settings | {inner: _defaults(f"{group}/{inner}", choices) for inner in _options(settings)}
 
 
@@ -64,13 +65,3 @@ def _options(config: Mapping[str, Any]) -> dict[str, str]:
 
 def _file(group: str, choices: Mapping[str, Any]) -> Path:
     return config_dir() / group / f"{choices.get(group)}.yaml"
-
-
-def _read(file: Path) -> dict[str, Any]:
-    """The config of a file, empty where there is none."""
-    import yaml
-
-    if not file.is_file():
-        return {}
-    found: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    return found

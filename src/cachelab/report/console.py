@@ -84,13 +84,17 @@ def _end(result: Result, losses: Sequence[LargeLoss], width: int) -> Group:
 def _brief(
     result: Result, description: RunDescription, losses: Sequence[LargeLoss], console: Console, room: int
 ) -> list[RenderableType]:
-    """The losses with what to try, the tables that the config asks for, and the turns, in at most `room` lines."""
-    parts: list[RenderableType] = [Text()]
-    if losses:
-        parts.append(_losses(losses, console.width))
+    """The losses with what to try, the tables that the config asks for, and the turns, in at most `room` lines.
+
+    The losses make room for the tables if these do not fit otherwise.
+    """
+    parts: list[RenderableType] = [Text(), *([_losses(losses, console.width)] if losses else [])]
+    tables = [drawn(section, console, console.width, _RUN_FILE) for section in asked_for(result, description)]
+    wanted = sum(_height(table, console) for table in tables)
+    if sum(_height(part, console) for part in parts) + wanted > room >= 1 + wanted:
+        parts = [Text()]
     left = room - sum(_height(part, console) for part in parts)
-    for section in asked_for(result, description):
-        table = drawn(section, console, console.width, _RUN_FILE)
+    for table in tables:
         if _height(table, console) <= left:
             parts.append(table)
             left -= _height(table, console)
