@@ -1,11 +1,14 @@
 """Routers compared at each number of replicas."""
 
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
+from cachelab.sweep.console import print_sweep
 from cachelab.sweep.fleet_comparison import FleetComparison, compare_fleets
 from cachelab.sweep.sweep_job import SweepJob
 from cachelab.sweep.sweep_report import report_sweep, write_sweep
@@ -97,7 +100,8 @@ def test_table_has_a_row_per_job() -> None:
 def test_each_router_is_compared_with_round_robin_at_its_size() -> None:
     rows = compared(JOBS).sections[1].rows
     assert [row[:3] for row in rows] == [("2", "sticky", "+20.00"), ("2", "prefix_aware", "+19.00")]
-    assert {row[4:] for row in rows} == {("30", "higher")}
+    assert {row[4] for row in rows} == {"higher"}
+    assert compared(JOBS).sections[1].note == "Hit rates, paired by conversation (30) at the same number of replicas."
 
 
 def test_figure_has_a_curve_per_router_and_number() -> None:
@@ -129,3 +133,12 @@ def test_report_of_a_sweep_begins_with_the_routers(tmp_path: Path) -> None:
     page = (folder / "report.html").read_text()
     assert fleets.verdicts[0] in page
     assert fleets.FIGURES["routers"] in page
+
+
+def test_console_has_the_table_of_jobs_only_if_one_failed() -> None:
+    for jobs, shown in ((JOBS, True), (JOBS[:5], False)):
+        report = report_sweep("routers", jobs, [], None, {}, ["hit_rate/first_prefill"], by_size=compared(jobs))
+        out = StringIO()
+        print_sweep(report, {"files": "out"}, Console(file=out, width=80))
+        assert "Routers compared with round_robin" in out.getvalue()
+        assert ("Jobs" in out.getvalue()) == shown

@@ -126,19 +126,19 @@ class ComparisonBySize(ABC):
     @property
     def _against_section(self) -> Section:
         rows = []
+        paired: set[int] = set()
         for arm, size in self.by_size:
             found = self.comparisons.get((arm, size))
             if found is None or (headline := found.headline) is None:
                 continue
             low, high = headline.low, headline.high
             interval = ABSENT if low is None or high is None else f"{points(100 * low)} to {points(100 * high)}"
-            conversations = f"{found.num_conversations:,}"
-            rows.append(
-                (f"{size:,}", arm, points(100 * headline.difference), interval, conversations, headline.verdict)
-            )
-        columns = (self.SIZES, self.ARM, "points", _INTERVAL, "conversations", "verdict")
-        note = f"Hit rates, paired by conversation at the same number of {self.SIZES}."
-        return Section(f"{self.ARMS} compared with {self.BASELINE}", columns, rows, note, left=frozenset({1, 5}))
+            rows.append((f"{size:,}", arm, points(100 * headline.difference), interval, headline.verdict))
+            paired.add(found.num_conversations)
+        columns = (self.SIZES, self.ARM, "points", _INTERVAL, "verdict")
+        number = " to ".join(f"{n:,}" for n in sorted({min(paired), max(paired)})) if paired else "0"
+        note = f"Hit rates, paired by conversation ({number}) at the same number of {self.SIZES}."
+        return Section(f"{self.ARMS} compared with {self.BASELINE}", columns, rows, note, left=frozenset({1, 4}))
 
 
 def _compared(arm: Arm, baseline: Arm) -> Comparison:
