@@ -27,7 +27,6 @@ SEE_A_CONFIG_NODE = {
     "sweep/description",
     "sweep/digest",
     "sweep/optuna_sweeper",
-    "sweep/retention_sweep_callback",
     "tracking/secret_callback",
     "trust",
     "arguments",

@@ -18,7 +18,6 @@ CALLBACKS = (
     "cachelab.run_folder_callback.RunFolderCallback",
     "cachelab.sweep.callback.SweepCallback",
     "cachelab.sweep.capacity_sweep_callback.CapacitySweepCallback",
-    "cachelab.sweep.retention_sweep_callback.RetentionSweepCallback",
     "cachelab.tracking.secret_callback.SecretCallback",
 )
 """The classes that `hydra.callbacks` may name."""

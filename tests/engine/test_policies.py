@@ -1,5 +1,6 @@
 """The replay engine with each policy: what it refuses, what its losses mean, and what only LRU knows."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from cachelab.fleet.replicas import Replicas
 from cachelab.metrics.losses import TERMS, losses_of
 from cachelab.metrics.lost_tokens import evicted_by
 from cachelab.metrics.observation import Observation
+from cachelab.order.base import Order
 from cachelab.order.by_turn import ByTurn
 from cachelab.order.sessions import Sessions
 from cachelab.order.timed import Timed
@@ -105,8 +107,12 @@ def test_times_are_those_of_arrival() -> None:
 
 def test_expiry_needs_times() -> None:
     requests = random_requests(1, 3)
-    with pytest.raises(ConfigError, match=r"^engine\.policy: ttl needs the times of the requests, .* order=timed"):
-        ran(Ttl(), ByTurn().arrange(requests))
+    orders: list[Order] = [ByTurn(), Timed(start="uniform", rate_scale=math.inf)]
+    for order in orders:
+        with pytest.raises(
+            ConfigError, match=r"^engine\.policy: ttl needs requests that enter .* none waits: .* order="
+        ):
+            ran(Ttl(), order.arrange(requests))
     assert ran(Ttl(), one_lane(requests[:1])).records  # one request needs no time
 
 

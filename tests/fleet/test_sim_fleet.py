@@ -1,6 +1,7 @@
 """Replicas of vLLM's own engine core: against separate runs, and against the replay."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 
 from cachelab.engine.replay import ReplayEngine
 from cachelab.engine.sim import SimEngine
+from cachelab.engine.step_points import COLUMNS
+from cachelab.engine.table_cost import TableCost
 from cachelab.errors import ConfigError
 from cachelab.fleet.base import FleetRun
 from cachelab.fleet.event import FleetEvent
@@ -149,6 +152,7 @@ def test_a_killed_replica_loses_its_cache_and_its_requests_run_again(router: Rou
         assert {record.outcome for record in run.records} == {"completed"}
         assert run.placement.resent > 0
         assert run.placement.num_replicas == 3
+        assert "Of the 3 replicas 2 left during the run." in run.notes
         gone = [record for record, of in zip(run.records, run.placement.replicas, strict=True) if of == 0]
         assert all((record.finished_ns or 0) <= 20_000_000 for record in gone)
         late = [record.request_id for record in run.records if (record.submitted_ns or 0) > 60_000_000]
@@ -185,6 +189,16 @@ def test_two_replicas_by_hand() -> None:
         assert (run.placement.held_blocks, run.placement.duplicate_blocks) == (4, 2)
 
 
+def test_a_replica_that_was_to_be_added_after_the_end_is_no_replica() -> None:
+    schedule = AllAtOnce().arrange(random_requests(4, 6))
+    for engine in (sim(max_num_seqs=4), ReplayEngine(**SIZES)):
+        run = ran(Replicas(2, PrefixAware(), [FleetEvent(1e6, "add")]), engine, schedule)
+        without = ran(Replicas(2, PrefixAware()), engine, schedule)
+        assert (run.records, run.counters, run.placement) == (without.records, without.counters, without.placement)
+        assert run.notes[:-1] == without.notes
+        assert "before these events of the fleet: add at 1e+06 s" in run.notes[-1]
+
+
 @pytest.mark.parametrize(
     ("events", "wrong"),
     [
@@ -198,6 +212,17 @@ def test_two_replicas_by_hand() -> None:
 def test_events_that_cannot_happen_are_refused(events: list[FleetEvent], wrong: str) -> None:
     with pytest.raises(ConfigError, match=wrong):
         Replicas(2, events=events)
+
+
+def test_steps_outside_of_a_cost_table_are_counted_on_all_replicas(tmp_path: Path) -> None:
+    corners = [(prefill, decodes, context) for prefill in (0, 1) for decodes in (0, 1) for context in (0, 1)]
+    rows = [",".join(COLUMNS), *(f"{p},{d},{c},{0.01 + 0.001 * p + 0.001 * d + 0.001 * c}" for p, d, c in corners)]
+    path = tmp_path / "steps.csv"
+    path.write_text("\n".join(rows) + "\n")
+    engine = sim(max_num_seqs=4, cost=TableCost(str(path)))
+    run = ran(Replicas(3), engine, AllAtOnce().arrange(random_requests(4, 6)))
+    note = next(note for note in run.notes if note.startswith("Simulated seconds are interpolated"))
+    assert f"of {run.counters.steps:,} steps (" in note
 
 
 def test_settings_that_replicas_cannot_have_are_refused() -> None:

@@ -1,6 +1,7 @@
 """Sweeps as a user meets them: compared, killed, run side by side, on one SQLite file."""
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -55,6 +56,11 @@ def table(folder: Path) -> list[dict[str, Any]]:
         {key: value for key, value in row.items() if key not in drop}
         for row in pyarrow.parquet.read_table(path).to_pylist()
     ]
+
+
+def section_of(file: Path, title: str) -> str:
+    """The part of a Markdown file below this heading."""
+    return file.read_text(encoding="utf-8").partition(f"## {title}\n")[2].partition("\n## ")[0]
 
 
 def query(database: Path, sql: str) -> list[tuple[Any, ...]]:
@@ -215,7 +221,7 @@ def test_policies_are_compared_at_each_size(tmp_path: Path, repository: Path) ->
     out, _ = finished(start(repository, tmp_path, *chosen, *times, *grid, *price))
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
-        for line in (tmp_path / "out/retention.md").read_text(encoding="utf-8").splitlines()
+        for line in section_of(tmp_path / "out/sweep/comparison.md", "Policies").splitlines()
         if line.startswith("| ") and line[2].isdigit()
     ]
     assert [row[:2] for row in rows] == [[size, name] for size in ("600", "3,000") for name in ("lru", "ttl", "ttl_1h")]
@@ -225,5 +231,9 @@ def test_policies_are_compared_at_each_size(tmp_path: Path, repository: Path) ->
     assert float(ttl[5].removesuffix(" %")) > 50  # all later turns come after 400 s
     assert lru[6] == "-"
     assert float(ttl[8]) > 0
-    assert "ttl at 3,000 blocks is lower than lru at 3,000 blocks" in out
-    assert (tmp_path / "out/retention.png").stat().st_size > 10_000
+    assert "3,000 usable blocks: lru has the highest hit rate" in " ".join(out.split())
+    against = section_of(tmp_path / "out/sweep/comparison.md", "Policies compared with lru")
+    assert re.search(r"\| 3,000 \| ttl \| -.* lower", against)
+    assert (tmp_path / "out/sweep/figures/policies.png").stat().st_size > 10_000
+    assert "Policies compared with lru" in (tmp_path / "out/sweep/report.html").read_text(encoding="utf-8")
+    assert not (tmp_path / "out/retention.md").exists()

@@ -59,8 +59,9 @@ class SimEngine(SimSettings):
     def drivers(self, schedule: Schedule, number: int, progress: Progress) -> Iterator[list[Driver]]:
         """Drivers of new engine cores, which are closed at the end of the context.
 
-        The drivers share the prompts' history, the records and the order of submission. Raises EngineError if vLLM
-        refuses the arguments, ConfigError if the simulated clock of a driver has overflowed.
+        The drivers share the prompts' history, the records, the order of submission and the cost model's clock, which
+        counts the steps of all of them. Raises EngineError if vLLM refuses the arguments, ConfigError if the simulated
+        clock of a driver has overflowed.
         """
         cores: list[EngineCore] = []
         try:
@@ -74,6 +75,7 @@ class SimEngine(SimSettings):
                 driver = self._driver(other, max_model_len, progress)
                 driver.history, driver.records, driver.submitted = first.history, first.records, first.submitted
                 driver.ran = first.ran
+                other.model_executor.cost = core.model_executor.cost
                 drivers.append(driver)
             yield drivers
             for driver in drivers:

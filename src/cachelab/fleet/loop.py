@@ -78,7 +78,8 @@ class FleetLoop(Generic[S]):
 
     At each time, in this order: steps that end are recorded, the fleet changes, requests that enter are routed and
     sent, and each engine without a running step starts the next one. An engine's cache and load therefore do not show
-    what happens later than the time at which a request is routed.
+    what happens later than the time at which a request is routed. `num_replicas` counts the replicas so far, also those
+    that have left; the lists by replica also have places for those that are added later.
     """
 
     def __init__(self, engines: Engines[S], num_replicas: int, choose: Choose, changes: Sequence[Change]) -> None:
@@ -86,6 +87,7 @@ class FleetLoop(Generic[S]):
         self.engines = engines
         self.choose = choose
         self.changes = deque(changes)
+        self.num_replicas = num_replicas
         self.now_ns = 0
         self.open = list(range(num_replicas))
         self.alive = list(self.open)
@@ -180,6 +182,7 @@ class FleetLoop(Generic[S]):
     def _change(self, change: Change, queue: EntryQueue) -> None:
         _, action, replica = change
         if action == "add":
+            self.num_replicas += 1
             self.open.append(replica)
             self.alive.append(replica)
             return

@@ -12,7 +12,7 @@ def placement_of(loop: FleetLoop[Any], records: Sequence[RequestRecord], held: t
     """Where the requests ran. `held`: different blocks in the caches at the end, and those in more than one cache."""
     placed = [loop.placed.get(record.request_id) for record in records]
     return Placement(
-        num_replicas=len(loop.sent_tokens),
+        num_replicas=loop.num_replicas,
         replicas=tuple(-1 if place is None else place.replica for place in placed),
         elsewhere_tokens=tuple(0 if place is None else place.elsewhere_tokens for place in placed),
         resent=loop.resent,
@@ -24,6 +24,8 @@ def placement_of(loop: FleetLoop[Any], records: Sequence[RequestRecord], held: t
 def fleet_notes(loop: FleetLoop[Any]) -> tuple[str, ...]:
     """Sentences that a reader of the numbers must know."""
     notes = ["The cache size, the ideal and Belady's optimum are those of one cache with the blocks of all replicas."]
+    if len(loop.alive) < loop.num_replicas:
+        notes.append(f"Of the {loop.num_replicas} replicas {loop.num_replicas - len(loop.alive)} left during the run.")
     if loop.resent:
         notes.append(
             f"{loop.resent} requests were sent again, because their replica was killed: their records are those of the "

@@ -183,7 +183,7 @@ def run_replay(
     )
     return FleetRun(
         in_order,
-        replace(counters, num_blocks=total * (engine.num_blocks - 1)),
+        replace(counters, num_blocks=loop.num_replicas * (engine.num_blocks - 1)),
         notes=(NOTES[engines.rules], *((ARRIVAL_NOTE,) if schedule.waits else ()), *fleet_notes(loop)),
         placement=placement_of(loop, in_order, engines.held_blocks()),
     )

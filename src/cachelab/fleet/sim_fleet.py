@@ -119,7 +119,7 @@ def run_sim(
         records = drivers[0].ended(schedule)
         return FleetRun(
             records,
-            summed([driver.counters(layout) for driver in drivers]),
+            summed([driver.counters(layout) for driver in drivers[: loop.num_replicas]]),
             drivers[0].requests(schedule),
             notes=(*engine.notes(drivers[0]), *fleet_notes(loop)),
             placement=placement_of(loop, records, engines.held_blocks()),

@@ -115,12 +115,19 @@ class Comparison:
         points = f"{100 * headline.difference:+.2f} points{of_what}"
         if headline.low is None or headline.high is None:
             return f"no verdict: {names} have only one conversation in common, their hit rates differ by {points}"
-        interval = f"{100 * CONFIDENCE:g} % interval {100 * headline.low:+.2f} to {100 * headline.high:+.2f}"
-        of = f"{self.num_conversations:,} conversations"
-        rough = ", few: the interval is rough" if self.num_conversations < _FEW else ""
         if headline.verdict == "no difference shown":
-            return f"no difference shown between {names}: {points} ({interval}; {of}{rough})"
-        return f"{self.arm} is {headline.verdict} than {self.baseline}: {points} ({interval}; {of}{rough})"
+            return f"no difference shown between {names}: {points} ({self.basis})"
+        return f"{self.arm} is {headline.verdict} than {self.baseline}: {points} ({self.basis})"
+
+    @property
+    def basis(self) -> str:
+        """What the verdict is based on: the headline's interval, and the number of conversations; "" without one."""
+        headline = self.headline
+        if headline is None or headline.low is None or headline.high is None:
+            return ""
+        interval = f"{100 * CONFIDENCE:g} % interval {100 * headline.low:+.2f} to {100 * headline.high:+.2f}"
+        rough = ", few: the interval is rough" if self.num_conversations < _FEW else ""
+        return f"{interval}; {self.num_conversations:,} conversations{rough}"
 
 
 def arm_of(name: str, table: Mapping[str, Sequence[Any]]) -> Arm:

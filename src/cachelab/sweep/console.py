@@ -18,8 +18,10 @@ def print_sweep(report: SweepReport, where_to_look: Mapping[str, str], console: 
     """
     console = console or Console(highlight=False)
     console.print()
+    # Each job printed its own line; a table by size has the numbers of those that finished.
+    in_a_table = report.by_size is not None and all(job.finished for job in report.jobs)
     for section in report.sections:
-        if report.study is None or section.title != "Jobs":  # each trial printed its own line
+        if section.title != "Jobs" or not (report.study or in_a_table):
             console.print(drawn(section, console, console.width, "comparison.md"))
     for headline in report.headlines:
         for line in in_clauses(headline, console.width):

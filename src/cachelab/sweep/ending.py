@@ -34,6 +34,7 @@ def report_of(
     """
     from cachelab.sweep.fleet_comparison import compare_fleets, routed
     from cachelab.sweep.local_jobs import read_requests
+    from cachelab.sweep.retention_comparison import compare_policies, with_policy
     from cachelab.sweep.sweep_job import labels, merged
     from cachelab.sweep.sweep_report import compared, report_sweep
 
@@ -41,12 +42,11 @@ def report_of(
     notes: list[str] = []
     arms: list[SweepJob] = []
     arm = None
-    of_routers = {job.number: fetch(job) for job in routed(jobs)}
-    fleets = compare_fleets(
-        jobs, {number: read_requests(path) for number, path in of_routers.items() if path is not None}
-    )
+    files = {job.number: fetch(job) for job in routed(jobs) or with_policy(jobs)}
+    requests = {number: read_requests(path) for number, path in files.items() if path is not None}
+    by_size = compare_fleets(jobs, requests) or compare_policies(jobs, requests)
     try:
-        if fleets is None or baseline is not None:  # routers are compared at the same number of replicas
+        if by_size is None or baseline is not None:  # routers and policies are compared at the same size
             arms, arm = compared(jobs, baseline, searching=searching)
     except CachelabError as error:  # the jobs are done: report them without a comparison
         notes.append(format_error(error))
@@ -56,7 +56,7 @@ def report_of(
     missing = [label for label, path in paths.items() if path is None]
     if missing:
         notes.append(f"not compared: {', '.join(missing)} wrote no requests.parquet (add requests to artifacts=[...])")
-    return report_sweep(name, jobs, arms, arm, tables, objectives, study, notes, require, fleets), tables
+    return report_sweep(name, jobs, arms, arm, tables, objectives, study, notes, require, by_size), tables
 
 
 def ending_of(parent: str | None, report: "SweepReport | None", error: BaseException | None) -> dict[str, Any]:

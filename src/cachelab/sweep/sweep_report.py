@@ -11,8 +11,8 @@ from cachelab.report.section import Section
 from cachelab.report.style import save
 from cachelab.report.summary import table as markdown
 from cachelab.sweep.comparison import HEADLINE, RATES, Comparison, arm_of, compare
+from cachelab.sweep.comparison_by_size import ComparisonBySize
 from cachelab.sweep.comparison_sections import comparison_sections, differences
-from cachelab.sweep.fleet_comparison import FLEET_FIGURES, FleetComparison, fleet_figure
 from cachelab.sweep.requirement_lines import unmet_lines
 from cachelab.sweep.study_report import StudyReport
 from cachelab.sweep.sweep_figures import SWEEP_FIGURES, draw_sweep
@@ -32,7 +32,8 @@ class SweepReport:
     """A finished sweep; `comparisons` compare each job with the baseline.
 
     `unmet` has one line per bound of `require` that a job does not meet; `required`: whether there are bounds.
-    `headline`: the hit rate of the verdicts and figures. `fleets`: the routers, if the jobs differ in them.
+    `headline`: the hit rate of the verdicts and figures. `by_size`: routers or policies at each size, if the
+    jobs differ in them.
     """
 
     name: str
@@ -44,14 +45,14 @@ class SweepReport:
     unmet: Sequence[str] = ()
     required: bool = False
     headline: str = HEADLINE
-    fleets: FleetComparison | None = None
+    by_size: ComparisonBySize | None = None
 
     @property
     def headlines(self) -> list[str]:
         """The results as single lines, the verdicts first."""
         verdicts = [comparison.verdict for comparison in self.comparisons[:_MAX_VERDICTS]]
-        if self.fleets:
-            verdicts = [*self.fleets.verdicts, *verdicts]
+        if self.by_size:
+            verdicts = [*self.by_size.verdicts, *verdicts]
         return [*verdicts, *(self.study.headlines if self.study else []), outcome_line(self.jobs), *self.notes]
 
     @property
@@ -106,7 +107,7 @@ def report_sweep(
     study: StudyReport | None = None,
     notes: Sequence[str] = (),
     require: Mapping[str, str] | None = None,
-    fleets: FleetComparison | None = None,
+    by_size: ComparisonBySize | None = None,
 ) -> SweepReport:
     """Compare the jobs `arms` with the baseline, and check the bounds of `require`. Pure.
 
@@ -124,14 +125,14 @@ def report_sweep(
                 comparisons.append(compare(arm_of(label, tables[label]), other, metric=headline))
     compared_sections = comparison_sections(arms, [label_of[job.number] for job in arms], comparisons) if arms else []
     sections = [
-        *(fleets.sections if fleets else []),
+        *(by_size.sections if by_size else []),
         jobs_section(jobs, objectives),
         *(study.sections if study else []),
         *compared_sections,
     ]
     unmet = unmet_lines(jobs, require or {}, None if study is None else study.best)
     required = any(job.require for job in jobs) or bool(require)
-    return SweepReport(name, jobs, comparisons, sections, study, notes, unmet, required, headline, fleets)
+    return SweepReport(name, jobs, comparisons, sections, study, notes, unmet, required, headline, by_size)
 
 
 def write_sweep(
@@ -150,15 +151,22 @@ def _write(folder: Path, report: SweepReport, tables: Mapping[str, Mapping[str, 
     (folder / "figures").mkdir()
     write_job_table(folder, job_table(report.jobs))
     figures = draw_sweep(report.jobs, tables, report.comparisons, report.headline)
-    if report.fleets is not None:
-        figures = {"routers": fleet_figure(report.fleets)} | figures
+    if report.by_size is not None:
+        by_size = report.by_size.draw()
+        if any(by_size.values()):
+            del figures["hit_rate"]  # it would show the same curves again
+        figures = by_size | figures
     if report.study is not None:
         figures |= report.study.draw()
         report.study.write(folder)
     for name, figure in figures.items():
         if figure is not None:
             save(figure, folder / "figures", name)
-    what = {**FLEET_FIGURES, **SWEEP_FIGURES, **(report.study.FIGURES if report.study else {})}
+    what = {
+        **(report.by_size.FIGURES if report.by_size else {}),
+        **SWEEP_FIGURES,
+        **(report.study.FIGURES if report.study else {}),
+    }
     captions = {name: what[name] for name, figure in figures.items() if figure is not None}
     (folder / "comparison.md").write_text(comparison_text(report, captions), encoding="utf-8")
     (folder / "report.html").write_text(sweep_page(report, folder / "figures", captions, command), encoding="utf-8")
@@ -179,7 +187,7 @@ def comparison_text(report: SweepReport, figures: Mapping[str, str] | None = Non
 
 def note_text(report: SweepReport) -> str:
     """The text of the page of the sweep's run: verdicts, differences, jobs; comparison.md has the rest."""
-    first = ("Routers", "Jobs", "Best trials", "Hit rates")
+    first = (report.by_size.ARMS if report.by_size else "", "Jobs", "Best trials", "Hit rates")
     tables = [section for section in report.sections if section.title in first or " against " in section.title]
     tables.sort(key=lambda section: section.title in first)
     headlines = [f"**{line}**" for line in report.headlines[:MAX_ARMS]]

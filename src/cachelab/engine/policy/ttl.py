@@ -29,8 +29,8 @@ class Ttl:
         times_ns = replayed.times_ns()
         if times_ns is None:
             raise ConfigError(
-                "engine.policy: ttl needs the times of the requests, and this order has none: set order=timed (with "
-                "order.start=poisson for a log without times), or order=sessions with order.think_s"
+                "engine.policy: ttl needs requests that enter at different times, and here none waits: set "
+                "order=timed (with order.start=poisson for a log without times), or order=sessions with order.think_s"
             )
         hits, most_held = expiring_hit_blocks(replayed.accesses, num_blocks, times_ns, round(self.ttl_s * 1e9))
         notes = (
