@@ -8,15 +8,6 @@ from faults.processes import Forked, Warm, environment, wait
 
 WITH_VLLM = Warm(
     "vllm",
-    "cachelab.job",
-    "cachelab.pipeline",
-    "cachelab.report.artifacts",
-    "cachelab.sweep.sweep_report",
-    "cachelab.sweep.optuna_sweeper",
-    "cachelab.tracking.mlflow.run",
-    "cachelab.sweep.parent_run",
-    "cachelab.sweep.sync",
-    "cachelab.prefix_cache.hit_rate_curve",
     "datasets",
     "hydra.main",
     "matplotlib.pyplot",
@@ -30,6 +21,9 @@ WITH_VLLM = Warm(
     "vllm.v1.engine.core",
     "vllm.v1.executor.abstract",
     "vllm.v1.executor.uniproc_executor",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+    "cachelab.*",
 )
 """Has imported what any run needs."""
 NOBODY = 65534

@@ -2,8 +2,9 @@
 
     warm.py ADDRESS MODULE...
 
-Imports the modules, answers at an abstract Unix socket, and ends when the last process that stays connected has ended.
-Each connection is for one command, a JSON line, and every answer is a line of JSON:
+Imports the modules (PACKAGE.*: a package and all modules in it), answers at an abstract Unix socket, and ends when the
+last process that stays connected has ended. Each connection is for one command, a JSON line, and every answer is a line
+of JSON:
 
     {"stay": true} -> null, when the modules are imported
     {"run": [arguments], "folder": ..., "out": file, "err": file, "environment": {...}, "user": null or a number,
@@ -16,6 +17,7 @@ A child is reaped when it is asked for: until then its pid is no other process's
 import contextlib
 import importlib
 import os
+import pkgutil
 import selectors
 import signal
 import socket
@@ -24,6 +26,8 @@ import sys
 from dataclasses import dataclass
 from json import dumps, loads
 from typing import Any
+
+UNUSED_S = 300.0
 
 
 @dataclass
@@ -58,7 +62,10 @@ def serve(listener: socket.socket) -> dict[str, Any] | None:
     clients: dict[int, Client] = {}
     stayed = False
     while not stayed or any(client.child is None for client in clients.values()):
-        for key, _ in waiting.select():
+        events = waiting.select(None if stayed else UNUSED_S)
+        if not events:
+            break  # who started this has died
+        for key, _ in events:
             if key.fileobj is listener:
                 connection, _ = listener.accept()
                 if _user(connection) == os.getuid():
@@ -148,6 +155,16 @@ def listen(address: str) -> socket.socket | None:
     return listener
 
 
+def load(name: str) -> None:
+    """Import a module; PACKAGE.*: and all modules in it."""
+    with contextlib.suppress(ImportError):  # an extra that is not installed
+        module = importlib.import_module(name.removesuffix(".*"))
+        if name.endswith(".*"):
+            for found in pkgutil.iter_modules(module.__path__, f"{module.__name__}."):
+                if not found.name.endswith("__main__"):
+                    load(f"{found.name}.*" if found.ispkg else found.name)
+
+
 def start(address: str, modules: list[str]) -> None:
     """Listen, and go on as a process of its own, which imports the modules and serves."""
     if (listener := listen(address)) is None or os.fork():
@@ -159,9 +176,8 @@ def start(address: str, modules: list[str]) -> None:
     from cachelab.engine.vllm.core import vllm_environment
 
     vllm_environment()
-    for module in modules:
-        with contextlib.suppress(ImportError):  # an extra that is not installed
-            importlib.import_module(module)
+    for name in modules:
+        load(name)
     if (found := serve(listener)) is not None:
         run(found)
 
