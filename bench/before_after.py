@@ -32,9 +32,10 @@ PATIENCE_S = 1800.0
 SIMPLE = ("experiment=simple",)
 BARE = """
 from cachelab.engine.sim import SimEngine
+from cachelab.engine.sim_core import fitted_core
 from cachelab.order.all_at_once import AllAtOnce
 engine = SimEngine(block_size=8, max_model_len=2048, max_num_seqs=1, num_blocks=257)
-engine.build(AllAtOnce().arrange([]))
+fitted_core(engine, AllAtOnce().arrange([]))
 """
 """vLLM's import and its engine core as experiment=simple builds it, without dataset, metrics, tracking and report."""
 

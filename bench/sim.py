@@ -28,6 +28,7 @@ from cachelab.dataset.sample import Sample
 from cachelab.dataset.sharegpt import ShareGPT
 from cachelab.engine.base import EngineRun
 from cachelab.engine.sim import SimEngine
+from cachelab.engine.sim_core import fitted_core
 from cachelab.engine.vllm import core as vllm_core
 from cachelab.filter.thresholds import Thresholds
 from cachelab.order.by_conversation import ByConversation
@@ -134,7 +135,7 @@ def together(engine: SimEngine, schedule: Schedule, rounds: int) -> str:
 
 def bare_loop(engine: SimEngine, schedule: Schedule) -> None:
     """Run the schedule with the fewest calls: build, submit, step. Nothing is recorded."""
-    core, _ = engine.build(schedule)
+    core, _ = fitted_core(engine, schedule)
     core.model_executor.jump = engine.may_jump  # type: ignore[attr-defined]
     for stage in schedule.stages:
         waiting = {id(lane): iter(lane) for lane in stage}
@@ -160,7 +161,7 @@ def bare_loop(engine: SimEngine, schedule: Schedule) -> None:
 
 def build_seconds() -> float:
     """Seconds to build and close an engine in a process that has built one before."""
-    return seconds(lambda: vllm_core.close(SimEngine().build(Schedule(()))[0]))
+    return seconds(lambda: vllm_core.close(fitted_core(SimEngine(), Schedule(()))[0]))
 
 
 def seconds(what: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:

@@ -1,5 +1,6 @@
 """What every test may use: hand-made requests, the repository and the shared data."""
 
+import os
 import shutil
 import signal
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 if TYPE_CHECKING:
@@ -45,11 +47,20 @@ def real_sharegpt() -> Path:
     return _shared_data("sharegpt_v3_sample_700.json")
 
 
+@pytest.fixture(scope="session")
+def common_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all test processes of this test run share."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "common"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _tiny_model_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tests build their tiny model once, beside the user's own cache."""
+def _common_cache(common_folder: Path) -> Iterator[None]:
+    """Tests build a tiny model, tokenize the sample and list the fonts once, beside the user's own cache."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CACHE_HOME", str(common_folder / "cache"))
         yield
 
 
@@ -69,13 +80,15 @@ def mooncake() -> Path:
 
 
 @pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new MLflow database, to be copied: creating one takes seconds."""
-    from cachelab.tracking.mlflow.tracking import MlflowTracking
+def empty_database(common_folder: Path) -> Path:
+    """An MLflow database without a run, to be copied: making one takes longer than most runs."""
+    from mlflow import MlflowClient
 
-    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    with MlflowTracking(f"sqlite:///{path}", "cachelab", None, {}).open():
-        pass
+    path = common_folder / "mlflow.db"
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            MlflowClient(f"sqlite:///{path}.part").search_experiments()
+            path.with_name("mlflow.db.part").rename(path)
     return path
 
 

@@ -22,15 +22,7 @@ Cachelab = Callable[..., "subprocess.CompletedProcess[str]"]
 
 pytestmark = pytest.mark.slow
 
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow database without a run: making one takes longer than most runs here."""
-    from mlflow import MlflowClient
-
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
+NO_FIGURES = "artifacts=[requests]"  # drawing takes longer than the run
 
 
 @pytest.fixture
@@ -119,7 +111,7 @@ def test_cli_version_is_cachelabs_own(cachelab: Cachelab, argument: str) -> None
 
 def test_cli_compare_prints_tables_and_verdict(cachelab: Cachelab) -> None:
     for arm in ("multi_turn", "single_turn"):
-        done = cachelab(f"experiment={arm}", "engine=replay", "tracking=none", f"hydra.run.dir={arm}")
+        done = cachelab(f"experiment={arm}", "engine=replay", "tracking=none", NO_FIGURES, f"hydra.run.dir={arm}")
         assert done.returncode == 0, done.stderr
     done = cachelab("compare", "multi_turn", "single_turn/artifacts")
     assert (done.returncode, done.stderr) == (0, "")
@@ -159,8 +151,8 @@ def test_cli_completion_offers_options(new_cachelab: Cachelab) -> None:
     assert "order=by_turn" in done.stdout
 
 
-def test_cli_simple_prints_three_turns_with_growing_hit_rates(new_cachelab: Cachelab, database: Path) -> None:
-    done = new_cachelab("experiment=simple")
+def test_cli_simple_prints_three_turns_with_growing_hit_rates(cachelab: Cachelab, database: Path) -> None:
+    done = cachelab("experiment=simple")
     assert done.returncode == 0, done.stderr
     (run_id, name, status) = runs(database)[0]
     assert (name, status) == ("simple", "FINISHED")
@@ -183,7 +175,7 @@ def test_cli_simple_prints_three_turns_with_growing_hit_rates(new_cachelab: Cach
 
 
 def test_cli_arms_show_the_effect_of_history(cachelab: Cachelab, database: Path) -> None:
-    done = cachelab("--multirun", "experiment=multi_turn,single_turn")
+    done = cachelab("--multirun", "experiment=multi_turn,single_turn", NO_FIGURES)
     assert done.returncode == 0, done.stderr
     found = {name: metrics(database, run_id) for run_id, name, _ in runs(database)}
     multi, single = found["multi_turn"], found["single_turn"]
@@ -223,10 +215,10 @@ def test_cli_run_leaves_every_artifact(cachelab: Cachelab, tmp_path: Path, datab
 
 
 def test_cli_trace_reads_back_to_the_same_numbers(cachelab: Cachelab, tmp_path: Path, database: Path) -> None:
-    first = cachelab("experiment=multi_turn", "filter.max_conversations=5", "hydra.run.dir=out")
+    first = cachelab("experiment=multi_turn", "filter.max_conversations=5", "artifacts=[trace]", "hydra.run.dir=out")
     assert first.returncode == 0, first.stderr
     trace = next(tmp_path.glob("out/**/trace.jsonl.gz"))
-    again = cachelab("experiment=multi_turn", "filter=none", "dataset=trace", f"dataset.path={trace}")
+    again = cachelab("experiment=multi_turn", "filter=none", "dataset=trace", f"dataset.path={trace}", NO_FIGURES)
     assert again.returncode == 0, again.stderr
     one, two = (metrics(database, run_id) for run_id, _, _ in runs(database))
     same = [key for key in one if key.startswith(("hit_rate/", "blocks/", "latency/", "turn/", "requests/"))]
@@ -235,7 +227,7 @@ def test_cli_trace_reads_back_to_the_same_numbers(cachelab: Cachelab, tmp_path: 
 
 
 def test_cli_unfiltered_accounts_for_rejected_requests(cachelab: Cachelab, database: Path) -> None:
-    done = cachelab("experiment=unfiltered", "engine.max_model_len=512")
+    done = cachelab("experiment=unfiltered", "engine.max_model_len=512", NO_FIGURES)
     assert done.returncode == 0, done.stderr
     found = metrics(database, runs(database)[0][0])
     assert found["requests/submitted"] == 328 == found["requests/completed"] + found["requests/rejected"]
@@ -244,7 +236,7 @@ def test_cli_unfiltered_accounts_for_rejected_requests(cachelab: Cachelab, datab
 
 
 def test_cli_tracking_none_leaves_files_only(cachelab: Cachelab, tmp_path: Path) -> None:
-    done = cachelab("experiment=simple", "tracking=none", "hydra.run.dir=out")
+    done = cachelab("experiment=simple", "tracking=none", NO_FIGURES, "hydra.run.dir=out")
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "mlflow.db").exists()
     assert next(tmp_path.glob("out/**/metrics.json"))
@@ -252,7 +244,7 @@ def test_cli_tracking_none_leaves_files_only(cachelab: Cachelab, tmp_path: Path)
 
 def test_cli_objective_that_is_undefined_costs_no_run(cachelab: Cachelab, database: Path) -> None:
     # there is no host tier: the second one is undefined, which nobody but a sweeper minds
-    done = cachelab("experiment=simple", "objective=[hit_rate/first_prefill,hit_rate/vllm_cpu]")
+    done = cachelab("experiment=simple", "objective=[hit_rate/first_prefill,hit_rate/vllm_cpu]", NO_FIGURES)
     assert done.returncode == 0
     assert "objective: hit_rate/vllm_cpu is absent: no host tier (KV connector) is on" in done.stderr
     (run_id, _, status) = runs(database)[0]
@@ -379,7 +371,9 @@ def test_cli_unwritable_tracking_database_is_one_line_before_any_work(cachelab: 
 
 
 def test_cli_honours_the_tracking_uri_of_the_environment(cachelab: Cachelab, tmp_path: Path) -> None:
-    done = cachelab("experiment=simple", MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path}/elsewhere.db")
+    done = cachelab(
+        "experiment=simple", "engine=replay", NO_FIGURES, MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path}/elsewhere.db"
+    )
     assert done.returncode == 0, done.stderr
     assert len(runs(tmp_path / "elsewhere.db")) == 1
     assert not (tmp_path / "mlflow.db").exists()
@@ -437,6 +431,7 @@ def test_cli_all_real_conversations_are_accounted_for(cachelab: Cachelab, databa
         "engine.max_model_len=8192",
         "order=sessions",
         "order.num_users=8",
+        NO_FIGURES,
     )
     assert done.returncode == 0, done.stderr
     found = metrics(database, runs(database)[0][0])
@@ -483,7 +478,7 @@ def test_cli_real_model_that_cannot_run_is_one_line_and_a_failed_run(
 
 
 def test_cli_host_tier_is_hit(cachelab: Cachelab, tmp_path: Path) -> None:
-    done = cachelab("experiment=host_tier", "filter.max_conversations=12", "engine.num_blocks=514")
+    done = cachelab("experiment=host_tier", "filter.max_conversations=12", "engine.num_blocks=514", NO_FIGURES)
     assert done.returncode == 0, done.stderr
     found = metrics(tmp_path / "mlflow.db", runs(tmp_path / "mlflow.db")[0][0])
     both = found["hit_rate/first_prefill"] + found["hit_rate/first_prefill_host"]
@@ -545,7 +540,7 @@ def test_cli_sweep_of_orders_lays_its_curves_over_one_another(cachelab: Cachelab
 
 
 def test_cli_run_without_its_objective_is_finished(cachelab: Cachelab, database: Path) -> None:
-    done = cachelab("experiment=simple", "engine=replay", "engine.max_model_len=4")
+    done = cachelab("experiment=simple", "engine=replay", "engine.max_model_len=4", NO_FIGURES)
     assert done.returncode == 0, done.stderr
     assert [status for *_, status in runs(database)] == ["FINISHED"]
     (line,) = done.stderr.strip().splitlines()
@@ -577,7 +572,7 @@ def test_cli_parameters_are_what_a_block_trace_used(cachelab: Cachelab, database
 
 
 def test_cli_settings_name_the_option(cachelab: Cachelab) -> None:
-    arguments = ("experiment=multi_turn", "engine=replay", "tracking=none", "filter.max_conversations=3")
+    arguments = ("experiment=multi_turn", "engine=replay", "tracking=none", "filter.max_conversations=3", NO_FIGURES)
     done = cachelab(*arguments, "report.verbose=true")
     assert done.returncode == 0, done.stderr
     assert re.search(r"^filter +guide +min_turns=2", done.stdout, re.M)
@@ -586,7 +581,7 @@ def test_cli_settings_name_the_option(cachelab: Cachelab) -> None:
 
 def test_cli_takes_constraints_where_there_are_none_yet(cachelab: Cachelab, database: Path) -> None:
     bound = 'objective_constraints={requests/completed: ">= 500"}'
-    done = cachelab("experiment=simple", "engine=replay", bound)
+    done = cachelab("experiment=simple", "engine=replay", bound, NO_FIGURES)
     assert done.returncode == 0, done.stderr
     ((run_id, _, status),) = runs(database)
     with sqlite3.connect(database) as connection:

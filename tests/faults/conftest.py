@@ -3,14 +3,14 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from faults.attacks import LONG, RUN
-from faults.processes import Warm, wait
+from faults.processes import PLAIN, Warm, wait
 
 MOMENTS = int(os.environ.get("CACHELAB_FAULTS_MOMENTS", "3"))
 
@@ -48,22 +48,10 @@ def patience_s() -> float:
 
 
 @pytest.fixture(scope="session")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Warm:
     """A process to fork from; a first run has filled the caches of compiled code and of tokens."""
-    started = Warm()
-    assert wait(started.start(tmp_path_factory.mktemp("first"), *RUN, "tracking=none")) == 0
-    yield started
-    started.close()
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow database without a run: making one takes longer than most runs here."""
-    from mlflow import MlflowClient
-
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
+    assert wait(PLAIN.start(tmp_path_factory.mktemp("first"), *RUN, "tracking=none")) == 0
+    return PLAIN
 
 
 @pytest.fixture

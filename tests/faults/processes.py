@@ -1,8 +1,10 @@
 """cachelab in a process that can be attacked, fresh or forked from one that has the libraries imported."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -50,47 +52,80 @@ class Fresh:
 
 
 class Warm:
-    """A process from which cachelabs are forked."""
+    """A process from which cachelabs are forked; all test processes of one test run share it."""
 
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("warm.py"))],
-            env=environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._answer()
+    def __init__(self, name: str, *modules: str) -> None:
+        """`name` stands for the modules that it has imported."""
+        run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or str(os.getpid())
+        self._address, self._modules = f"cachelab-tests-{run}-{name}", modules
+        self._stays: socket.socket | None = None
 
     def start(self, folder: Path, *arguments: str, **env: str) -> "Forked":
+        """A command in the folder; stdout and stderr go to `out` and `err` there."""
+        return self.fork(folder, *arguments, environment=environment(**env), out="out", err="err")
+
+    def fork(self, folder: Path, *arguments: str, **options: Any) -> "Forked":
+        """A command with the other keys that warm.py lists."""
+        if self._stays is None:
+            self._stays = self._connected()
         folder.mkdir(parents=True, exist_ok=True)
-        return Forked(self, self.ask(start=list(arguments), folder=str(folder), environment=env))
+        command = {"run": arguments, "folder": str(folder), "user": None, "exits_at_once": False, **options}
+        return Forked(self._connection(), command)
 
-    def ask(self, **command: Any) -> Any:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(command) + "\n")
-        self._process.stdin.flush()
-        return self._answer()
+    def _connected(self) -> socket.socket:
+        """The connection for as long as this process lives; starts the process to fork from where there is none."""
+        program = [sys.executable, str(Path(__file__).with_name("warm.py")), self._address, *self._modules]
+        for _ in range(100):
+            with contextlib.suppress(ConnectionError, EOFError):  # nobody is there yet, or was about to end
+                connection = self._connection()
+                ask(connection, {"stay": True})
+                return connection
+            subprocess.run(program, env=environment(), check=True)
+        raise RuntimeError("the process to fork from does not start: " + " ".join(program))
 
-    def _answer(self) -> Any:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert line, "the process that forks has died"
-        return json.loads(line)
+    def _connection(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(f"\0{self._address}")
+        return connection
 
-    def close(self) -> None:
-        self._process.communicate(timeout=60)
+
+def ask(connection: socket.socket, command: Any = None) -> Any:
+    """The answer to a command, or to an empty line. Raises EOFError if the other process has ended."""
+    connection.sendall(b"\n" if command is None else json.dumps(command).encode() + b"\n")
+    line = connection.recv(100)
+    if not line:
+        raise EOFError("the process that forks has ended")
+    return json.loads(line)
+
+
+PLAIN = Warm(
+    "plain",
+    "datasets",
+    "hydra.main",
+    "hydra_plugins.hydra_optuna_sweeper._impl",
+    "matplotlib.pyplot",
+    "mistral_common.tokens.tokenizers.mistral",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "numba",
+    "optuna.storages",
+    "pyarrow.parquet",
+    "scipy.stats",
+)
+"""Has imported what a replay, a sweep and a search need."""
 
 
 class Forked:
     """One forked cachelab."""
 
-    def __init__(self, warm: Warm, pid: int) -> None:
-        self._warm, self.pid, self._code = warm, pid, None
+    def __init__(self, connection: socket.socket, command: Mapping[str, Any]) -> None:
+        self._connection = connection
+        self.pid: int = ask(connection, command)
+        self._code: int | None = None
 
     def poll(self) -> int | None:
-        if self._code is None:
-            self._code = self._warm.ask(poll=self.pid)
+        if self._code is None and (code := ask(self._connection)) is not None:
+            self._code = code
+            self._connection.close()
         return self._code
 
 
@@ -103,7 +138,7 @@ def wait(process: Fresh | Forked, timeout_s: float = 300.0) -> int:
             while process.poll() is None:
                 time.sleep(0.01)
             raise TimeoutError(f"still running after {timeout_s} s")
-        time.sleep(0.01)
+        time.sleep(0.03)  # a poll of a forked process is an answer of another one
     return code
 
 

@@ -205,7 +205,7 @@ def test_sqlite_is_locked_in_the_middle(own_database: Path, tmp_path: Path) -> N
         started = time.monotonic()
         process = begin(tmp_path / "run", *RUN, f"tracking.uri=sqlite:///{own_database}")
         while not query(own_database, "select 1 from runs"):
-            assert process.exitcode is None
+            assert process.poll() is None
         with sqlite3.connect(own_database, timeout=30, isolation_level=None) as other:
             other.execute("begin exclusive")
             done = end(process, tmp_path / "run", started)

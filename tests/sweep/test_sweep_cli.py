@@ -4,8 +4,6 @@ import os
 import re
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +14,9 @@ from typing import Any
 
 import pyarrow.parquet
 import pytest
+
+from faults import command
+from faults.processes import Fresh, wait
 
 pytestmark = pytest.mark.slow
 
@@ -29,23 +30,11 @@ SEARCH = (
 )
 
 
-def start(repository: Path, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
-    folder.mkdir(exist_ok=True)
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "HYDRA_"))}
-    return subprocess.Popen(
-        [sys.executable, "-m", "cachelab", *arguments],
-        cwd=folder,
-        env=kept | {"PYTHONPATH": str(repository / "src"), "COLUMNS": "200", "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finished(process: "subprocess.Popen[str]") -> tuple[str, str]:
-    out, err = process.communicate(timeout=500)
-    assert process.returncode == 0, err
-    return out, err
+def finished(folder: Path, *arguments: str) -> tuple[str, str]:
+    """stdout and stderr of a command that ended well."""
+    done = command.run(folder, *arguments, limit_s=500)
+    assert done.code == 0, done.err
+    return done.out, done.err
 
 
 def table(folder: Path) -> list[dict[str, Any]]:
@@ -78,11 +67,12 @@ def complete_trials(database: Path) -> int:
     return int(number)
 
 
-def test_sweep_joblib_gives_the_serial_table_under_one_parent(repository: Path, tmp_path: Path) -> None:
-    out, _ = finished(start(repository, tmp_path / "serial", *GRID, "comparison.baseline=engine.num_blocks=257"))
+def test_sweep_joblib_gives_the_serial_table_under_one_parent(tmp_path: Path) -> None:
+    out, _ = finished(tmp_path / "serial", *GRID, "comparison.baseline=engine.num_blocks=257")
     assert "300 blocks against 257 blocks" in out
     assert "no difference shown between 300 blocks and 257 blocks" in out
-    finished(start(repository, tmp_path / "joblib", *GRID, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"))
+    joblib = Fresh(tmp_path / "joblib", *GRID, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    assert wait(joblib, 500) == 0, (tmp_path / "joblib" / "err").read_text()
     assert table(tmp_path / "joblib") == table(tmp_path / "serial")
     database = tmp_path / "joblib" / "mlflow.db"
     parents = query(database, "select value, count(*) from tags where key = 'mlflow.parentRunId' group by value")
@@ -91,40 +81,38 @@ def test_sweep_joblib_gives_the_serial_table_under_one_parent(repository: Path, 
     assert {"jobs.csv", "jobs.parquet", "comparison.md", "figures", "multirun.yaml", "config.yaml"} <= logged
 
 
-def test_sweep_killed_search_is_completed_by_the_same_command(repository: Path, tmp_path: Path) -> None:
-    first = start(repository, tmp_path / "killed", *SEARCH)
+def test_sweep_killed_search_is_completed_by_the_same_command(tmp_path: Path) -> None:
+    first = command.begin(tmp_path / "killed", *SEARCH)
     while complete_trials(tmp_path / "killed" / "optuna.db") < 4:
         assert first.poll() is None
         time.sleep(0.02)
-    first.send_signal(signal.SIGKILL)
-    first.communicate()
-    _, err = finished(start(repository, tmp_path / "killed", *SEARCH))
+    os.kill(first.pid, signal.SIGKILL)
+    assert wait(first) == -signal.SIGKILL
+    _, err = finished(tmp_path / "killed", *SEARCH)
     assert "resumed: it was killed; 4 finished jobs are kept" in err
     killed = tmp_path / "killed"
     assert Counter(status for (status,) in query(killed / "mlflow.db", "select status from runs")) == {"FINISHED": 9}
     assert query(killed / "optuna.db", "select count(*) from trials where state = 'COMPLETE'") == [(8,)]
-    finished(start(repository, tmp_path / "undisturbed", *SEARCH))
+    finished(tmp_path / "undisturbed", *SEARCH)
     assert table(killed) == table(tmp_path / "undisturbed")
 
 
-def test_sweep_failed_job_is_in_the_table_with_its_reason(repository: Path, tmp_path: Path) -> None:
-    process = start(repository, tmp_path, "--multirun", "experiment=simple", "filter.min_turns=3,50")
-    out, err = process.communicate(timeout=500)
-    assert process.returncode == 1
-    assert err.strip().splitlines()[-1].startswith("cachelab: filter")
+def test_sweep_failed_job_is_in_the_table_with_its_reason(tmp_path: Path) -> None:
+    done = command.run(tmp_path, "--multirun", "experiment=simple", "filter.min_turns=3,50", limit_s=500)
+    assert done.code == 1
+    assert done.err.strip().splitlines()[-1].startswith("cachelab: filter")
     good, bad = table(tmp_path)
     assert (good["status"], bad["status"]) == ("FINISHED", "FAILED")
     assert "min_turns" in bad["reason"]
-    assert "2 jobs: 1 finished, 1 failed" in out
+    assert "2 jobs: 1 finished, 1 failed" in done.out
     (page,) = tmp_path.glob("multirun/*/*/sweep/report.html")
     assert "python -m cachelab --multirun experiment=simple filter.min_turns=3,50</pre>" in page.read_text("utf-8")
 
 
-def test_sweep_refuses_a_server_that_is_away_before_any_work(repository: Path, tmp_path: Path) -> None:
-    process = start(repository, tmp_path, *GRID, "tracking.uri=http://127.0.0.1:9")
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 1
-    (line,) = err.strip().splitlines()
+def test_sweep_refuses_a_server_that_is_away_before_any_work(tmp_path: Path) -> None:
+    done = command.run(tmp_path, *GRID, "tracking.uri=http://127.0.0.1:9")
+    assert done.code == 1
+    (line,) = done.err.strip().splitlines()
     assert "tracking.uri=http://127.0.0.1:9" in line
     assert not (tmp_path / "multirun").exists()
 
@@ -132,7 +120,9 @@ def test_sweep_refuses_a_server_that_is_away_before_any_work(repository: Path, t
 def test_store_takes_100_jobs_of_8_processes_at_once(tmp_path: Path) -> None:
     database = tmp_path / "mlflow.db"
     log_one((str(database), -1))  # a sweep's parent makes the database
-    with ProcessPoolExecutor(8, mp_context=get_context("spawn")) as pool:
+    workers = get_context("forkserver")  # which imports MLflow once
+    workers.set_forkserver_preload(["cachelab.tracking.mlflow.run", "mlflow.store.tracking.sqlalchemy_store"])
+    with ProcessPoolExecutor(8, mp_context=workers) as pool:
         done = list(pool.map(log_one, [(str(database), number) for number in range(100)]))
     assert done == [None] * 100  # nothing was untracked
     assert query(database, "select status, count(*) from runs group by status") == [("FINISHED", 101)]
@@ -157,24 +147,23 @@ def log_one(job: tuple[str, int]) -> str | None:
     return run.untracked
 
 
-def test_sweep_whose_jobs_keep_no_files_is_reported_without_a_comparison(repository: Path, tmp_path: Path) -> None:
-    out, _ = finished(start(repository, tmp_path, *GRID, "engine=replay", "artifacts=[]"))
+def test_sweep_whose_jobs_keep_no_files_is_reported_without_a_comparison(tmp_path: Path) -> None:
+    out, _ = finished(tmp_path, *GRID, "engine=replay", "artifacts=[]")
     assert "2 jobs: 2 finished" in out
     assert "wrote no requests.parquet" in out
     assert len(table(tmp_path)) == 2
     assert query(tmp_path / "mlflow.db", "select distinct status from runs") == [("FINISHED",)]
 
 
-def test_search_whose_trials_all_fail_says_so_and_fails(repository: Path, tmp_path: Path) -> None:
+def test_search_whose_trials_all_fail_says_so_and_fails(tmp_path: Path) -> None:
     nowhere = ("engine=replay", "dataset=sharegpt", "dataset.path=nowhere.json", "hydra.sweeper.n_trials=2")
-    process = start(repository, tmp_path, "--multirun", "experiment=tune_filter", *nowhere)
-    _, err = process.communicate(timeout=200)
-    assert process.returncode == 1
-    assert err.strip().splitlines()[-1].startswith("cachelab: hydra.sweeper: all 2 trials of tune_filter failed")
+    done = command.run(tmp_path, "--multirun", "experiment=tune_filter", *nowhere, limit_s=200)
+    assert done.code == 1
+    assert done.err.strip().splitlines()[-1].startswith("cachelab: hydra.sweeper: all 2 trials of tune_filter failed")
     assert [row["status"] for row in table(tmp_path)] == ["FAILED", "FAILED"]
 
 
-def test_search_whose_filter_keeps_nothing_has_infeasible_trials(repository: Path, tmp_path: Path) -> None:
+def test_search_whose_filter_keeps_nothing_has_infeasible_trials(tmp_path: Path) -> None:
     nothing = (
         "--multirun",
         "experiment=tune_filter",
@@ -182,7 +171,7 @@ def test_search_whose_filter_keeps_nothing_has_infeasible_trials(repository: Pat
         "filter.max_prompt_tokens=1",
         "hydra.sweeper.n_trials=2",
     )
-    out, _ = finished(start(repository, tmp_path, *nothing))
+    out, _ = finished(tmp_path, *nothing)
     assert "no best trial: no feasible one among 2 trials of study tune_filter (2 infeasible)" in out
     assert "#0 " in out
     assert ": infeasible: filter: keeps none of 99 conversations" in out
@@ -197,28 +186,29 @@ def test_search_whose_filter_keeps_nothing_has_infeasible_trials(repository: Pat
     assert query(tmp_path / "optuna.db", "select count(*) from trials where state = 'COMPLETE'") == [(2,)]
 
 
-def test_search_does_not_resume_another_studys_parent(repository: Path, tmp_path: Path) -> None:
+def test_search_does_not_resume_another_studys_parent(tmp_path: Path) -> None:
     search = ("--multirun", "experiment=tune_filter", "engine=replay")
-    first = start(repository, tmp_path, *search, "hydra.sweeper.n_trials=200", "hydra.sweeper.study_name=cc")
-    assert first.stdout is not None
-    while not first.stdout.readline().startswith("#2 "):
+    first = command.begin(tmp_path, *search, "hydra.sweeper.n_trials=200", "hydra.sweeper.study_name=cc")
+    while not complete_trials(tmp_path / "optuna.db") > 2:
         assert first.poll() is None
-    first.send_signal(signal.SIGINT)
-    _, told = first.communicate(timeout=100)
+        time.sleep(0.02)
+    os.kill(first.pid, signal.SIGINT)
+    wait(first, 100)
+    told = (tmp_path / "err.txt").read_text(encoding="utf-8")
     assert "cachelab: interrupted: the sweep starts no further job: run the same command again to resume it" in told
-    _, err = finished(start(repository, tmp_path, *search, "hydra.sweeper.n_trials=2"))
+    _, err = finished(tmp_path, *search, "hydra.sweeper.n_trials=2")
     assert "resumed" not in err
     parents = query(tmp_path / "mlflow.db", "select status from runs where name like '%(sweep)' order by start_time")
     assert parents == [("KILLED",), ("FINISHED",)]
     assert len(table(tmp_path)) == 2
 
 
-def test_policies_are_compared_at_each_size(tmp_path: Path, repository: Path) -> None:
+def test_policies_are_compared_at_each_size(tmp_path: Path) -> None:
     times = ("order.start=poisson", "order.rate=0.05", "order.think_s=400")
     grid = ("engine.num_blocks=601,3001", "engine/policy=lru,ttl,ttl_1h")
     price = ("price=per_token", "price.fresh=3", "price.cached=0.3", "price.written={300: 3.75, 3600: 6}")
     chosen = ("--multirun", "experiment=retention", "artifacts=[requests]", "tracking=none", "hydra.sweep.dir=out")
-    out, _ = finished(start(repository, tmp_path, *chosen, *times, *grid, *price))
+    out, _ = finished(tmp_path, *chosen, *times, *grid, *price)
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in section_of(tmp_path / "out/sweep/comparison.md", "Policies").splitlines()
