@@ -169,7 +169,7 @@ def _near_key(error: BaseException, key: str) -> str:
         return ""
     from omegaconf import DictConfig, OmegaConf
 
-    for one in parent if isinstance(parent, DictConfig) else ():  # as engine.real.url for engine.url
+    for one in map(str, parent if isinstance(parent, DictConfig) else ()):  # as engine.real.url for engine.url
         if OmegaConf.is_missing(parent, one) or OmegaConf.is_interpolation(parent, one):
             continue
         if isinstance(inner := parent[one], DictConfig) and name in inner:

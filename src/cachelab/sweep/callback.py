@@ -67,7 +67,7 @@ class SweepCallback(Callback):
                 raise SystemExit(f"cachelab: {format_error(further)}") from further
             print(f"cachelab: {format_error(further)}", file=sys.stderr)  # Hydra raises the error that ended the sweep
         if isinstance(error, KeyboardInterrupt):
-            again = "" if self._parent is None else ": run the same command again to resume it"
+            again = ": run the same command again to resume it" if self._run.is_tracked else ""
             print(f"cachelab: interrupted: the sweep starts no further job{again}", file=sys.stderr)
         if unmet and error is None:
             raise SystemExit(REQUIREMENT_UNMET)

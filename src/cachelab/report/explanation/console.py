@@ -115,7 +115,7 @@ def explanation_lines(explanation: Explanation, width: int, whole: str = "") -> 
 
 def _of_real_engine(result: "Result", explanation: Explanation, width: int) -> list[Line]:
     """The measured hit rate, if the explanation is the simulator's."""
-    from cachelab.report.sections import headline
+    from cachelab.report.headline import headline
 
     text = f"measured on the real engine: {headline(result)}" if explanation.simulated else ""
     return [Line(line, "bold green") for line in in_clauses(printable(text), width)] if text else []
