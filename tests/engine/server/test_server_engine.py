@@ -43,6 +43,7 @@ def test_prompts_are_sent_as_token_ids_and_replies_recorded() -> None:
     assert [(one.cached_tokens, one.reply_tokens) for one in result.records] == [(CACHED, 4), (CACHED, 2)]
     assert (result.counters.queries_tokens, result.counters.hits_tokens) == (50, 2 * CACHED)
     assert (result.counters.num_blocks, result.counters.clock, server.resets) == (99, "wall", 1)
+    assert "The server's model: tiny, vLLM 0.0." in result.notes
 
 
 def test_generated_history_repeats_the_ids_that_the_server_gave() -> None:

@@ -60,7 +60,8 @@ def server_notes(
     server: MeasuredServer, records: Sequence[RequestRecord], lanes: Lanes, sender: Sender
 ) -> Sequence[str]:
     """One sentence for each thing that limits the numbers."""
-    notes = [f"The server runs vLLM {server.version}."] if server.version and sender.is_vllm else []
+    version = f", vLLM {server.version}" if server.version and sender.is_vllm else ""
+    notes = [f"The server's model: {sender.model}{version}."]
     done = [record for record in records if record.outcome == "completed"]
     if not server.is_reset:
         notes.append(_warm(server, done))
