@@ -65,3 +65,11 @@ def _own_singletons() -> Iterator[None]:
         for kind in kinds:
             Singleton._instances.pop(kind, None)
         Singleton._instances.update(kept)
+
+
+def settings_of_node(node: object) -> dict[str, Any]:
+    """A group of the composed config as plain data, nothing resolved; empty for anything else."""
+    from omegaconf import DictConfig, OmegaConf
+
+    found: Any = OmegaConf.to_container(node) if isinstance(node, DictConfig) else None
+    return found or {}

@@ -4,10 +4,11 @@ import re
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from cachelab.composition import settings_of_node
 from cachelab.config_options import group_of, options_of, options_with_group, options_with_setting
 from cachelab.disk import free_bytes, full_folders, no_room, size
 from cachelab.errors import CachelabError, ConfigError
@@ -167,12 +168,8 @@ def _near_key(error: BaseException, key: str) -> str:
     parent = getattr(error.__cause__, "parent_node", None)
     if parent is None:
         return ""
-    from omegaconf import DictConfig, OmegaConf
-
-    for one in map(str, parent if isinstance(parent, DictConfig) else ()):  # as engine.real.url for engine.url
-        if OmegaConf.is_missing(parent, one) or OmegaConf.is_interpolation(parent, one):
-            continue
-        if isinstance(inner := parent[one], DictConfig) and name in inner:
+    for one, inner in settings_of_node(parent).items():  # as engine.real.url for engine.url
+        if isinstance(inner, Mapping) and name in inner:
             return f": did you mean {group}{'.' if group else ''}{one}.{name}?"
     known = [str(one) for one in parent] + ([] if group else ["experiment"])
     return did_you_mean(name, known, f"{group}.{{}}" if group else "{}")
