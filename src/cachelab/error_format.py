@@ -127,7 +127,9 @@ def _message(error: BaseException) -> str:
             of = f" with this option of {above}" if above else ""
             way_out = _one_of(options_with_group(key)) or "see python -m cachelab --help"
             return f"{key}: there is no such config group{of}: {way_out}"
-        near = _elsewhere(key) or _near_key(error, key) or ": see python -m cachelab --cfg job"
+        near = (
+            _inner_key(error, key) or _elsewhere(key) or _near_key(error, key) or ": see python -m cachelab --cfg job"
+        )
         return f"{key}: there is no such setting{near}"
     if several := re.search(r"Ambiguous value for argument '([^']+)'", text):
         key, _, value = several[1].partition("=")
@@ -162,15 +164,21 @@ def _one_of(options: Sequence[str]) -> str:
     return f"set {' or '.join(options)}" if options else ""
 
 
+def _inner_key(error: BaseException, key: str) -> str:
+    """Text ": did you mean KEY?" for a setting of a group inside this one, as engine.real.url for engine.url."""
+    group, _, name = key.rpartition(".")
+    for one, inner in settings_of_node(getattr(error.__cause__, "parent_node", None)).items():
+        if isinstance(inner, Mapping) and name in inner:
+            return f": did you mean {group}{'.' if group else ''}{one}.{name}?"
+    return ""
+
+
 def _near_key(error: BaseException, key: str) -> str:
     """Text ": did you mean KEY?" for a key that is not in its group."""
     group, _, name = key.rpartition(".")
     parent = getattr(error.__cause__, "parent_node", None)
     if parent is None:
         return ""
-    for one, inner in settings_of_node(parent).items():  # as engine.real.url for engine.url
-        if isinstance(inner, Mapping) and name in inner:
-            return f": did you mean {group}{'.' if group else ''}{one}.{name}?"
     known = [str(one) for one in parent] + ([] if group else ["experiment"])
     return did_you_mean(name, known, f"{group}.{{}}" if group else "{}")
 
