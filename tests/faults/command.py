@@ -4,19 +4,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from faults.processes import Forked, Warm, environment, wait
+from faults.processes import LIBRARIES, Forked, Warm, environment, wait
 
 WITH_VLLM = Warm(
     "vllm",
-    "datasets",
-    "hydra.main",
-    "matplotlib.pyplot",
-    "mistral_common.tokens.tokenizers.mistral",
-    "mlflow.store.tracking.sqlalchemy_store",
-    "numba",
-    "optuna.storages",
-    "pyarrow.parquet",
-    "scipy.stats",
+    *LIBRARIES,
     "vllm.engine.arg_utils",
     "vllm.v1.engine.core",
     "vllm.v1.executor.abstract",

@@ -98,11 +98,9 @@ def ask(connection: socket.socket, command: Any = None) -> Any:
     return json.loads(line)
 
 
-PLAIN = Warm(
-    "plain",
+LIBRARIES = (
     "datasets",
     "hydra.main",
-    "hydra_plugins.hydra_optuna_sweeper._impl",
     "matplotlib.pyplot",
     "mistral_common.tokens.tokenizers.mistral",
     "mlflow.store.tracking.sqlalchemy_store",
@@ -111,6 +109,7 @@ PLAIN = Warm(
     "pyarrow.parquet",
     "scipy.stats",
 )
+PLAIN = Warm("plain", *LIBRARIES, "hydra_plugins.hydra_optuna_sweeper._impl")
 """Has imported what a replay, a sweep and a search need."""
 
 

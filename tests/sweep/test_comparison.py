@@ -177,3 +177,11 @@ def test_compare_of_a_host_tier_is_about_all_tiers() -> None:
         "tiered is higher than bare: +10.00 points (all tiers) (95 % interval +10.00 to +10.00; 30 conversations)"
     )
     assert "all tiers" not in compare(arm_of("bare", bare), arm_of("again", bare)).verdict
+
+
+def test_equal_sums_differ_by_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    hits, full = np.asarray([3.0, 0.0, 5.0]), np.asarray([4.0, 0.0, 9.0])
+    drawn = interval((hits, full), (hits + np.asarray([0.0, 1.0, 0.0]), full), 0)  # a draw as before
+    assert drawn != (0.0, 0.0)
+    monkeypatch.setattr("scipy.stats.bootstrap", None)
+    assert interval((hits, full), (hits.copy(), full.copy()), 0) == (0.0, 0.0)

@@ -211,9 +211,11 @@ def rate(numerator: Floats, denominator: Floats) -> float:
 def interval(arm: Sums, baseline: Sums, seed: int) -> tuple[float | None, float | None]:
     """Percentile interval of rate(arm) - rate(baseline) over draws of the conversations with replacement.
 
-    A draw with a zero denominator is omitted; (None, None) if no draw is left.
+    A draw with a zero denominator is omitted; (None, None) if no draw is left. Without draws, equal sums have (0, 0).
     Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 10.3 (ratios of sums) and 13.
     """
+    if arm[1].any() and all(map(np.array_equal, arm, baseline)):
+        return 0.0, 0.0  # every draw differs by 0, and the draws of 10,000 conversations take seconds
     from scipy.stats import DegenerateDataWarning, bootstrap
 
     def difference(a: Floats, b: Floats, c: Floats, d: Floats, axis: int = -1) -> Floats:
