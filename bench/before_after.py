@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))  # of this checkout, whatever is installed
 
 from large_inputs import block_rows, write_blocks, write_conversations
 from measured import CommandFailed, Measured, measure
