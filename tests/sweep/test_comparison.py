@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachelab.sweep.comparison import HEADLINE, Comparison, Difference, arm_of, compare, interval
+from cachelab.sweep.comparison import HEADLINE, Comparison, Difference, Drawn, arm_of, compare, interval
 
 Table = dict[str, list[Any]]
 
@@ -185,3 +185,16 @@ def test_equal_sums_differ_by_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert drawn != (0.0, 0.0)
     monkeypatch.setattr("scipy.stats.bootstrap", None)
     assert interval((hits, full), (hits.copy(), full.copy()), 0) == (0.0, 0.0)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 30))
+def test_draws_that_are_kept_change_no_interval(seed: int, num: int) -> None:
+    rng = np.random.default_rng(seed)
+    full = rng.integers(0, 4, size=num).astype(float)  # draws with a zero denominator too
+    arms = [(np.floor(full * rng.random(num)), full) for _ in range(3)]
+    drawn: Drawn = {}
+    for arm in arms:
+        for baseline in arms:
+            assert interval(arm, baseline, 0, drawn) == interval(arm, baseline, 0)
+    assert len(drawn) <= len(arms)

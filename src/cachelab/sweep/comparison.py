@@ -16,6 +16,9 @@ Floats = npt.NDArray[np.float64]
 Sums = tuple[Floats, Floats]
 """Numerators and denominators of a rate. Shape of each: (num_conversations,)."""
 
+Drawn = dict[tuple[bytes, bytes], Floats]
+"""The rates in all draws, by the bytes of the sums."""
+
 CONFIDENCE = 0.95
 DRAWS = 10_000
 HEADLINE = "hit_rate/first_prefill"
@@ -169,11 +172,16 @@ def short_name(metric: str) -> str:
 
 
 def compare(
-    arm: Arm, baseline: Arm, seed: int = 0, metric: str = HEADLINE, rates: Collection[str] = tuple(RATES)
+    arm: Arm,
+    baseline: Arm,
+    seed: int = 0,
+    metric: str = HEADLINE,
+    rates: Collection[str] = tuple(RATES),
+    drawn: Drawn | None = None,
 ) -> Comparison:
     """Compare the rates over the common conversations; a rate with a zero denominator is omitted.
 
-    `metric`: the rate of the verdict.
+    `metric`: the rate of the verdict. `drawn`: see `interval`.
     """
     common, in_arm, in_baseline = np.intersect1d(
         np.asarray(arm.conversations, dtype=np.str_),
@@ -190,7 +198,7 @@ def compare(
             continue
         if name == ALL_TIERS and not any(side.columns["host_hit_blocks"].sum() for side in (arm, baseline)):
             continue
-        low, high = interval(own, other, seed) if len(common) > 1 else (None, None)
+        low, high = interval(own, other, seed, drawn) if len(common) > 1 else (None, None)
         differences[name] = Difference(name, rate(*own), rate(*other), low, high)
     return Comparison(
         arm.name,
@@ -208,36 +216,47 @@ def rate(numerator: Floats, denominator: Floats) -> float:
     return float(numerator.sum() / denominator.sum())
 
 
-def interval(arm: Sums, baseline: Sums, seed: int) -> tuple[float | None, float | None]:
+def interval(arm: Sums, baseline: Sums, seed: int, drawn: Drawn | None = None) -> tuple[float | None, float | None]:
     """Percentile interval of rate(arm) - rate(baseline) over draws of the conversations with replacement.
 
     A draw with a zero denominator is omitted; (None, None) if no draw is left. Without draws, equal sums have (0, 0).
+    `drawn` keeps what was drawn for the next comparison with the same seed; the interval is the same without it.
     Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 10.3 (ratios of sums) and 13.
     """
     if arm[1].any() and all(map(np.array_equal, arm, baseline)):
         return 0.0, 0.0  # every draw differs by 0, and the draws of 10,000 conversations take seconds
-    from scipy.stats import DegenerateDataWarning, bootstrap
-
-    def difference(a: Floats, b: Floats, c: Floats, d: Floats, axis: int = -1) -> Floats:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            drawn: Floats = a.sum(axis=axis) / b.sum(axis=axis) - c.sum(axis=axis) / d.sum(axis=axis)
-        return drawn
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DegenerateDataWarning)  # about scipy's own interval, which is not used
-        draws = bootstrap(
-            (*arm, *baseline),
-            difference,
-            paired=True,
-            vectorized=True,
-            n_resamples=DRAWS,
-            batch=max(1, _BATCH_CELLS // len(arm[0])),
-            method="percentile",
-            rng=np.random.default_rng(seed),
-        ).bootstrap_distribution
+    drawn = {} if drawn is None else drawn
+    keys = [(numerator.tobytes(), denominator.tobytes()) for numerator, denominator in (arm, baseline)]
+    missing = {key: sums for key, sums in zip(keys, (arm, baseline), strict=True) if key not in drawn}
+    if missing:
+        drawn.update(zip(missing, drawn_rates(list(missing.values()), seed), strict=True))
+    draws = drawn[keys[0]] - drawn[keys[1]]
     known = draws[np.isfinite(draws)]
     if not len(known):
         return None, None
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(known, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def drawn_rates(sides: Sequence[Sums], seed: int) -> Floats:
+    """The rate of each side in each draw, the same draws for all. Shape: (num_sides, DRAWS)."""
+    from scipy.stats import DegenerateDataWarning, bootstrap
+
+    def rates(*sums: Floats, axis: int = -1) -> Floats:
+        return np.stack([a.sum(axis=axis) / b.sum(axis=axis) for a, b in zip(sums[::2], sums[1::2], strict=True)])
+
+    # A draw with a zero denominator is nan or inf here.
+    with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DegenerateDataWarning)  # about scipy's own interval, which is not used
+        distribution: Floats = bootstrap(
+            [column for sums in sides for column in sums],
+            rates,
+            paired=True,
+            vectorized=True,
+            n_resamples=DRAWS,
+            batch=max(1, _BATCH_CELLS // len(sides[0][0])),
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        ).bootstrap_distribution
+    return distribution

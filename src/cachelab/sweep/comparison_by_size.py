@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from cachelab.report.section import ABSENT, Section, points
-from cachelab.sweep.comparison import ALL_TIERS, CONFIDENCE, HEADLINE, Arm, Comparison, arm_of, compare
+from cachelab.sweep.comparison import ALL_TIERS, CONFIDENCE, HEADLINE, Arm, Comparison, Drawn, arm_of, compare
 from cachelab.sweep.sweep_job import SweepJob
 
 if TYPE_CHECKING:
@@ -50,8 +50,9 @@ class ComparisonBySize(ABC):
             for (arm, size), job in jobs.items()
             if job.number in tables
         }
+        drawn: Drawn = {}
         comparisons = {
-            (arm, size): _compared(of, arms[cls.BASELINE, size])
+            (arm, size): _compared(of, arms[cls.BASELINE, size], drawn)
             for (arm, size), of in arms.items()
             if arm != cls.BASELINE and (cls.BASELINE, size) in arms
         }
@@ -60,7 +61,7 @@ class ComparisonBySize(ABC):
             first = _best(jobs, size)
             others = [arm for arm, of in arms if of == size and arm != first]
             if others and (first, size) in arms:
-                best[size] = {arm: _compared(arms[first, size], arms[arm, size]) for arm in others}
+                best[size] = {arm: _compared(arms[first, size], arms[arm, size], drawn) for arm in others}
         return cls(jobs, comparisons, best)
 
     @property
@@ -141,8 +142,8 @@ class ComparisonBySize(ABC):
         return Section(f"{self.ARMS} compared with {self.BASELINE}", columns, rows, note, left=frozenset({1, 4}))
 
 
-def _compared(arm: Arm, baseline: Arm) -> Comparison:
-    return compare(arm, baseline, rates=_OF_VERDICT)
+def _compared(arm: Arm, baseline: Arm, drawn: Drawn) -> Comparison:
+    return compare(arm, baseline, rates=_OF_VERDICT, drawn=drawn)
 
 
 def _best(jobs: Mapping[ArmAndSize, SweepJob], size: int) -> str:
