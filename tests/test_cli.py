@@ -202,8 +202,8 @@ def test_cli_run_leaves_every_artifact(cachelab: Cachelab, tmp_path: Path, datab
         "per_turn.csv",
         "losses_per_turn.csv",
         "capacity.csv",
-        "figures/capacity.png",
-        "figures/losses.png",
+        "figures/capacity.svg",
+        "figures/losses.svg",
         "summary.md",
         "cachelab.log",
         "figures",
@@ -456,7 +456,7 @@ def test_cli_real_model_runs_offline_with_latencies_and_figures(new_cachelab: Ca
     # prompts repeat the dataset's replies: what an unlimited cache would find is what the last prompt left
     assert found["hit_rate/of_ideal"] == 1
     kept = {path.name for path in tmp_path.glob("mlartifacts/**/*") if path.is_file()}
-    assert {"ttft_by_cached_tokens.png", "trace_as_run.jsonl.gz", "requests.parquet"} <= kept
+    assert {"ttft_by_cached_tokens.svg", "trace_as_run.jsonl.gz", "requests.parquet"} <= kept
 
 
 @pytest.mark.parametrize(
@@ -500,7 +500,7 @@ def test_cli_capacity_of_a_block_trace(cachelab: Cachelab, tmp_path: Path, moonc
     assert [round(100 * value, 1) for value in ceilings] == [36.6, 37.4, 40.9, 39.8]
     assert sum(value for name, value in found.items() if name.startswith("losses/")) == pytest.approx(1)
     assert found["capacity/knee_blocks"] == 52_882
-    (figure,) = tmp_path.glob("mlartifacts/**/artifacts/figures/capacity.png")
+    (figure,) = tmp_path.glob("mlartifacts/**/artifacts/figures/capacity.svg")
     assert figure.stat().st_size > 20_000
 
 

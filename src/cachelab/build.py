@@ -3,12 +3,11 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cachelab.config import ComparisonConfig, Group, ReportConfig, Root, SweepConfig
 from cachelab.error_format import format_finding, reason, shown
 from cachelab.errors import ConfigError
-from cachelab.explanation.explainer import Explainer
 from cachelab.explanation.numbers import NUMBERS
 from cachelab.metrics.base import AnyMetric, Metric, Series
 from cachelab.metrics.names import check_names
@@ -17,6 +16,9 @@ from cachelab.pipeline import Parts
 from cachelab.price.metrics import price_metrics
 from cachelab.requirement import bounds_of
 from cachelab.trust import refuse_untrusted, refuse_untrusted_group
+
+if TYPE_CHECKING:
+    from cachelab.explanation.explainer import Explainer
 
 
 def build_root(config: dict[str, Any]) -> Root:
@@ -134,7 +136,7 @@ class Job:
 
     parts: Parts
     export: Any
-    explainer: Explainer | None
+    explainer: "Explainer | None"
 
 
 def _with_group_field(root: Root) -> Root:
@@ -161,7 +163,7 @@ def build_job(root: Root) -> Job:
 def check_metric_names(
     root: Root,
     metrics: Sequence[AnyMetric],
-    explainer: Explainer | None,
+    explainer: "Explainer | None",
     counts: Mapping[str, float] | None = None,
 ) -> None:
     """Check each setting that names metrics; `counts` as in check_names. Raises ConfigError that names the setting."""

@@ -29,7 +29,7 @@ FILES = {
 
 
 DRAWN = figures.FIGURES.keys() - {"hit_rate_by_minute"}  # the run is shorter than a minute
-FILES |= {f"figures/{name}.{kind}" for name in DRAWN for kind in ("png", "svg")}
+FILES |= {f"figures/{name}.svg" for name in DRAWN}
 NEED_HITS = ("capacity", "hit_rate_by_turn", "hits_per_block", "losses", "reuse_gaps", "ttft_by_cached_tokens")
 
 
@@ -59,6 +59,16 @@ def test_write_artifacts_every_file(result: Result, description: RunDescription,
         ]
 
 
+def test_write_artifacts_png_files_are_asked_for(
+    result: Result, description: RunDescription, metrics: Sequence[AnyMetric]
+) -> None:
+    folder = write_artifacts(result, description, metrics, "tokens", ["figures"], options=ReportConfig(png=True))
+
+    kinds = [{path.stem for path in (folder / "figures").glob(f"*.{kind}")} for kind in ("svg", "png")]
+    assert kinds == [DRAWN, DRAWN]
+    assert (folder / "figures" / "losses.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
 def test_write_artifacts_empty_columns_keep_their_types(
     result: Result, all_rejected: Result, description: RunDescription, metrics: Sequence[AnyMetric]
 ) -> None:
@@ -71,7 +81,7 @@ def test_write_artifacts_empty_columns_keep_their_types(
     folder = write_artifacts(all_rejected, description, metrics, "tokens")
 
     assert schemas() == full
-    assert files(folder) == FILES - {f"figures/{n}.{kind}" for n in NEED_HITS for kind in ("png", "svg")}
+    assert files(folder) == FILES - {f"figures/{name}.svg" for name in NEED_HITS}
     assert "- reuse_gaps: omitted" in (folder / "summary.md").read_text()
 
 

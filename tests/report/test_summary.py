@@ -17,7 +17,7 @@ def test_summary_holds_the_run(result: Result, description: RunDescription, metr
     assert "| 1 | 1 | 3 | 4 | 75.00 % |" in lines
     assert "    python -m cachelab experiment=multi_turn order=sessions" in lines
     assert f"- dataset: sample from sample.json, SHA-256 {'ab' * 32}" in lines
-    assert "- `figures/a.png`: What a shows" in lines
+    assert "- `figures/a.svg`: What a shows" in lines
     assert "- b: omitted, this run has no data for it" in lines
 
 

@@ -71,7 +71,7 @@ class ReplayReplicas:
         self._wanted, self._replies = wanted, replies
         self.accesses = number_blocks(admitted, replies, self.block_size, self.rules).accesses
         self._tokens = self.accesses.prompt_tokens.tolist()
-        self._caches = lru.empty_caches(
+        self._caches = lru.empty_caches.compiled(
             num_replicas, self.accesses.offsets, self.accesses.tails, self.accesses.num_ids, engine.num_blocks - 1
         )
         self._queues: list[deque[_Sent]] = [deque() for _ in range(num_replicas)]
@@ -90,7 +90,7 @@ class ReplayReplicas:
 
     def cached_tokens(self, sent: _Sent) -> Sequence[int]:
         accesses = self.accesses
-        hits = self._lru.found_in_all(
+        hits = self._lru.found_in_all.compiled(
             self._caches[1], accesses.blocks, accesses.offsets, accesses.lookups, sent.number
         ).tolist()
         return [min(hit * self.block_size, sent.prompt_tokens) for hit in hits]
@@ -110,7 +110,7 @@ class ReplayReplicas:
     def step(self, replica: int, now_ns: int) -> int:
         accesses, sent = self.accesses, self._queues[replica][0]
         arrays = (accesses.blocks, accesses.offsets, accesses.lookups, accesses.tails)
-        hit = int(self._lru.serve(*self._caches, replica, *arrays, sent.number, _NO_EVICTORS))
+        hit = int(self._lru.serve.compiled(*self._caches, replica, *arrays, sent.number, _NO_EVICTORS))
         sent.cached_tokens = min(hit * self.block_size, sent.prompt_tokens)
         prefill = sent.prompt_tokens - sent.cached_tokens
         step_ns, token_ns, decode_ns = self._ns

@@ -57,10 +57,10 @@ def write_artifacts(
     step_costs.csv if scheduler steps were measured. `kept` selects from: trace.jsonl.gz (also trace_as_run.jsonl.gz if
     prompts or replies changed; for a block trace block_trace.jsonl.gz), requests.parquet, blocks.parquet, per_turn.csv
     and losses_per_turn.csv, capacity.csv (with `engine.at_gib` or `engine.sim_at` also capacity_points.csv),
-    figures/*.png and *.svg. With an `explanation` also explanation.md, explanation.html, breaks.csv, breaks.parquet,
-    breaks_per_request.parquet and, if texts are shown, fixed.jsonl.gz. `options`: see ReportConfig (None: its
-    defaults). A table that needs what the engine did not measure is left out. Raises OSError if a file cannot be
-    written.
+    figures/*.svg (with `options.png` also *.png). With an `explanation` also explanation.md, explanation.html,
+    breaks.csv, breaks.parquet, breaks_per_request.parquet and, if texts are shown, fixed.jsonl.gz. `options`: see
+    ReportConfig (None: its defaults). A table that needs what the engine did not measure is left out. Raises OSError if
+    a file cannot be written.
     """
     options = options or ReportConfig()
     folder = description.output_dir / "artifacts"
@@ -130,7 +130,7 @@ def _write(
     numbers = {"values": dict(result.numbers.values), "series": {k: dict(v) for k, v in result.numbers.series.items()}}
     (folder / "metrics.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
     with _timed("figures"):
-        shown = _write_figures(folder / "figures", result) if "figures" in kept else {}
+        shown = _write_figures(folder / "figures", result, options.png) if "figures" in kept else {}
     with _timed("summary.md, report.html"):
         (folder / "summary.md").write_text(summary(result, description, metrics, shown, explanation), encoding="utf-8")
         captions = {name: what for name, what in shown.items() if what is not None}
@@ -164,14 +164,14 @@ def _timed(name: str) -> Iterator[None]:
     log.debug("%s: %.2f s", name, time.perf_counter() - start)
 
 
-def _write_figures(folder: Path, result: Result) -> dict[str, str | None]:
+def _write_figures(folder: Path, result: Result, png: bool) -> dict[str, str | None]:
     """Write the figures. Returns what each figure shows, None for a figure without data."""
     folder.mkdir()
     shown: dict[str, str | None] = {}
     for name, figure in draw(result).items():
         shown[name] = None if figure is None else FIGURES[name]
         if figure is not None:
-            save(figure, folder, name)
+            save(figure, folder, name, png=png)
     return shown
 
 

@@ -33,14 +33,15 @@ def blank_figure(height: float, width: float = 7.2) -> "Figure":
     return figure
 
 
-def save(figure: "Figure", folder: Path, name: str) -> None:
-    """Write `<name>.png` and `<name>.svg` into the folder; the same figure gives the same bytes."""
+def save(figure: "Figure", folder: Path, name: str, *, png: bool = True) -> None:
+    """Write `<name>.svg` and, with `png`, `<name>.png` into the folder; the same figure gives the same bytes."""
     from matplotlib import rc_context
 
     if (layout := figure.get_layout_engine()) is not None:
         layout.execute(figure)
         figure.set_layout_engine(None)  # else each file is drawn twice, once to find the places again
-    figure.savefig(folder / f"{name}.png", metadata={"Software": None})
+    if png:
+        figure.savefig(folder / f"{name}.png", metadata={"Software": None})
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "cachelab"}):  # text stays text
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
 

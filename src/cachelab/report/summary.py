@@ -57,7 +57,7 @@ def _again(result: Result, description: RunDescription) -> str:
 
 def _figures(figures: Mapping[str, str | None]) -> str:
     lines = [
-        f"- `figures/{name}.png`: {what}" if what is not None else f"- {name}: omitted, this run has no data for it"
+        f"- `figures/{name}.svg`: {what}" if what is not None else f"- {name}: omitted, this run has no data for it"
         for name, what in figures.items()
     ]
     return "\n".join(["## Figures", "", *lines])

@@ -13,7 +13,6 @@ from omegaconf import DictConfig, OmegaConf
 from cachelab.error_format import format_error
 from cachelab.errors import CachelabError, ConfigError
 from cachelab.interrupt import transaction
-from cachelab.sweep.search_settings import check_search
 
 if TYPE_CHECKING:
     import optuna
@@ -43,6 +42,8 @@ class OptunaSweeper(Sweeper):
         max_failure_rate: float,
         params: DictConfig | None,
     ) -> None:
+        from cachelab.sweep.search_settings import check_search
+
         settings = check_search(
             {
                 "direction": OmegaConf.to_container(direction) if OmegaConf.is_list(direction) else direction,

@@ -121,6 +121,8 @@ class _Parts:
 
 def _lists(column: Any, folder: Path) -> Iterator[TokenIds]:
     """The lists of a column, as read-only parts of ONE array. A long one is in a file in `folder`."""
+    import numpy as np
+
     chunks = column.chunks
     whole = mapped_array(sum(len(chunk.flatten()) for chunk in chunks), folder)
     start = 0
@@ -131,7 +133,7 @@ def _lists(column: Any, folder: Path) -> Iterator[TokenIds]:
     give_back(whole)
     start = 0
     for chunk in chunks:
-        for length in numbers_of(chunk.value_lengths()).tolist():
+        for length in np.diff(numbers_of(chunk.offsets)).tolist():  # value_lengths() would import pyarrow.compute
             part = whole[start : start + length]
             part.flags.writeable = False  # not `whole`: numba would compile its loops for a second kind of array
             yield part

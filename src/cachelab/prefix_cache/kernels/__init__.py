@@ -1,1 +1,1 @@
-"""Compiled loops over flat arrays. Each module imports numba: import it only inside the functions that use it."""
+"""Loops over flat arrays, which numba compiles for all but small inputs (kernel.py)."""

@@ -1,10 +1,11 @@
 """Belady's optimum with bypass: the most blocks that a cache of a given size can hit."""
 
 import numpy as np
-from numba import njit
+
+from cachelab.prefix_cache.kernels.kernel import kernel
 
 
-@njit(cache=True)
+@kernel
 def optimal_hits(rows, num_requests, capacity):
     """The hit blocks of each reuse run under Belady's optimum.
 
@@ -46,7 +47,7 @@ def optimal_hits(rows, num_requests, capacity):
     return hits
 
 
-@njit(cache=True)
+@kernel
 def _find(at_or_before, time):
     """The latest time with a free slot that is not after `time`; 0 if there is none.
 

@@ -1,10 +1,11 @@
 """The hits of each block, and the gaps between them, without one row per hit."""
 
 import numpy as np
-from numba import njit
+
+from cachelab.prefix_cache.kernels.kernel import kernel
 
 
-@njit(cache=True)
+@kernel
 def hits_of_blocks(blocks, offsets, hit_blocks, num_ids):
     """How often each block was hit, by which request first and last, and the requests of consecutive hits.
 
@@ -50,7 +51,7 @@ def hits_of_blocks(blocks, offsets, hit_blocks, num_ids):
     return counts, first, last, depths, gaps[:num_gaps].copy()
 
 
-@njit(cache=True)
+@kernel
 def groups_of_blocks(blocks, offsets, hit_blocks, num_ids, order, groups):
     """How many different groups of requests hit each block.
 

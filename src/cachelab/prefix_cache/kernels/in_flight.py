@@ -1,10 +1,11 @@
 """Counts the blocks that were still being computed when another request looked them up."""
 
 import numpy as np
-from numba import njit
+
+from cachelab.prefix_cache.kernels.kernel import kernel
 
 
-@njit(cache=True)
+@kernel
 def blocks_in_flight(blocks, offsets, prompt_blocks, hits, ideal, scheduled, prefilled, finished):
     """The blocks of each request that no earlier request had computed when it was first scheduled.
 

@@ -3,15 +3,15 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from cachelab.mapped_array import mapped_array
+from cachelab.prefix_cache.kernels.kernel import inlined, kernel
 
 ROOT = -1
 _EMPTY = -1
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _same(tokens, a, b, width):
     """Whether two blocks hold the same tokens. There is no early exit, so that the loop is vectorised.
 
@@ -30,7 +30,7 @@ def _same(tokens, a, b, width):
     return differs == 0
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _spread(tokens, at, width, parent):
     """The hash of a block and its parent: where the search in the table of siblings starts.
 
@@ -77,7 +77,7 @@ def intern(tokens: Any, starts: Any, lengths: Any, width: int, roots: Any = None
     return ids, offsets, parents, where
 
 
-@njit(cache=True)
+@kernel
 def _intern(tokens, starts, lengths, width, roots, ids):
     num_roots = 1
     for root in roots:
@@ -135,7 +135,7 @@ def _intern(tokens, starts, lengths, width, roots, ids):
     return offsets, parents[:num_ids].copy(), where[:num_ids].copy()
 
 
-@njit(cache=True)
+@kernel
 def _grown(array, room):
     """A copy of the array (any dtype, shape (n,)) of length `room` (int, at least n), the rest uninitialised."""
     larger = np.empty(room, array.dtype)
@@ -143,7 +143,7 @@ def _grown(array, room):
     return larger
 
 
-@njit(cache=True)
+@kernel
 def _rehashed(table, tokens, where, parents, width):
     """The table of siblings at twice its size.
 
@@ -168,7 +168,7 @@ def _rehashed(table, tokens, where, parents, width):
     return larger
 
 
-@njit(cache=True)
+@kernel
 def name_their_parents(ids, offsets, num_ids):
     """Whether each id has the same predecessor everywhere. Equal ids then also mean equal ancestors.
 

@@ -7,7 +7,8 @@ running request. The policies differ in the order of the leaves. docs/retention.
 from heapq import heappop, heappush
 
 import numpy as np
-from numba import njit
+
+from cachelab.prefix_cache.kernels.kernel import kernel
 
 FIFO, LFU, ARC, S3_FIFO = range(4)
 """The policies."""
@@ -20,7 +21,7 @@ _STEP, _HAS_EVICTED = 4, 5  # of `counts`, after the sizes of the four queues
 _MOST_USES = 3
 
 
-@njit(cache=True)
+@kernel
 def leaf_first_hits(blocks, offsets, lookups, tails, num_ids, capacity, policy, small, ghosts):
     """The hit blocks of each request in a cache of `capacity` blocks, one request at a time.
 
@@ -109,7 +110,7 @@ def leaf_first_hits(blocks, offsets, lookups, tails, num_ids, capacity, policy, 
     return hits
 
 
-@njit(cache=True)
+@kernel
 def _rank(policy, uses, i, counts):
     """The place in its queue of a block that request i inserts, or uses.
 
@@ -130,7 +131,7 @@ def _rank(policy, uses, i, counts):
     return np.int64(i)
 
 
-@njit(cache=True)
+@kernel
 def _use(state, ranks, counts, policy, block, i):
     """Note that request i uses a block in the cache. The arrays are changed in place.
 
@@ -154,7 +155,7 @@ def _use(state, ranks, counts, policy, block, i):
         ranks[block] = i
 
 
-@njit(cache=True)
+@kernel
 def _leave(state, counts, block):
     """Take a block out of its queue. The arrays are changed in place.
 
@@ -167,7 +168,7 @@ def _leave(state, counts, block):
     state[_QUEUE, block] = _OUT
 
 
-@njit(cache=True)
+@kernel
 def _first_of(state, ranks, heaps, queue, i):
     """The first leaf of a queue that request i does not use, or its first ghost; -1 if there is none.
 
@@ -193,7 +194,7 @@ def _first_of(state, ranks, heaps, queue, i):
     return np.int64(_NONE)
 
 
-@njit(cache=True)
+@kernel
 def _drop(state, ranks, counts, heaps, block, ghost_queue, i):
     """Evict a leaf, which is the first of its heap; its parent may become a leaf. The arrays are changed in place.
 
@@ -222,7 +223,7 @@ def _drop(state, ranks, counts, heaps, block, ghost_queue, i):
             heappush(heaps[state[_QUEUE, parent]], (ranks[parent], parent))
 
 
-@njit(cache=True)
+@kernel
 def _evict(state, ranks, counts, heaps, policy, capacity, small, ghosts, i):
     """Evict one block by FIFO, LFU or S3-FIFO. The arrays are changed in place.
 
@@ -273,7 +274,7 @@ def _evict(state, ranks, counts, heaps, policy, capacity, small, ghosts, i):
             return True
 
 
-@njit(cache=True)
+@kernel
 def _requeue(state, ranks, counts, heaps, block):
     """S3-FIFO: put a leaf, which is the first of its heap, at the end of the main queue, in place.
 
@@ -293,7 +294,7 @@ def _requeue(state, ranks, counts, heaps, block):
     heappush(heaps[_SECOND], (ranks[block], block))
 
 
-@njit(cache=True)
+@kernel
 def _adapt(state, ranks, counts, heaps, capacity, target, queue, i):
     """ARC before a block is inserted: move the target, and bound the ghosts. The arrays are changed in place.
 
@@ -329,7 +330,7 @@ def _adapt(state, ranks, counts, heaps, capacity, target, queue, i):
     return target, False
 
 
-@njit(cache=True)
+@kernel
 def _evict_arc(state, ranks, counts, heaps, target, of_second, outright, i):
     """ARC: evict one block of T1 or T2. The arrays are changed in place.
 

@@ -4,13 +4,14 @@ All loops that call one another are in this file: numba's cache on disk does not
 """
 
 import numpy as np
-from numba import njit
+
+from cachelab.prefix_cache.kernels.kernel import kernel
 
 _NONE = -1
 _HOLDS, _NEWER, _OLDER, _NEXT_COPY, _BLANK, _MINE = range(6)
 
 
-@njit(cache=True)
+@kernel
 def lru_hits(blocks, offsets, lookups, tails, num_ids, capacity, evictors):
     """The hit blocks of each request in a cache of `capacity` blocks, one request at a time.
 
@@ -38,7 +39,7 @@ def lru_hits(blocks, offsets, lookups, tails, num_ids, capacity, evictors):
     return hits, evicted_by
 
 
-@njit(cache=True)
+@kernel
 def expiring_hits(blocks, offsets, lookups, tails, num_ids, capacity, times_ns, ttl_ns):
     """The hit blocks of each request in a cache whose blocks expire `ttl_ns` after their last use.
 
@@ -86,7 +87,7 @@ def expiring_hits(blocks, offsets, lookups, tails, num_ids, capacity, times_ns, 
     return hits, most_held
 
 
-@njit(cache=True)
+@kernel
 def pinned_hits(blocks, offsets, lookups, tails, num_ids, capacity, wanted, most):
     """The hit blocks of each request in a cache that never evicts the pinned blocks.
 
@@ -134,7 +135,7 @@ def pinned_hits(blocks, offsets, lookups, tails, num_ids, capacity, wanted, most
     return hits, num_pinned
 
 
-@njit(cache=True)
+@kernel
 def empty_caches(num_caches, offsets, tails, num_ids, capacity):
     """Empty LRU caches of `capacity` blocks, for `serve`.
 
@@ -166,7 +167,7 @@ def empty_caches(num_caches, offsets, tails, num_ids, capacity):
     return slots, places, counts
 
 
-@njit(cache=True)
+@kernel
 def found(places, cache, blocks, offsets, lookups, i):
     """The blocks that a request would hit in a cache now.
 
@@ -187,7 +188,7 @@ def found(places, cache, blocks, offsets, lookups, i):
     return num_hit
 
 
-@njit(cache=True)
+@kernel
 def found_in_all(places, blocks, offsets, lookups, i):
     """The blocks that a request would hit in each cache now. Arguments as in `found`.
 
@@ -207,7 +208,7 @@ def found_in_all(places, blocks, offsets, lookups, i):
     return hits
 
 
-@njit(cache=True)
+@kernel
 def serve(slots, places, counts, cache, blocks, offsets, lookups, tails, i, evictor):
     """Run one request through a cache. The cache is changed in place.
 
@@ -285,7 +286,7 @@ def serve(slots, places, counts, cache, blocks, offsets, lookups, tails, i, evic
     return num_hit
 
 
-@njit(cache=True)
+@kernel
 def _forget(slot, holds, first_copy, last_copy, next_copy):
     """Remove a slot from the list of its block's copies. All arrays are changed in place.
 

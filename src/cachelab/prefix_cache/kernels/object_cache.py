@@ -1,12 +1,13 @@
 """Caches of single objects, without prefixes. Other tools simulate these; published results are compared with them."""
 
 import numpy as np
-from numba import njit
+
+from cachelab.prefix_cache.kernels.kernel import kernel
 
 _NONE = -1
 
 
-@njit(cache=True)
+@kernel
 def object_cache(blocks, offsets, num_ids, capacity, by_use):
     """The leading hit blocks of each request in a cache of single blocks.
 

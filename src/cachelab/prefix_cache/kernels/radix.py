@@ -1,12 +1,13 @@
 """The longest prefix of each sequence that an earlier sequence also starts with, token by token."""
 
 import numpy as np
-from numba import njit
+
+from cachelab.prefix_cache.kernels.kernel import kernel
 
 _NONE = -1
 
 
-@njit(cache=True)
+@kernel
 def longest_known(tokens, starts, lengths, asked, roots):
     """The longest prefix of each sequence's first tokens that an earlier sequence with the same root also starts with.
 
@@ -84,7 +85,7 @@ def longest_known(tokens, starts, lengths, asked, roots):
     return known, earlier
 
 
-@njit(cache=True)
+@kernel
 def _find(table, parents, edge_start, tokens, parent, token):
     """The slot of a node's child in the hash table, or the free slot where it belongs.
 

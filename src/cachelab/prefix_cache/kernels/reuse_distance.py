@@ -1,10 +1,11 @@
 """Reuse distances of the blocks of a workload, in runs of neighbouring blocks that one earlier request used last."""
 
 import numpy as np
-from numba import njit
+
+from cachelab.prefix_cache.kernels.kernel import inlined, kernel
 
 
-@njit(cache=True)
+@kernel
 def known_blocks(blocks, offsets, num_ids):
     """The leading blocks of each request that earlier requests also have.
 
@@ -28,7 +29,7 @@ def known_blocks(blocks, offsets, num_ids):
     return known
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _add(tree, at, amount):
     """Add `amount` (int) at place `at` (int) of a Fenwick tree (int64, shape (num_places + 1,)), in place."""
     at += 1
@@ -37,7 +38,7 @@ def _add(tree, at, amount):
         at += at & -at
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _sum_below(tree, at):
     """The sum (int) over all places below `at` (int) of a Fenwick tree (int64, shape (num_places + 1,))."""
     total = np.int64(0)
@@ -47,7 +48,7 @@ def _sum_below(tree, at):
     return total
 
 
-@njit(cache=True)
+@kernel
 def reuse_runs(blocks, offsets, lookups, tails, num_ids):
     """The reuse runs of a workload: neighbouring blocks that a request looks up and one earlier request used last.
 
