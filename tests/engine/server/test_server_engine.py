@@ -114,6 +114,20 @@ def test_first_failure_stops_the_run_with_what_had_ended() -> None:
     assert len(server.bodies) == 2
 
 
+@pytest.mark.parametrize(
+    ("engine", "reason"),
+    [
+        (ServerEngine(on_error="record"), "failed: InternalServerError: Error code: 500"),
+        (ServerEngine(max_model_len=16), "prompt of 20 tokens leaves no room in max_model_len 16"),
+    ],
+)
+def test_run_of_which_no_request_completed_is_a_failed_one(engine: ServerEngine, reason: str) -> None:
+    with scripted("fault", "fault") as server:
+        result = run(replace(engine, url=server.url), one_lane(chat("a")))
+    assert [one.outcome for one in result.records] == ["rejected", "rejected"]
+    assert (result.failure or "").startswith(f"0 of 2 requests completed; the first one, a/0: {reason}")
+
+
 def test_requests_that_ran_when_another_failed_are_cancelled() -> None:
     with scripted("hang", "fault") as server:
         result = run(ServerEngine(url=server.url, max_connections=2), ByTurn().arrange([*chat("a"), *chat("b")]))
