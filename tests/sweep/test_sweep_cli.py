@@ -117,6 +117,17 @@ def test_sweep_refuses_a_server_that_is_away_before_any_work(tmp_path: Path) -> 
     assert not (tmp_path / "multirun").exists()
 
 
+def test_sweep_of_an_order_that_needs_times_is_refused_once_on_data_without(tmp_path: Path) -> None:
+    done = command.run(tmp_path, "--multirun", "experiment=retention")
+    assert (done.code, done.out) == (2, "")
+    (line,) = done.err.strip().splitlines()
+    assert line.startswith("cachelab: order.start: trace needs the time")
+    assert line.endswith(
+        "none of the 99 conversations of cachelab/dataset/sample.json has one: set order.start=poisson or uniform"
+    )
+    assert not [path for path in tmp_path.iterdir() if path.suffix != ".txt"]
+
+
 def test_store_takes_100_jobs_of_8_processes_at_once(tmp_path: Path) -> None:
     database = tmp_path / "mlflow.db"
     log_one((str(database), -1))  # a sweep's parent makes the database

@@ -84,6 +84,7 @@ class SweepCallback(Callback):
         from cachelab.build import EXPLAINED, build_metrics, build_part, build_settings
         from cachelab.metrics.names import check_names
         from cachelab.sweep.search_settings import AUTO, next_to
+        from cachelab.sweep.shared_data import refuse_untimed_jobs
         from cachelab.tracking.mlflow.tracking import MlflowTracking
         from cachelab.trust import refuse_what_a_file_decides
 
@@ -97,6 +98,7 @@ class SweepCallback(Callback):
             check_names("require", names, build_metrics(plain["metrics"], settings.plugins))
         group: Any = OmegaConf.to_container(config.tracking, resolve=True)
         tracking = build_part("tracking", group, list(config.plugins))
+        refuse_untimed_jobs(config, swept_keys(config))
         if (sweeper := config.hydra.sweeper).get("storage") == AUTO:
             storage = next_to(tracking.absolute_uri() if isinstance(tracking, MlflowTracking) else None)
             with read_write(config.hydra):
