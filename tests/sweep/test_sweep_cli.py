@@ -100,7 +100,8 @@ def test_sweep_killed_search_is_completed_by_the_same_command(tmp_path: Path) ->
 def test_sweep_failed_job_is_in_the_table_with_its_reason(tmp_path: Path) -> None:
     done = command.run(tmp_path, "--multirun", "experiment=simple", "filter.min_turns=3,50", limit_s=500)
     assert done.code == 1
-    assert done.err.strip().splitlines()[-1].startswith("cachelab: filter")
+    (line,) = done.err.strip().splitlines()
+    assert line.startswith("cachelab: filter")
     good, bad = table(tmp_path)
     assert (good["status"], bad["status"]) == ("FINISHED", "FAILED")
     assert "min_turns" in bad["reason"]

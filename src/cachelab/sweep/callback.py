@@ -17,6 +17,7 @@ from cachelab.errors import TrackingError
 from cachelab.override import quoted
 from cachelab.sweep.description import describe_sweep, sweep_command, sweep_name, swept_keys
 from cachelab.sweep.ending import ending_of, report_of
+from cachelab.sweep.job_error import hide_hydras_line
 from cachelab.sweep.sweep_run import SweepRun
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class SweepCallback(Callback):
 
     def on_multirun_start(self, config: "DictConfig", **kwargs: Any) -> None:
         """Check the config and open the sweep's run in the store. Raises SystemExit with one line if that fails."""
+        hide_hydras_line()
         _or_exit(lambda: self._begin(config))
 
     def on_multirun_end(self, config: "DictConfig", **kwargs: Any) -> None:
