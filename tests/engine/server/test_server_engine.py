@@ -454,15 +454,19 @@ def test_chat_of_another_length_fails_where_the_ids_are_not_known() -> None:
     assert "the server counted 21 prompt tokens, the tokenizer 20: another chat template" in (result.failure or "")
 
 
-@pytest.mark.parametrize(
-    ("messages", "reason"), [((), "no messages"), ((Message("user", (Part("image"),)),), "image or audio part")]
-)
-def test_chat_that_cannot_be_sent_is_named(messages: tuple[Message, ...], reason: str) -> None:
+def test_chat_with_an_image_is_not_sent_and_says_why() -> None:
+    image = replace(chat()[0], messages=(Message("user", (Part("image"),)),))
     with scripted() as server:
-        engine = ServerEngine(url=server.url, api="chat", on_error="record")
-        result = run(engine, one_lane([replace(chat()[0], messages=messages)]))
-    assert reason in (result.records[0].reason or "")
+        result = run(ServerEngine(url=server.url, api="chat", on_error="record"), one_lane([image]))
+    assert "an image or audio part cannot be sent" in (result.records[0].reason or "")
     assert server.bodies == []
+
+
+def test_chat_without_messages_is_refused_before_the_server_hears_of_it() -> None:
+    bare = [chat()[0], replace(chat()[1], messages=())]
+    with scripted() as server, pytest.raises(ConfigError, match=r"^engine\.api: chat .* c/1 .*engine\.api=completions"):
+        run(ServerEngine(url=server.url, api="chat", on_error="record"), one_lane(bare))
+    assert (server.bodies, server.resets) == ([], 0)
 
 
 def test_long_request_fails_at_its_deadline() -> None:

@@ -100,8 +100,14 @@ class ServerEngine(EngineSizes):
         """Run the schedule on the server.
 
         A run that stops at a failed request, or of which no request completed, has `failure`. Raises EngineError if the
-        server cannot be reached, and RunInterrupted, with what had ended, for a signal.
+        server cannot be reached, ConfigError if `api` cannot send the requests, and RunInterrupted, with what had
+        ended, for a signal.
         """
+        if self.api == "chat" and (bare := next((one.id for one in schedule if not one.messages), None)) is not None:
+            raise ConfigError(
+                f"engine.api: chat sends messages, and request {bare} has none, as in block traces and synthetic data: "
+                "set engine.api=completions, or use a dataset of messages"
+            )
         key = self._secret("api_key_env", self.api_key_env)
         headers = {name: self._secret(f"headers.{name}", env) or "" for name, env in self.headers.items()}
         pages_headers = headers | ({"Authorization": f"Bearer {key}"} if key else {})
