@@ -355,10 +355,13 @@ def test_request_that_ended_as_the_run_was_interrupted_keeps_its_record() -> Non
     assert [one.outcome for one in records] == ["completed", "completed"]
 
 
-def test_missing_key_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("setting", "value"), [("api_key_env", "MY_KEY"), ("headers.X-Team", {"X-Team": "MY_KEY"})])
+def test_missing_key_is_named_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch, setting: str, value: object
+) -> None:
     monkeypatch.delenv("MY_KEY", raising=False)
-    with pytest.raises(ConfigError, match=r"engine\.api_key_env: the environment variable MY_KEY is not set"):
-        run(ServerEngine(api_key_env="MY_KEY"), one_lane(chat()))
+    with pytest.raises(ConfigError, match=rf"engine\.{setting}: the environment variable MY_KEY is not set"):
+        ServerEngine(**{setting.partition(".")[0]: value})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,7 @@ class ServerEngine(EngineSizes):
         for setting, variable in variables.items():  # refused before a record or a tracked run can hold the value
             if variable is not None and not _VARIABLE.fullmatch(variable):
                 raise ConfigError(f"engine.{setting}: write the name of an environment variable, not the value itself")
+            self._secret(setting, variable)  # refused before the dataset is read
         if self.history == "forced":
             raise ConfigError(
                 "history: a server cannot be made to emit recorded replies: use history=generated or recorded"
