@@ -4,8 +4,10 @@ import errno
 from typing import Any
 
 import pytest
+from hydra.errors import ConfigCompositionException
 from pydantic import Field, TypeAdapter, ValidationError
 
+from cachelab.composition import composed
 from cachelab.engine.step_cost import StepCost
 from cachelab.engine.table_cost import TableCost
 from cachelab.error_format import cut, format_error, format_finding, one_line, reason, shown
@@ -67,6 +69,19 @@ def test_a_setting_of_another_option_names_that_option() -> None:
     assert format_finding(caught.value, "engine") == (
         "engine.record_steps: there is no such setting with this option of engine: set engine=cpu or engine=cuda"
     )
+
+
+@pytest.mark.parametrize(
+    ("override", "text"),
+    [
+        ("engine=sim,replay", "engine=sim,replay: several values: add --multirun to run each"),
+        ("plugins=a,b", "plugins=a,b: several values: add --multirun to run each, or write a list: 'plugins=[a,b]'"),
+    ],
+)
+def test_several_values_are_a_list_only_for_a_setting(override: str, text: str) -> None:
+    with pytest.raises(ConfigCompositionException) as caught:
+        composed([override])
+    assert format_error(caught.value) == text
 
 
 def test_cut_text_keeps_to_its_length() -> None:

@@ -12,6 +12,7 @@ from cachelab.errors import ConfigError, EngineError
 from cachelab.filter.thresholds import Thresholds
 from cachelab.metrics.requests import METRICS
 from cachelab.order.by_conversation import ByConversation
+from cachelab.order.timed import Timed
 from cachelab.pipeline import Parts, prepare, run
 from cachelab.request import Request, RequestRecord, Schedule
 from cachelab.tokenized_conversation import TokenizedConversation
@@ -69,6 +70,29 @@ def test_prepare_gives_the_schedule_and_every_stages_numbers() -> None:
 def test_prepare_of_a_filter_that_keeps_nothing_says_what_dropped_it() -> None:
     with pytest.raises(ConfigError, match=r"keeps none of 2 conversations \(dropped_min_turns 2\)"):
         prepare(replace(PARTS, filter=Thresholds(min_turns=3)))
+
+
+def test_data_without_times_are_refused_before_they_are_tokenized() -> None:
+    def never(dataset: LoadedDataset) -> Sequence[TokenizedConversation]:
+        raise AssertionError
+
+    with pytest.raises(ConfigError, match=r"order\.start: .* none of the 2 conversations of here has one: set order"):
+        prepare(replace(PARTS, order=Timed(), tokenize=never))
+    assert len(prepare(replace(PARTS, order=Timed(start="uniform"))).requests) == 3
+
+
+def test_times_of_some_conversations_are_left_to_the_order() -> None:
+    late = replace(CHATS[1], turns=(replace(CHATS[1].turns[0], timestamp_s=5.0),))
+
+    @dataclass
+    class Mixed:
+        def load(self) -> LoadedDataset:
+            return LoadedDataset("mixed", "here", "0" * 64, [CHATS[0], late], {})
+
+    with pytest.raises(ConfigError, match=r"1 of 2 have none \(the first is a/0\)"):
+        prepare(replace(PARTS, dataset=Mixed(), order=Timed()))
+    kept = prepare(replace(PARTS, dataset=Mixed(), order=Timed(), filter=Thresholds(max_turns=1)))
+    assert [request.id for request in kept.requests] == ["b/0"]
 
 
 class LosesOne:

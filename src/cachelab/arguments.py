@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from typing import Any
 
 from cachelab.composition import config_dir
+from cachelab.config_options import options_of
 from cachelab.errors import ConfigError
 from cachelab.nearest import did_you_mean
 from cachelab.secret import hide
@@ -15,6 +17,9 @@ _FREE_KEYS = tuple(
 
 COMMANDS = ("compare", "doctor", "report")
 """Words that start a command of their own."""
+
+_COMBINED = ("experiment", "metrics")
+"""Groups whose options can be combined in a list."""
 
 _BASELINE = "comparison.baseline="
 
@@ -29,6 +34,7 @@ def hydra_arguments(arguments: Sequence[str]) -> list[str]:
     _refuse_other_configs(rewritten)
     for argument in rewritten:
         _refuse_null_option(argument)
+        _refuse_other_value(argument)
     return rewritten
 
 
@@ -102,3 +108,35 @@ def _refuse_null_option(argument: str) -> None:
     group, _, option = argument.partition("=")
     if option == "null" and (config_dir() / group).is_dir() and "." not in group:
         raise ConfigError(f"{argument}: this names no option: choose one ({group}=OPTION), or leave it out")
+
+
+def _refuse_other_value(argument: str) -> None:
+    """Refuse GROUP=[...] and GROUP=NUMBER, on which Hydra ends with an error of Python, or composes no choice."""
+    key = argument.lstrip("+").partition("=")[0]
+    group = key.partition("@")[0]
+    options = [option.partition("=")[2] for option in options_of(group)]
+    if not options or group.startswith("hydra"):
+        return
+    given = _value_of(argument)
+    names = given if isinstance(given, list) and all(isinstance(one, str) for one in given) else []
+    if given is None or isinstance(given, str) or (names and group in _COMBINED):
+        return
+    way = f"write {key}={names[0]}" if names else f"choose {', '.join(options)}"
+    if len(names) > 1:
+        way += f", or --multirun {key}={','.join(names)} to run each"
+    raise ConfigError(f"{argument}: {key} takes the name of one option: {way}")
+
+
+def _value_of(argument: str) -> Any:
+    """The value of an override as Hydra reads it; None for several values, for settings in braces and for no value.
+
+    Also None if Hydra's grammar does not know the argument: Hydra reports that.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        override = OverridesParser.create().parse_override(argument)
+        return None if override.is_sweep_override() or isinstance(override.value(), dict) else override.value()
+    except HydraException:
+        return None

@@ -133,7 +133,8 @@ def _message(error: BaseException) -> str:
         return f"{key}: there is no such setting{near}"
     if several := re.search(r"Ambiguous value for argument '([^']+)'", text):
         key, _, value = several[1].partition("=")
-        return f"{several[1]}: several values: add --multirun to run each, or write a list: '{key}=[{value}]'"
+        a_list = "" if group_of(key.partition("@")[0]) else f", or write a list: '{key}=[{value}]'"
+        return f"{several[1]}: several values: add --multirun to run each{a_list}"
     if missing := re.search(r"Missing mandatory value[\s\S]*full_key: (\S+)", text):
         return f"{missing[1]}: a value is needed: add {missing[1]}=..."
     if (folder := _unwritable(error)) is not None:

@@ -15,6 +15,7 @@ from cachelab.metrics.base import AnyMetric, Numbers, measure
 from cachelab.metrics.observation import Observation
 from cachelab.order.arrival_note import arrival_note
 from cachelab.order.base import Order
+from cachelab.order.recorded_times import refuse_untimed
 from cachelab.price.base import Price
 from cachelab.request import Request, Schedule
 from cachelab.tokenized_conversation import TokenizedConversation
@@ -74,6 +75,7 @@ def prepare(parts: Parts) -> Workload:
     log.info("dataset %s: %d conversations from %s", dataset.name, len(dataset.conversations), dataset.source)
     for note in dataset.notes:
         log.info("%s", note)
+    refuse_untimed(parts.order, dataset)
     tokenized = parts.tokenize(dataset)
     filtered = parts.filter.apply(tokenized)
     log.info("filter: %d of %d conversations kept", len(filtered.kept), len(tokenized))

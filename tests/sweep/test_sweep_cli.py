@@ -100,7 +100,8 @@ def test_sweep_killed_search_is_completed_by_the_same_command(tmp_path: Path) ->
 def test_sweep_failed_job_is_in_the_table_with_its_reason(tmp_path: Path) -> None:
     done = command.run(tmp_path, "--multirun", "experiment=simple", "filter.min_turns=3,50", limit_s=500)
     assert done.code == 1
-    assert done.err.strip().splitlines()[-1].startswith("cachelab: filter")
+    (line,) = done.err.strip().splitlines()
+    assert line.startswith("cachelab: filter")
     good, bad = table(tmp_path)
     assert (good["status"], bad["status"]) == ("FINISHED", "FAILED")
     assert "min_turns" in bad["reason"]
@@ -115,6 +116,17 @@ def test_sweep_refuses_a_server_that_is_away_before_any_work(tmp_path: Path) -> 
     (line,) = done.err.strip().splitlines()
     assert "tracking.uri=http://127.0.0.1:9" in line
     assert not (tmp_path / "multirun").exists()
+
+
+def test_sweep_of_an_order_that_needs_times_is_refused_once_on_data_without(tmp_path: Path) -> None:
+    done = command.run(tmp_path, "--multirun", "experiment=retention")
+    assert (done.code, done.out) == (2, "")
+    (line,) = done.err.strip().splitlines()
+    assert line.startswith("cachelab: order.start: trace needs the time")
+    assert line.endswith(
+        "none of the 99 conversations of cachelab/dataset/sample.json has one: set order.start=poisson or uniform"
+    )
+    assert not [path for path in tmp_path.iterdir() if path.suffix != ".txt"]
 
 
 def test_store_takes_100_jobs_of_8_processes_at_once(tmp_path: Path) -> None:

@@ -55,8 +55,8 @@ class EngineRun:
     second engine ran). `notes`: sentences that a reader of the numbers must know. `blocks`: the blocks of the completed
     requests in the order of first prefills, if the engine has numbered them. `comparison_runs`: runs of the same
     schedule on vLLM's scheduler with other numbers of blocks. `steps`: the measured scheduler steps of an engine with a
-    model (None: not measured). `failure`: why the run stopped early; the requests that it left out are rejected
-    (None: it did not).
+    model (None: not measured). `failure`: why the run failed, after it stopped early or completed no request; the
+    requests that it left out are rejected (None: it did not fail).
     """
 
     records: Sequence[RequestRecord]

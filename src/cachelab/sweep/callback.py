@@ -17,6 +17,7 @@ from cachelab.errors import TrackingError
 from cachelab.override import quoted
 from cachelab.sweep.description import describe_sweep, sweep_command, sweep_name, swept_keys
 from cachelab.sweep.ending import ending_of, report_of
+from cachelab.sweep.job_error import hide_hydras_line
 from cachelab.sweep.sweep_run import SweepRun
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class SweepCallback(Callback):
 
     def on_multirun_start(self, config: "DictConfig", **kwargs: Any) -> None:
         """Check the config and open the sweep's run in the store. Raises SystemExit with one line if that fails."""
+        hide_hydras_line()
         _or_exit(lambda: self._begin(config))
 
     def on_multirun_end(self, config: "DictConfig", **kwargs: Any) -> None:
@@ -84,6 +86,7 @@ class SweepCallback(Callback):
         from cachelab.build import EXPLAINED, build_metrics, build_part, build_settings
         from cachelab.metrics.names import check_names
         from cachelab.sweep.search_settings import AUTO, next_to
+        from cachelab.sweep.shared_data import refuse_untimed_jobs
         from cachelab.tracking.mlflow.tracking import MlflowTracking
         from cachelab.trust import refuse_what_a_file_decides
 
@@ -97,6 +100,7 @@ class SweepCallback(Callback):
             check_names("require", names, build_metrics(plain["metrics"], settings.plugins))
         group: Any = OmegaConf.to_container(config.tracking, resolve=True)
         tracking = build_part("tracking", group, list(config.plugins))
+        refuse_untimed_jobs(config, swept_keys(config))
         if (sweeper := config.hydra.sweeper).get("storage") == AUTO:
             storage = next_to(tracking.absolute_uri() if isinstance(tracking, MlflowTracking) else None)
             with read_write(config.hydra):

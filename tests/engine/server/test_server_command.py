@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -64,6 +65,18 @@ def test_recorded_failures_do_not_end_the_run(repository: Path, tmp_path: Path) 
     assert (process.returncode, "Traceback" in err) == (0, False), err
     assert "5 requests failed at the server" in " ".join(out.split())
     assert requests_of(tmp_path / "out")["outcome"].count("rejected") == 5
+
+
+def test_run_of_which_no_request_completed_has_failed_with_its_files(repository: Path, tmp_path: Path) -> None:
+    with scripted(*["fault"] * 20) as server:
+        process = start(repository, tmp_path, server, "hydra.run.dir=out", "engine.on_error=record")
+        _, err = process.communicate(timeout=200)
+    assert process.returncode == 1, err
+    last = err.strip().splitlines()[-1]
+    said = r"cachelab: 0 of 8 requests completed; the first one, .*500.* What had ended is in .*/out/artifacts$"
+    assert re.match(said, last)
+    assert statuses(tmp_path) == ["FAILED"]
+    assert requests_of(tmp_path / "out")["outcome"] == ["rejected"] * 8
 
 
 @pytest.mark.parametrize("kind", ["vllm", "plain"])

@@ -114,6 +114,20 @@ def test_first_failure_stops_the_run_with_what_had_ended() -> None:
     assert len(server.bodies) == 2
 
 
+@pytest.mark.parametrize(
+    ("engine", "reason"),
+    [
+        (ServerEngine(on_error="record"), "failed: InternalServerError: Error code: 500"),
+        (ServerEngine(max_model_len=16), "prompt of 20 tokens leaves no room in max_model_len 16"),
+    ],
+)
+def test_run_of_which_no_request_completed_is_a_failed_one(engine: ServerEngine, reason: str) -> None:
+    with scripted("fault", "fault") as server:
+        result = run(replace(engine, url=server.url), one_lane(chat("a")))
+    assert [one.outcome for one in result.records] == ["rejected", "rejected"]
+    assert (result.failure or "").startswith(f"0 of 2 requests completed; the first one, a/0: {reason}")
+
+
 def test_requests_that_ran_when_another_failed_are_cancelled() -> None:
     with scripted("hang", "fault") as server:
         result = run(ServerEngine(url=server.url, max_connections=2), ByTurn().arrange([*chat("a"), *chat("b")]))
@@ -341,10 +355,13 @@ def test_request_that_ended_as_the_run_was_interrupted_keeps_its_record() -> Non
     assert [one.outcome for one in records] == ["completed", "completed"]
 
 
-def test_missing_key_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("setting", "value"), [("api_key_env", "MY_KEY"), ("headers.X-Team", {"X-Team": "MY_KEY"})])
+def test_missing_key_is_named_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch, setting: str, value: object
+) -> None:
     monkeypatch.delenv("MY_KEY", raising=False)
-    with pytest.raises(ConfigError, match=r"engine\.api_key_env: the environment variable MY_KEY is not set"):
-        run(ServerEngine(api_key_env="MY_KEY"), one_lane(chat()))
+    with pytest.raises(ConfigError, match=rf"engine\.{setting}: the environment variable MY_KEY is not set"):
+        ServerEngine(**{setting.partition(".")[0]: value})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -440,15 +457,19 @@ def test_chat_of_another_length_fails_where_the_ids_are_not_known() -> None:
     assert "the server counted 21 prompt tokens, the tokenizer 20: another chat template" in (result.failure or "")
 
 
-@pytest.mark.parametrize(
-    ("messages", "reason"), [((), "no messages"), ((Message("user", (Part("image"),)),), "image or audio part")]
-)
-def test_chat_that_cannot_be_sent_is_named(messages: tuple[Message, ...], reason: str) -> None:
+def test_chat_with_an_image_is_not_sent_and_says_why() -> None:
+    image = replace(chat()[0], messages=(Message("user", (Part("image"),)),))
     with scripted() as server:
-        engine = ServerEngine(url=server.url, api="chat", on_error="record")
-        result = run(engine, one_lane([replace(chat()[0], messages=messages)]))
-    assert reason in (result.records[0].reason or "")
+        result = run(ServerEngine(url=server.url, api="chat", on_error="record"), one_lane([image]))
+    assert "an image or audio part cannot be sent" in (result.records[0].reason or "")
     assert server.bodies == []
+
+
+def test_chat_without_messages_is_refused_before_the_server_hears_of_it() -> None:
+    bare = [chat()[0], replace(chat()[1], messages=())]
+    with scripted() as server, pytest.raises(ConfigError, match=r"^engine\.api: chat .* c/1 .*engine\.api=completions"):
+        run(ServerEngine(url=server.url, api="chat", on_error="record"), one_lane(bare))
+    assert (server.bodies, server.resets) == ([], 0)
 
 
 def test_long_request_fails_at_its_deadline() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import field
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ from cachelab.engine.server.server_metrics import ServedModel, ServerCounters, S
 from cachelab.engine.server.server_notes import MeasuredServer, server_notes
 from cachelab.engine.sizes import EngineSizes, ModelLength
 from cachelab.errors import ConfigError, EngineError
-from cachelab.request import Schedule
+from cachelab.request import RequestRecord, Schedule
 from cachelab.strict_config import STRICT, Count, Text
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class ServerEngine(EngineSizes):
         for setting, variable in variables.items():  # refused before a record or a tracked run can hold the value
             if variable is not None and not _VARIABLE.fullmatch(variable):
                 raise ConfigError(f"engine.{setting}: write the name of an environment variable, not the value itself")
+            self._secret(setting, variable)  # refused before the dataset is read
         if self.history == "forced":
             raise ConfigError(
                 "history: a server cannot be made to emit recorded replies: use history=generated or recorded"
@@ -98,9 +100,15 @@ class ServerEngine(EngineSizes):
     def run(self, schedule: Schedule, progress: Progress) -> EngineRun:
         """Run the schedule on the server.
 
-        A run that stops at a failed request has `failure`. Raises EngineError if the server cannot be reached, and
-        RunInterrupted, with what had ended, for a signal.
+        A run that stops at a failed request, or of which no request completed, has `failure`. Raises EngineError if the
+        server cannot be reached, ConfigError if `api` cannot send the requests, and RunInterrupted, with what had
+        ended, for a signal.
         """
+        if self.api == "chat" and (bare := next((one.id for one in schedule if not one.messages), None)) is not None:
+            raise ConfigError(
+                f"engine.api: chat sends messages, and request {bare} has none, as in block traces and synthetic data: "
+                "set engine.api=completions, or use a dataset of messages"
+            )
         key = self._secret("api_key_env", self.api_key_env)
         headers = {name: self._secret(f"headers.{name}", env) or "" for name, env in self.headers.items()}
         pages_headers = headers | ({"Authorization": f"Bearer {key}"} if key else {})
@@ -136,7 +144,8 @@ class ServerEngine(EngineSizes):
         server = server._replace(prompt_tokens=completed)
         notes = [REAL_NOTES[self.history], *server_notes(server, records, lanes, sender)]
         counters = self._counters(server)
-        return EngineRun(records, counters, requests, notes=tuple(notes), failure=lanes.failure)
+        failure = lanes.failure or _nothing_completed(records)
+        return EngineRun(records, counters, requests, notes=tuple(notes), failure=failure)
 
     def _secret(self, setting: str, variable: str | None) -> str | None:
         if variable is None:
@@ -184,6 +193,13 @@ class ServerEngine(EngineSizes):
             preempted_queries_tokens=None,
             preempted_hits_tokens=None,
         )
+
+
+def _nothing_completed(records: Sequence[RequestRecord]) -> str | None:
+    """Why a run of which no request completed is a failed one; None for any other run."""
+    if not records or any(record.outcome == "completed" for record in records):
+        return None
+    return f"0 of {len(records):,} requests completed; the first one, {records[0].request_id}: {records[0].reason}"
 
 
 async def _whole(lanes: Lanes, sender: Sender, schedule: Schedule) -> None:

@@ -9,11 +9,9 @@ from cachelab.request import Request
 def chat_body(request: Request) -> dict[str, Any]:
     """`messages`, and `tools` if there are any, of a request.
 
-    `tool_choice` is none: the prompt holds the tools, and the server needs no parser for calls. Raises ValueError with
-    the reason if the request cannot be sent as messages.
+    `tool_choice` is none: the prompt holds the tools, and the server needs no parser for calls. Raises ValueError for
+    an image or audio part.
     """
-    if not request.messages:
-        raise ValueError("the request has no messages: engine.api=chat needs chat logs")
     body: dict[str, Any] = {"messages": [wire_message(message) for message in request.messages]}
     if request.tools:
         body |= {"tools": [_tool(tool) for tool in request.tools], "tool_choice": "none"}
