@@ -62,7 +62,7 @@ class ReportConfig:
 
     verbose: bool = False
     format: Literal["markdown", "latex"] = "markdown"
-    max_trace_requests: Annotated[int, Field(ge=0)] | None = 100_000
+    max_trace_requests: Annotated[int, Field(ge=0)] | None = 20_000
     max_block_rows: Annotated[int, Field(ge=0)] | None = 1_000_000
 
 

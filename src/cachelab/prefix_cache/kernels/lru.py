@@ -7,10 +7,10 @@ import numpy as np
 from numba import njit
 
 _NONE = -1
-_HOLDS, _NEWER, _OLDER, _NEXT_COPY, _BLANK, _MINE = range(6)
+_HOLDS, _NEWER, _OLDER, _NEXT_COPY, _BLANK, _HELD = range(6)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def lru_hits(blocks, offsets, lookups, tails, num_ids, capacity, evictors):
     """The hit blocks of each request in a cache of `capacity` blocks, one request at a time.
 
@@ -36,6 +36,33 @@ def lru_hits(blocks, offsets, lookups, tails, num_ids, capacity, evictors):
         if evictors and hits[i] < lookups[i]:
             evicted_by[i] = evictor[blocks[offsets[i] + hits[i]]]
     return hits, evicted_by
+
+
+@njit(cache=True, nogil=True)
+def lru_reaches(blocks, offsets, lookups, tails, num_ids, capacity, most, wanted):
+    """Whether a cache of `capacity` blocks hits at least `wanted` blocks, one request at a time.
+
+    Args:
+        blocks: int32, shape (num_accesses,). As in lru_hits.
+        offsets: int64, shape (num_requests + 1,). As in lru_hits.
+        lookups: int64, shape (num_requests,). As in lru_hits.
+        tails: int64, shape (num_requests,). As in lru_hits.
+        num_ids: int. The number of block ids.
+        capacity: int. The size of the cache in blocks.
+        most: int64, shape (num_requests,). The blocks that each request hits in an unlimited cache.
+        wanted: int. Blocks.
+
+    Returns:
+        bool: whether the requests together hit so many blocks. The first requests are enough if they miss too many.
+    """
+    slots, places, counts = empty_caches(1, offsets, tails, num_ids, capacity)
+    no_evictor = np.empty(0, np.int32)
+    spare = most.sum() - wanted
+    for i in range(len(lookups)):
+        if spare < 0:
+            break
+        spare -= most[i] - serve(slots, places, counts, 0, blocks, offsets, lookups, tails, i, no_evictor)
+    return spare >= 0
 
 
 @njit(cache=True)
@@ -148,7 +175,7 @@ def empty_caches(num_caches, offsets, tails, num_ids, capacity):
     Returns:
         slots: int32, shape (num_caches, 6, num_slots + 1). By slot: the block that it holds, the slot used next and the
             slot used before it (the list by recent use; the last slot is its sentinel), the slot of the next newer copy
-            of its block, a stack of blank slots, and the slots of the request that is served.
+            of its block, a stack of blank slots, and the blank slots that the request that is served holds.
         places: int32, shape (num_caches, 2, num_ids). By block: the slots of its oldest and of its newest copy, or -1.
         counts: int64, shape (num_caches, 2). The slots on the stack of blank ones, and the slots used so far.
     """
@@ -233,18 +260,32 @@ def serve(slots, places, counts, cache, blocks, offsets, lookups, tails, i, evic
         int: the hit blocks.
     """
     holds, newer, older = slots[cache, _HOLDS], slots[cache, _NEWER], slots[cache, _OLDER]
-    next_copy, blank, mine = slots[cache, _NEXT_COPY], slots[cache, _BLANK], slots[cache, _MINE]
+    next_copy, blank, held = slots[cache, _NEXT_COPY], slots[cache, _BLANK], slots[cache, _HELD]
     first_copy, last_copy = places[cache, 0], places[cache, 1]
     num_blank, num_used = counts[cache, 0], counts[cache, 1]
     room = len(holds) - 1
     begin = offsets[i]
     num_full = offsets[i + 1] - begin
-    num_hit = found(places, cache, blocks, offsets, lookups, i)
-    for k in range(num_hit):
-        slot = first_copy[blocks[begin + k]]
-        newer[older[slot]], older[newer[slot]] = newer[slot], older[slot]
-        mine[k] = slot
-    num_mine = num_hit
+    # The request's blocks leave the list by recent use and form a chain from `head`, its first block, to `tail`.
+    # Blocks that were last used together are neighbours in the list: such a run moves at once.
+    head = tail = np.int32(room)
+    num_hit = np.int64(0)
+    while num_hit < lookups[i]:
+        first = first_copy[blocks[begin + num_hit]]
+        if first == _NONE:
+            break
+        last = first
+        num_hit += 1
+        while num_hit < lookups[i] and first_copy[blocks[begin + num_hit]] == older[last]:
+            last = older[last]
+            num_hit += 1
+        older[newer[first]], newer[older[last]] = older[last], newer[first]
+        if head == room:
+            head = first
+        else:
+            older[tail], newer[first] = first, tail
+        tail = last
+    num_held = 0
     for k in range(num_hit, num_full + tails[i]):
         if num_blank:
             num_blank -= 1
@@ -262,25 +303,29 @@ def serve(slots, places, counts, cache, blocks, offsets, lookups, tails, i, evic
             _forget(slot, holds, first_copy, last_copy, next_copy)
             if len(evictor) and first_copy[evicted] == _NONE:
                 evictor[evicted] = i
-        if k < num_full:
-            block = blocks[begin + k]
-            holds[slot] = block
-            next_copy[slot] = _NONE
-            if first_copy[block] == _NONE:
-                first_copy[block] = slot
-            else:
-                next_copy[last_copy[block]] = slot
-            last_copy[block] = slot
-        mine[k] = slot
-        num_mine += 1
-    for k in range(num_full, num_mine):
-        blank[num_blank] = mine[k]
+        if k >= num_full:
+            held[num_held] = slot
+            num_held += 1
+            continue
+        block = blocks[begin + k]
+        holds[slot] = block
+        next_copy[slot] = _NONE
+        if first_copy[block] == _NONE:
+            first_copy[block] = slot
+        else:
+            next_copy[last_copy[block]] = slot
+        last_copy[block] = slot
+        if head == room:
+            head = slot
+        else:
+            older[tail], newer[slot] = slot, tail
+        tail = slot
+    for k in range(num_held):
+        blank[num_blank] = held[k]
         num_blank += 1
-    for k in range(min(num_full, num_mine) - 1, -1, -1):
-        slot = mine[k]
-        older[slot], newer[slot] = older[room], room
-        newer[older[room]] = slot
-        older[room] = slot
+    if head != room:
+        older[tail], newer[older[room]] = older[room], tail
+        newer[head], older[room] = room, head
     counts[cache, 0], counts[cache, 1] = num_blank, num_used
     return num_hit
 
