@@ -56,8 +56,9 @@ class ReportConfig:
     """What a run prints at its end, and the form of its tables.
 
     It prints a summary of at most 40 lines, or (`verbose`) all tables. summary.md has all tables; with the format
-    `latex` they are written as tables/*.tex too. trace.jsonl.gz, the texts of a run, is left out if there are more than
-    `max_trace_requests` requests, and blocks.parquet if it would have more than `max_block_rows` rows (None: never).
+    `latex` they are written as tables/*.tex too. trace.jsonl.gz (for a block trace block_trace.jsonl.gz) is left out if
+    there are more than `max_trace_requests` requests, and blocks.parquet if it would have more than `max_block_rows`
+    rows (None: never).
     """
 
     verbose: bool = False

@@ -28,11 +28,29 @@ def lru_hits(blocks, offsets, lookups, tails, num_ids, capacity, evictors):
         request that evicted the first block that the request looked up and missed, or -1 if no request did.
     """
     slots, places, counts = empty_caches(1, offsets, tails, num_ids, capacity)
+    holds, newer, older, next_copy, blank, held, first_copy, last_copy = _rows(slots, places, 0)
+    count = counts[0]
     hits = np.zeros(len(lookups), np.int64)
     evicted_by = np.full(len(lookups) if evictors else 0, _NONE, np.int32)
     evictor = np.full(num_ids if evictors else 0, _NONE, np.int32)
     for i in range(len(lookups)):
-        hits[i] = serve(slots, places, counts, 0, blocks, offsets, lookups, tails, i, evictor)
+        hits[i] = _serve(
+            holds,
+            newer,
+            older,
+            next_copy,
+            blank,
+            held,
+            first_copy,
+            last_copy,
+            count,
+            blocks,
+            offsets,
+            lookups,
+            tails,
+            i,
+            evictor,
+        )
         if evictors and hits[i] < lookups[i]:
             evicted_by[i] = evictor[blocks[offsets[i] + hits[i]]]
     return hits, evicted_by
@@ -56,12 +74,31 @@ def lru_reaches(blocks, offsets, lookups, tails, num_ids, capacity, most, wanted
         bool: whether the requests together hit so many blocks. The first requests are enough if they miss too many.
     """
     slots, places, counts = empty_caches(1, offsets, tails, num_ids, capacity)
+    holds, newer, older, next_copy, blank, held, first_copy, last_copy = _rows(slots, places, 0)
+    count = counts[0]
     no_evictor = np.empty(0, np.int32)
     spare = most.sum() - wanted
     for i in range(len(lookups)):
         if spare < 0:
             break
-        spare -= most[i] - serve(slots, places, counts, 0, blocks, offsets, lookups, tails, i, no_evictor)
+        hits = _serve(
+            holds,
+            newer,
+            older,
+            next_copy,
+            blank,
+            held,
+            first_copy,
+            last_copy,
+            count,
+            blocks,
+            offsets,
+            lookups,
+            tails,
+            i,
+            no_evictor,
+        )
+        spare -= most[i] - hits
     return spare >= 0
 
 
@@ -259,10 +296,85 @@ def serve(slots, places, counts, cache, blocks, offsets, lookups, tails, i, evic
     Returns:
         int: the hit blocks.
     """
-    holds, newer, older = slots[cache, _HOLDS], slots[cache, _NEWER], slots[cache, _OLDER]
-    next_copy, blank, held = slots[cache, _NEXT_COPY], slots[cache, _BLANK], slots[cache, _HELD]
-    first_copy, last_copy = places[cache, 0], places[cache, 1]
-    num_blank, num_used = counts[cache, 0], counts[cache, 1]
+    holds, newer, older, next_copy, blank, held, first_copy, last_copy = _rows(slots, places, cache)
+    count = counts[cache]
+    return _serve(
+        holds,
+        newer,
+        older,
+        next_copy,
+        blank,
+        held,
+        first_copy,
+        last_copy,
+        count,
+        blocks,
+        offsets,
+        lookups,
+        tails,
+        i,
+        evictor,
+    )
+
+
+@njit(cache=True)
+def _rows(slots, places, cache):
+    """The arrays of one cache.
+
+    Args:
+        slots: int32, shape (num_caches, 6, num_slots + 1). As empty_caches returns it.
+        places: int32, shape (num_caches, 2, num_ids). As empty_caches returns it.
+        cache: int. The number of the cache.
+
+    Returns:
+        The six rows of its slots and the two of its places, each int32, shape (num_slots + 1,) or (num_ids,).
+    """
+    own = slots[cache]
+    of_slots = (own[_HOLDS], own[_NEWER], own[_OLDER], own[_NEXT_COPY], own[_BLANK], own[_HELD])
+    return (*of_slots, places[cache, 0], places[cache, 1])
+
+
+@njit(cache=True)
+def _serve(
+    holds,
+    newer,
+    older,
+    next_copy,
+    blank,
+    held,
+    first_copy,
+    last_copy,
+    count,
+    blocks,
+    offsets,
+    lookups,
+    tails,
+    i,
+    evictor,
+):
+    """The same for the arrays of one cache, which a loop over requests gets once: that takes longer than a request.
+
+    Args:
+        holds: int32, shape (num_slots + 1,). This row of the slots and the next five: as empty_caches describes them.
+        newer: int32, shape (num_slots + 1,).
+        older: int32, shape (num_slots + 1,).
+        next_copy: int32, shape (num_slots + 1,).
+        blank: int32, shape (num_slots + 1,).
+        held: int32, shape (num_slots + 1,).
+        first_copy: int32, shape (num_ids,). The slot of the oldest copy of each block, or -1.
+        last_copy: int32, shape (num_ids,). The slot of its newest copy, or -1.
+        count: int64, shape (2,). The slots on the stack of blank ones, and the slots used so far.
+        blocks: int32, shape (num_accesses,). As in lru_hits.
+        offsets: int64, shape (num_requests + 1,). As in lru_hits.
+        lookups: int64, shape (num_requests,). As in lru_hits.
+        tails: int64, shape (num_requests,). As in lru_hits.
+        i: int. The number of the request.
+        evictor: int32, shape (num_ids,) or (0,). As in `serve`.
+
+    Returns:
+        int: the hit blocks.
+    """
+    num_blank, num_used = count[0], count[1]
     room = len(holds) - 1
     begin = offsets[i]
     num_full = offsets[i + 1] - begin
@@ -326,7 +438,7 @@ def serve(slots, places, counts, cache, blocks, offsets, lookups, tails, i, evic
     if head != room:
         older[tail], newer[older[room]] = older[room], tail
         newer[head], older[room] = room, head
-    counts[cache, 0], counts[cache, 1] = num_blank, num_used
+    count[0], count[1] = num_blank, num_used
     return num_hit
 
 
