@@ -56,14 +56,14 @@ class ReportConfig:
     """What a run prints at its end, and the form of its tables.
 
     It prints a summary of at most 40 lines, or (`verbose`) all tables. summary.md has all tables; with the format
-    `latex` they are written as tables/*.tex too. trace.jsonl.gz, the texts of a run, is left out if there are more than
-    `max_trace_requests` requests, and blocks.parquet if it would have more than `max_block_rows` rows (None: never).
-    Figures are SVG files, with `png` PNG files too.
+    `latex` they are written as tables/*.tex too. trace.jsonl.gz (for a block trace block_trace.jsonl.gz) is left out if
+    there are more than `max_trace_requests` requests, and blocks.parquet if it would have more than `max_block_rows`
+    rows (None: never). Figures are SVG files, with `png` PNG files too.
     """
 
     verbose: bool = False
     format: Literal["markdown", "latex"] = "markdown"
-    max_trace_requests: Annotated[int, Field(ge=0)] | None = 100_000
+    max_trace_requests: Annotated[int, Field(ge=0)] | None = 20_000
     max_block_rows: Annotated[int, Field(ge=0)] | None = 1_000_000
     png: bool = False
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachelab.prefix_cache.accesses import BlockAccesses, lru_hit_blocks
+from cachelab.prefix_cache.accesses import BlockAccesses, lru_hit_blocks, lru_reaches
 from cachelab.prefix_cache.hit_rate_curve import LruCurve, opt_hit_blocks, rates
 from cachelab.prefix_cache.request_blocks import number_blocks
 from workloads import random_requests, trace_paths, vllm_paths
@@ -118,3 +118,16 @@ def test_curve_of_random_chats_at_every_size() -> None:
     curve = LruCurve.of(accesses)
     sizes = range(accesses.most_slots, curve.largest + 2)
     assert curve.hit_blocks(sizes).tolist() == simulated(accesses, sizes).sum(axis=1).tolist()
+
+
+@given(Workload, st.integers(1, 3), st.data())
+@settings(deadline=None, max_examples=100)
+def test_whether_a_cache_reaches_a_number_of_hits(
+    pairs: list[tuple[list[int], list[int]]], block_size: int, data: st.DataObject
+) -> None:
+    accesses = vllm_paths(pairs, block_size)
+    ideal = accesses.ideal_hit_blocks()
+    size = data.draw(st.integers(max(accesses.most_slots, 1), len(accesses.blocks) + 4))
+    hits = int(lru_hit_blocks(accesses, size).sum())
+    for wanted in (0, hits - 1, hits, hits + 1, int(ideal.sum())):
+        assert lru_reaches(accesses, size, ideal, wanted) == (hits >= wanted)

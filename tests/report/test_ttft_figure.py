@@ -47,6 +47,28 @@ def test_ttft_figure_has_one_point_per_completed_request() -> None:
     assert ttft_by_cached_tokens({name: values[1:2] for name, values in table.items()}, "wall") is None
 
 
+def test_ttft_figure_of_many_requests_has_the_mean_of_each_cell() -> None:
+    # 5,001 requests in two corners of the grid: 10 and 30 prompt tokens without a hit after 0.1 s, 400 with 320 hits
+    # after 0.8 s. All other cells are blank.
+    prompt = [10, 30] * 2_500 + [400]
+    figure = ttft_by_cached_tokens(
+        {
+            "outcome": ["completed"] * 5_001,
+            "prompt_tokens": prompt,
+            "cached_tokens": [0] * 5_000 + [320],
+            "host_cached_tokens": [0] * 5_001,
+            "ttft_s": [0.1] * 5_000 + [0.8],
+        },
+        "wall",
+    )
+    assert figure is not None
+    means = np.ma.masked_invalid(figure.axes[0].collections[0].get_array())
+    assert means.shape == (80, 120)
+    assert means.compressed().tolist() == [20.0, 400.0]
+    assert (means[10, 0], means[79, 119]) == (20.0, 400.0)  # 0.1 of 0.8 s: the first cell above 10 of 80
+    assert figure.axes[1].get_ylabel() == "mean prompt length (tokens)"
+
+
 @pytest.mark.parametrize("clock", ["wall", "simulated"])
 def test_ttft_title_lies_inside_the_figure(clock: str) -> None:
     requests = 12_031

@@ -129,6 +129,24 @@ def lru_hit_blocks(accesses: BlockAccesses, num_blocks: int) -> Int64s:
     return _lru(accesses, num_blocks, evictors=False)[0]
 
 
+def lru_reaches(accesses: BlockAccesses, num_blocks: int, ideal: Int64s, wanted: int) -> bool:
+    """Whether that cache hits at least `wanted` blocks. `ideal`: what ideal_hit_blocks returns."""
+    from cachelab.prefix_cache.kernels import lru
+
+    return bool(
+        lru.lru_reaches(
+            accesses.blocks,
+            accesses.offsets,
+            accesses.lookups,
+            accesses.tails,
+            accesses.num_ids,
+            num_blocks,
+            ideal,
+            wanted,
+        )
+    )
+
+
 def lru_evictions(accesses: BlockAccesses, num_blocks: int) -> tuple[Int64s, Int32s]:
     """The same hit blocks, and which request evicted the first block that a request looked up and missed.
 

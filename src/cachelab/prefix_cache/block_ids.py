@@ -13,7 +13,7 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from cachelab.mapped_array import give_back
+from cachelab.mapped_array import give_back, mapped_array
 from cachelab.prefix_cache.accesses import Int32s, Int64s
 from cachelab.request import Request
 from cachelab.tokens import AnyTokens, TokenIds, follows, part_of, start_in
@@ -200,8 +200,7 @@ def concatenated(sequences: Sequence[tuple[AnyTokens, ...]]) -> tuple[TokenIds, 
     base = next((base for pieces in sequences if (base := _whole(pieces)) is not None), None)
     if base is None or len(base) > lengths.sum():
         all_pieces = [piece for pieces in sequences for piece in pieces]
-        tokens = np.concatenate(all_pieces, dtype=np.int32) if all_pieces else np.empty(0, np.int32)
-        return tokens, np.cumsum(lengths) - lengths, lengths
+        return _copied(all_pieces, int(lengths.sum())), np.cumsum(lengths) - lengths, lengths
     starts = np.empty(len(sequences), np.int64)
     others: list[AnyTokens] = []
     end = len(base)
@@ -212,7 +211,15 @@ def concatenated(sequences: Sequence[tuple[AnyTokens, ...]]) -> tuple[TokenIds, 
             starts[index] = end
             end += int(lengths[index])
             others.extend(pieces)
-    return np.concatenate([base, *others], dtype=np.int32) if others else base, starts, lengths
+    return _copied([base, *others], end) if others else base, starts, lengths
+
+
+def _copied(pieces: Sequence[AnyTokens], length: int) -> TokenIds:
+    """The pieces, one after the other, `length` tokens together."""
+    copy = mapped_array(length)
+    if pieces:
+        np.concatenate(pieces, out=copy)
+    return copy
 
 
 def _whole(pieces: tuple[AnyTokens, ...]) -> TokenIds | None:

@@ -1,18 +1,25 @@
 """Hit-rate curves: the hits of a workload at every cache size."""
 
-from collections.abc import Iterable, Iterator
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cachelab.prefix_cache.accesses import BlockAccesses, Int64s, lru_hit_blocks
+from cachelab.prefix_cache.accesses import BlockAccesses, Int64s, lru_hit_blocks, lru_reaches
 
 Floats = npt.NDArray[np.float64]
 
 REQUEST, PREVIOUS, DISTANCE, LENGTH = range(4)
 """Columns of a table of reuse runs (see kernels/reuse_distance.py)."""
+
+_BYTES = 1 << 28
+"""The caches that are simulated at the same time take at most so much memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +50,7 @@ def rates(accesses: BlockAccesses, hit_blocks: Int64s) -> Rates:
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class LruCurve:
     """The hits of an LRU cache, exact at every size.
 
@@ -70,24 +77,24 @@ class LruCurve:
         """The smallest size (blocks) that can hold each request alone; 1 by the rules of block traces."""
         return _smallest(self.accesses)
 
-    @property
+    @cached_property
     def largest(self) -> int:
         """The smallest size (blocks) that hits as much as an unlimited cache."""
         if self.runs is not None:
             return max(int((self.runs[:, DISTANCE] + self.runs[:, LENGTH] - 1).max(initial=1)), self.smallest)
-        return self.knee(int(self.accesses.ideal_hit_blocks().sum()), 0.0)
+        return self.knee(int(self._ideal.sum()), 0.0)
 
     def hit_blocks(self, sizes: npt.ArrayLike) -> Int64s:
         """Hit blocks of all requests together at each size (blocks). int64, shape (num_sizes,)."""
         if self.runs is None:
-            return np.asarray([hits.sum() for hits in self._simulated(sizes)], np.int64)
+            return np.asarray([hits.sum() for hits in _simulated(self.accesses, self._lru, sizes)], np.int64)
         hits: Int64s = _sums(self.accesses, self.runs, sizes, None, None)
         return hits
 
     def rates(self, sizes: npt.ArrayLike) -> Rates:
         """The hit rates at each size (blocks)."""
         if self.runs is None:
-            return _rates_of(self.accesses, self._simulated(sizes))
+            return _rates_of(self.accesses, _simulated(self.accesses, self._lru, sizes))
         accesses, runs, n = self.accesses, self.runs, self.accesses.num_requests
         share = accesses.block_size / accesses.prompt_tokens
         later = np.arange(n) >= n // 2
@@ -107,15 +114,33 @@ class LruCurve:
 
     def knee(self, ceiling: int, within: float) -> int:
         """The smallest size (blocks) whose hits are at most `within` of all prompt blocks below `ceiling` (blocks)."""
-        wanted = ceiling - within * float(self.accesses.prompt_blocks.sum())
+        wanted = math.ceil(ceiling - within * float(self.accesses.prompt_blocks.sum()))
         low, high = self.smallest, max(len(self.accesses.blocks) + 2, self.smallest)
         while low < high:
             middle = (low + high) // 2
-            low, high = (low, middle) if self.hit_blocks([middle])[0] >= wanted else (middle + 1, high)
+            low, high = (low, middle) if self._reaches(middle, wanted) else (middle + 1, high)
         return low
 
-    def _simulated(self, sizes: npt.ArrayLike) -> Iterator[Int64s]:
-        return (lru_hit_blocks(self.accesses, size) for size in np.asarray(sizes, np.int64).tolist())
+    def _reaches(self, size: int, wanted: int) -> bool:
+        """Whether a cache of `size` blocks hits at least `wanted` blocks."""
+        if self.runs is not None:
+            return bool(self.hit_blocks([size])[0] >= wanted)
+        if size >= self._never_full:
+            return bool(self._ideal.sum() >= wanted)
+        return lru_reaches(self.accesses, size, self._ideal, wanted)
+
+    def _lru(self, size: int) -> Int64s:
+        return self._ideal if size >= self._never_full else lru_hit_blocks(self.accesses, size)
+
+    @cached_property
+    def _ideal(self) -> Int64s:
+        return self.accesses.ideal_hit_blocks()
+
+    @cached_property
+    def _never_full(self) -> int:
+        """A size (blocks) from which on nothing is evicted: every request has blank slots for what it computes."""
+        computed = np.diff(self.accesses.offsets) - self._ideal
+        return int(computed.sum() + self.accesses.tails.max(initial=0))
 
 
 def opt_hit_blocks(accesses: BlockAccesses, sizes: npt.ArrayLike) -> Int64s:
@@ -134,10 +159,16 @@ def _optimal(accesses: BlockAccesses, sizes: npt.ArrayLike) -> Iterator[Int64s]:
     from cachelab.prefix_cache.kernels.reuse_distance import reuse_runs
 
     rows, _ = reuse_runs(accesses.blocks, accesses.offsets, accesses.lookups, accesses.tails, accesses.num_ids)
-    for size in np.asarray(sizes, np.int64).tolist():
-        hits = np.zeros(accesses.num_requests, np.int64)
-        np.add.at(hits, rows[:, REQUEST], optimal_hits(rows, accesses.num_requests, size))
-        yield hits
+    return _simulated(accesses, lambda size: optimal_hits(rows, accesses.num_requests, size), sizes)
+
+
+def _simulated(accesses: BlockAccesses, hits_at: Callable[[int], Int64s], sizes: npt.ArrayLike) -> Iterator[Int64s]:
+    """The hit blocks of all requests at each size (blocks), in order. The sizes are simulated in threads."""
+    listed = np.asarray(sizes, np.int64).tolist()
+    slots = min(max(listed, default=1), len(accesses.blocks) + accesses.most_slots)
+    of_one = 4 * (6 * slots + 2 * accesses.num_ids) + 8 * 4 * accesses.num_requests
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, max(_BYTES // of_one, 1))) as pool:
+        yield from pool.map(hits_at, listed)
 
 
 def _rates_of(accesses: BlockAccesses, hit_blocks: Iterable[Int64s]) -> Rates:

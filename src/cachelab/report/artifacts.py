@@ -97,14 +97,11 @@ def _write(
 ) -> None:
     (folder / "config.yaml").write_text(description.config_yaml, encoding="utf-8")
     requests, observation = result.workload.requests, result.observation
-    if "trace" in kept and is_block_trace(requests):  # it has no text, and no tokens
-        with _timed("block_trace.jsonl.gz"):
-            write_lines(folder / "block_trace.jsonl.gz", block_trace_lines(requests), level=2)
-    elif "trace" in kept and _fits("trace.jsonl.gz", len(requests), "trace_requests", options.max_trace_requests):
-        with _timed("trace.jsonl.gz"):
-            write_trace(folder / "trace.jsonl.gz", trace_rows(requests, tokenizer_name))
-            if differs(result):
-                write_trace(folder / "trace_as_run.jsonl.gz", trace_rows(result.run.requests or (), tokenizer_name))
+    if "trace" in kept:
+        trace = "block_trace.jsonl.gz" if is_block_trace(requests) else "trace.jsonl.gz"
+        if _fits(trace, len(requests), "trace_requests", options.max_trace_requests):
+            with _timed(trace):
+                _write_trace(folder / trace, result, tokenizer_name)
     if "requests" in kept:
         with _timed("requests.parquet"):
             write_parquet(folder / "requests.parquet", request_table(observation), REQUESTS)
@@ -136,6 +133,16 @@ def _write(
         captions = {name: what for name, what in shown.items() if what is not None}
         page = run_page(result, description, folder / "figures", captions, explanation)
         (folder / "report.html").write_text(page, encoding="utf-8")
+
+
+def _write_trace(path: Path, result: Result, tokenizer_name: str) -> None:
+    """Write the requests, and trace_as_run.jsonl.gz if they ran with other prompts or replies."""
+    requests = result.workload.requests
+    if is_block_trace(requests):  # it has no text, and no tokens
+        return write_lines(path, block_trace_lines(requests), level=2)
+    write_trace(path, trace_rows(requests, tokenizer_name))
+    if differs(result):
+        write_trace(path.with_name("trace_as_run.jsonl.gz"), trace_rows(result.run.requests or (), tokenizer_name))
 
 
 def _write_blocks(path: Path, observation: Observation, most: int | None) -> None:

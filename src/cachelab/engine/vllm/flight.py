@@ -62,9 +62,12 @@ class Flight:
     def ran(self, output_ids: TokenIds) -> Request | None:
         """The request with the prompt and the reply that it had; None if they are those of the schedule."""
         request = self.request
-        if self.prompt_ids is request.prompt_ids and np.array_equal(request.reply_ids, output_ids):
+        # The part of the recorded reply takes no memory, and stays a neighbour of its prompt (`tokens.joined`).
+        recorded = request.reply_ids[: len(output_ids)]
+        reply_ids = recorded if (as_recorded := np.array_equal(recorded, output_ids)) else output_ids
+        if self.prompt_ids is request.prompt_ids and as_recorded and len(recorded) == len(request.reply_ids):
             return None
-        return replace(request, prompt_ids=self.prompt_ids, reply_ids=output_ids, kept_tokens=0)
+        return replace(request, prompt_ids=self.prompt_ids, reply_ids=reply_ids, kept_tokens=0)
 
 
 def prefill_indices(completed: Sequence[RequestRecord]) -> dict[str, int]:

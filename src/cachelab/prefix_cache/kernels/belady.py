@@ -7,7 +7,7 @@ from cachelab.prefix_cache.kernels.kernel import kernel
 
 @kernel
 def optimal_hits(rows, num_requests, capacity):
-    """The hit blocks of each reuse run under Belady's optimum.
+    """The hit blocks of each request under Belady's optimum.
 
     A block is kept from one use to the next or not at all, and a slot of the cache keeps one block at a time. Reuses
     are handled in the order of their ends, those of one request from the first block to the last. Each takes the slot
@@ -19,13 +19,13 @@ def optimal_hits(rows, num_requests, capacity):
         capacity: int. The size of the cache in blocks.
 
     Returns:
-        int64, shape (num_runs,): the hit blocks of each row.
+        int64, shape (num_requests,): the hit blocks.
     """
     # free[t]: the number of slots that are free from request t - 1 on
     free = np.zeros(num_requests + 1, np.int64)
     free[0] = capacity
     at_or_before = np.arange(num_requests + 1)  # a union-find forest: its roots are times with a free slot
-    hits = np.zeros(len(rows), np.int64)
+    hits = np.zeros(num_requests, np.int64)
     done = 0  # requests whose slots are counted in `free`
     for row in range(len(rows)):
         request, previous, length = rows[row, 0], rows[row, 1], rows[row, 3]
@@ -42,7 +42,7 @@ def optimal_hits(rows, num_requests, capacity):
             if free[time] == 0 and time > 0:
                 at_or_before[time] = time - 1
                 time = _find(at_or_before, time)
-        hits[row] = length - wanted
+        hits[request] += length - wanted
         free[request + 1] += length - wanted
     return hits
 

@@ -44,7 +44,7 @@ class Kernel:
         """The function compiled; the machine code is kept in `__pycache__` next to its module."""
         from numba import njit
 
-        made: Callable[..., Any] = njit(cache=True, inline=self._inline)(self._linked("compiled"))
+        made: Callable[..., Any] = njit(cache=True, nogil=True, inline=self._inline)(self._linked("compiled"))
         return made
 
     def _linked(self, kind: Literal["python", "compiled"]) -> FunctionType:

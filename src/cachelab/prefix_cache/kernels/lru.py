@@ -8,7 +8,7 @@ import numpy as np
 from cachelab.prefix_cache.kernels.kernel import kernel
 
 _NONE = -1
-_HOLDS, _NEWER, _OLDER, _NEXT_COPY, _BLANK, _MINE = range(6)
+_HOLDS, _NEWER, _OLDER, _NEXT_COPY, _BLANK, _HELD = range(6)
 
 
 @kernel
@@ -29,14 +29,78 @@ def lru_hits(blocks, offsets, lookups, tails, num_ids, capacity, evictors):
         request that evicted the first block that the request looked up and missed, or -1 if no request did.
     """
     slots, places, counts = empty_caches(1, offsets, tails, num_ids, capacity)
+    holds, newer, older, next_copy, blank, held, first_copy, last_copy = _rows(slots, places, 0)
+    count = counts[0]
     hits = np.zeros(len(lookups), np.int64)
     evicted_by = np.full(len(lookups) if evictors else 0, _NONE, np.int32)
     evictor = np.full(num_ids if evictors else 0, _NONE, np.int32)
     for i in range(len(lookups)):
-        hits[i] = serve(slots, places, counts, 0, blocks, offsets, lookups, tails, i, evictor)
+        hits[i] = _serve(
+            holds,
+            newer,
+            older,
+            next_copy,
+            blank,
+            held,
+            first_copy,
+            last_copy,
+            count,
+            blocks,
+            offsets,
+            lookups,
+            tails,
+            i,
+            evictor,
+        )
         if evictors and hits[i] < lookups[i]:
             evicted_by[i] = evictor[blocks[offsets[i] + hits[i]]]
     return hits, evicted_by
+
+
+@kernel
+def lru_reaches(blocks, offsets, lookups, tails, num_ids, capacity, most, wanted):
+    """Whether a cache of `capacity` blocks hits at least `wanted` blocks, one request at a time.
+
+    Args:
+        blocks: int32, shape (num_accesses,). As in lru_hits.
+        offsets: int64, shape (num_requests + 1,). As in lru_hits.
+        lookups: int64, shape (num_requests,). As in lru_hits.
+        tails: int64, shape (num_requests,). As in lru_hits.
+        num_ids: int. The number of block ids.
+        capacity: int. The size of the cache in blocks.
+        most: int64, shape (num_requests,). The blocks that each request hits in an unlimited cache.
+        wanted: int. Blocks.
+
+    Returns:
+        bool: whether the requests together hit so many blocks. The first requests are enough if they miss too many.
+    """
+    slots, places, counts = empty_caches(1, offsets, tails, num_ids, capacity)
+    holds, newer, older, next_copy, blank, held, first_copy, last_copy = _rows(slots, places, 0)
+    count = counts[0]
+    no_evictor = np.empty(0, np.int32)
+    spare = most.sum() - wanted
+    for i in range(len(lookups)):
+        if spare < 0:
+            break
+        hits = _serve(
+            holds,
+            newer,
+            older,
+            next_copy,
+            blank,
+            held,
+            first_copy,
+            last_copy,
+            count,
+            blocks,
+            offsets,
+            lookups,
+            tails,
+            i,
+            no_evictor,
+        )
+        spare -= most[i] - hits
+    return spare >= 0
 
 
 @kernel
@@ -149,7 +213,7 @@ def empty_caches(num_caches, offsets, tails, num_ids, capacity):
     Returns:
         slots: int32, shape (num_caches, 6, num_slots + 1). By slot: the block that it holds, the slot used next and the
             slot used before it (the list by recent use; the last slot is its sentinel), the slot of the next newer copy
-            of its block, a stack of blank slots, and the slots of the request that is served.
+            of its block, a stack of blank slots, and the blank slots that the request that is served holds.
         places: int32, shape (num_caches, 2, num_ids). By block: the slots of its oldest and of its newest copy, or -1.
         counts: int64, shape (num_caches, 2). The slots on the stack of blank ones, and the slots used so far.
     """
@@ -233,19 +297,108 @@ def serve(slots, places, counts, cache, blocks, offsets, lookups, tails, i, evic
     Returns:
         int: the hit blocks.
     """
-    holds, newer, older = slots[cache, _HOLDS], slots[cache, _NEWER], slots[cache, _OLDER]
-    next_copy, blank, mine = slots[cache, _NEXT_COPY], slots[cache, _BLANK], slots[cache, _MINE]
-    first_copy, last_copy = places[cache, 0], places[cache, 1]
-    num_blank, num_used = counts[cache, 0], counts[cache, 1]
+    holds, newer, older, next_copy, blank, held, first_copy, last_copy = _rows(slots, places, cache)
+    count = counts[cache]
+    return _serve(
+        holds,
+        newer,
+        older,
+        next_copy,
+        blank,
+        held,
+        first_copy,
+        last_copy,
+        count,
+        blocks,
+        offsets,
+        lookups,
+        tails,
+        i,
+        evictor,
+    )
+
+
+@kernel
+def _rows(slots, places, cache):
+    """The arrays of one cache.
+
+    Args:
+        slots: int32, shape (num_caches, 6, num_slots + 1). As empty_caches returns it.
+        places: int32, shape (num_caches, 2, num_ids). As empty_caches returns it.
+        cache: int. The number of the cache.
+
+    Returns:
+        The six rows of its slots and the two of its places, each int32, shape (num_slots + 1,) or (num_ids,).
+    """
+    own = slots[cache]
+    of_slots = (own[_HOLDS], own[_NEWER], own[_OLDER], own[_NEXT_COPY], own[_BLANK], own[_HELD])
+    return (*of_slots, places[cache, 0], places[cache, 1])
+
+
+@kernel
+def _serve(
+    holds,
+    newer,
+    older,
+    next_copy,
+    blank,
+    held,
+    first_copy,
+    last_copy,
+    count,
+    blocks,
+    offsets,
+    lookups,
+    tails,
+    i,
+    evictor,
+):
+    """The same for the arrays of one cache, which a loop over requests gets once: that takes longer than a request.
+
+    Args:
+        holds: int32, shape (num_slots + 1,). This row of the slots and the next five: as empty_caches describes them.
+        newer: int32, shape (num_slots + 1,).
+        older: int32, shape (num_slots + 1,).
+        next_copy: int32, shape (num_slots + 1,).
+        blank: int32, shape (num_slots + 1,).
+        held: int32, shape (num_slots + 1,).
+        first_copy: int32, shape (num_ids,). The slot of the oldest copy of each block, or -1.
+        last_copy: int32, shape (num_ids,). The slot of its newest copy, or -1.
+        count: int64, shape (2,). The slots on the stack of blank ones, and the slots used so far.
+        blocks: int32, shape (num_accesses,). As in lru_hits.
+        offsets: int64, shape (num_requests + 1,). As in lru_hits.
+        lookups: int64, shape (num_requests,). As in lru_hits.
+        tails: int64, shape (num_requests,). As in lru_hits.
+        i: int. The number of the request.
+        evictor: int32, shape (num_ids,) or (0,). As in `serve`.
+
+    Returns:
+        int: the hit blocks.
+    """
+    num_blank, num_used = count[0], count[1]
     room = len(holds) - 1
     begin = offsets[i]
     num_full = offsets[i + 1] - begin
-    num_hit = found(places, cache, blocks, offsets, lookups, i)
-    for k in range(num_hit):
-        slot = first_copy[blocks[begin + k]]
-        newer[older[slot]], older[newer[slot]] = newer[slot], older[slot]
-        mine[k] = slot
-    num_mine = num_hit
+    # The request's blocks leave the list by recent use and form a chain from `head`, its first block, to `tail`.
+    # Blocks that were last used together are neighbours in the list: such a run moves at once.
+    head = tail = np.int32(room)
+    num_hit = np.int64(0)
+    while num_hit < lookups[i]:
+        first = first_copy[blocks[begin + num_hit]]
+        if first == _NONE:
+            break
+        last = first
+        num_hit += 1
+        while num_hit < lookups[i] and first_copy[blocks[begin + num_hit]] == older[last]:
+            last = older[last]
+            num_hit += 1
+        older[newer[first]], newer[older[last]] = older[last], newer[first]
+        if head == room:
+            head = first
+        else:
+            older[tail], newer[first] = first, tail
+        tail = last
+    num_held = 0
     for k in range(num_hit, num_full + tails[i]):
         if num_blank:
             num_blank -= 1
@@ -263,26 +416,30 @@ def serve(slots, places, counts, cache, blocks, offsets, lookups, tails, i, evic
             _forget(slot, holds, first_copy, last_copy, next_copy)
             if len(evictor) and first_copy[evicted] == _NONE:
                 evictor[evicted] = i
-        if k < num_full:
-            block = blocks[begin + k]
-            holds[slot] = block
-            next_copy[slot] = _NONE
-            if first_copy[block] == _NONE:
-                first_copy[block] = slot
-            else:
-                next_copy[last_copy[block]] = slot
-            last_copy[block] = slot
-        mine[k] = slot
-        num_mine += 1
-    for k in range(num_full, num_mine):
-        blank[num_blank] = mine[k]
+        if k >= num_full:
+            held[num_held] = slot
+            num_held += 1
+            continue
+        block = blocks[begin + k]
+        holds[slot] = block
+        next_copy[slot] = _NONE
+        if first_copy[block] == _NONE:
+            first_copy[block] = slot
+        else:
+            next_copy[last_copy[block]] = slot
+        last_copy[block] = slot
+        if head == room:
+            head = slot
+        else:
+            older[tail], newer[slot] = slot, tail
+        tail = slot
+    for k in range(num_held):
+        blank[num_blank] = held[k]
         num_blank += 1
-    for k in range(min(num_full, num_mine) - 1, -1, -1):
-        slot = mine[k]
-        older[slot], newer[slot] = older[room], room
-        newer[older[room]] = slot
-        older[room] = slot
-    counts[cache, 0], counts[cache, 1] = num_blank, num_used
+    if head != room:
+        older[tail], newer[older[room]] = older[room], tail
+        newer[head], older[room] = room, head
+    count[0], count[1] = num_blank, num_used
     return num_hit
 
 
