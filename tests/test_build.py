@@ -1,10 +1,12 @@
 """From plain config to parts, and what a wrong config is told."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cachelab.build import build_metrics, build_part, build_root, build_settings
+from cachelab.composition import composed
 from cachelab.errors import ConfigError
 from cachelab.order.sessions import Sessions
 
@@ -32,6 +34,18 @@ def test_build_part_of_a_wrong_group_names_the_key(group: dict[str, object], wor
     with pytest.raises(ConfigError, match=words) as caught:
         build_part("order", group, [])
     assert "\n" not in str(caught.value)
+
+
+def test_message_of_a_nested_part_names_its_own_settings_in_full_and_those_of_its_group_as_they_are(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "plane.csv").write_text("prefill_tokens,decode_sequences,context_tokens,seconds\n1,1,1,1\n2,2,2,2\n")
+    engine = composed(["engine/cost=table", f"engine.cost.path={tmp_path / 'plane.csv'}"]).config["engine"]
+    with pytest.raises(ConfigError, match=r"^engine\.cost\.path: .* and with engine\.max_num_seqs above 1$"):
+        build_part("engine", engine, [])
+    agreement = composed(["engine=agreement", "engine.real.block_size=7"]).config["engine"]
+    with pytest.raises(ConfigError, match=r"engine\.real\.block_size"):
+        build_part("engine", agreement, [])
 
 
 def test_build_part_of_a_package_that_is_no_plugin_says_how_to_make_it_one() -> None:

@@ -194,19 +194,22 @@ def build_part(name: str, group: Group, plugins: Sequence[str]) -> Any:
         path = _path_of(error.title, group, name)
         raise ConfigError(format_finding(error, path, _keys_at(group, path.split(".")[1:]))) from error
     except ConfigError as error:
-        raise ConfigError(_of_inner_part(str(error), name, error)) from error
+        raise ConfigError(_of_inner_part(str(error), name, group, error)) from error
     except (InstantiationException, TypeError, ValueError) as error:
         why = reason(error).removeprefix("Error instantiating ")
         raise ConfigError(f"{name}: cannot build {group['_target_']}: {why}") from error
 
 
-def _of_inner_part(text: str, name: str, error: ConfigError) -> str:
-    """The message with the full key of a nested part: engine.block_size becomes engine.real.block_size.
+def _of_inner_part(text: str, name: str, group: Group, error: ConfigError) -> str:
+    """The message with the full keys of a nested part's settings: engine.block_size becomes engine.real.block_size.
 
-    A part does not know its own key. Hydra adds a note with the key to the error.
+    A part does not know its own key. Hydra adds a note with the key to the error. Other settings keep their keys.
     """
     inner = re.search(r"full_key: (\w+)", " ".join(getattr(error, "__notes__", ())))
-    return re.sub(rf"\b{name}\.(?!{inner[1]}\b)", f"{name}.{inner[1]}.", text) if inner else text
+    if inner is None:
+        return text
+    settings = "|".join(re.escape(key) for key in _keys_at(group, [inner[1]]))
+    return re.sub(rf"\b{name}\.(?=({settings})\b)", f"{name}.{inner[1]}.", text)
 
 
 def _keys_at(group: Group, steps: Sequence[str]) -> list[str]:

@@ -75,8 +75,12 @@ def format_finding(error: "ValidationError", prefix: str = "", known: Iterable[s
 
     `known` are the settings below `prefix`, for the nearest name of a misspelt one.
     """
-    first = error.errors()[0]
-    steps = [str(step) for step in first["loc"] if not _UNION_MEMBER.fullmatch(str(step))]
+    found = error.errors()
+    first = found[0]
+    steps = _steps(first["loc"])
+    for other in found[1:]:  # of a union, the member that got furthest into the value
+        if len(_steps(other["loc"])) > len(steps) and _steps(other["loc"])[: len(steps)] == steps:
+            first, steps = other, _steps(other["loc"])
     key = ".".join([*([prefix] if prefix else []), *steps])
     wrong = first["msg"].removeprefix("Value error, ")
     if first["type"] in ("missing", "missing_argument"):
@@ -92,6 +96,11 @@ def format_finding(error: "ValidationError", prefix: str = "", known: Iterable[s
     if isinstance(value, str) and (group := group_of(key.rpartition(".")[0] if of_class else key)):
         return one_line(f"{group.replace('/', '.')}: its options are chosen with a slash: {group}={cut(value, 80)}")
     return one_line(f"{key}: {wrong[0].lower()}{wrong[1:]}, got {shown(value)}")
+
+
+def _steps(location: Sequence[int | str]) -> list[str]:
+    """The keys of the config in the location of a finding."""
+    return [str(step) for step in location if not _UNION_MEMBER.fullmatch(str(step))]
 
 
 def shown(value: object, length: int = 80) -> str:

@@ -18,8 +18,9 @@ from cachelab.errors import ConfigError, DatasetError
 from cachelab.export.trace_writer import block_trace_lines, write_lines
 from cachelab.metrics.observation import Observation
 from cachelab.order.by_arrival import ByArrival
+from cachelab.order.timed import Timed
 from cachelab.prefix_cache.request_blocks import seen_tokens
-from cachelab.request import Request
+from cachelab.request import Request, Wait
 from cachelab.trace.multi_turn import MultiTurn
 
 
@@ -149,6 +150,14 @@ def test_times_of_sessions_are_milliseconds(tmp_path: Path) -> None:
     ]
     made = requests(load(write(tmp_path / "t.jsonl", *rows)))
     assert [request.timestamp_s for request in made] == pytest.approx([0, 0.1, 9.0, 1.0])
+    untimed = requests(load(write(tmp_path / "u.jsonl", row([1], 4), row([2], 4, delay=100), row([3], 4, session="b"))))
+    assert [(request.arrival_s, request.think_s) for request in untimed] == [(None, None), (None, 0.1), (None, None)]
+    with pytest.raises(ConfigError, match=r"2 of 2 have none"):
+        Timed().arrange(untimed)
+    assert Timed(start="uniform", rate=0.5).arrange(untimed).waits == {
+        untimed[1].id: Wait(0, 100_000_000),
+        untimed[2].id: Wait(2_000_000_000, 0),
+    }
     qwen = [row([1], 4, session=None, chat_id=i, type="text", turn=1, timestamp=0.25 + i) for i in range(2)]
     made = requests(load(write(tmp_path / "q.jsonl", *qwen)))
     assert [request.timestamp_s for request in made] == [0.0, 1.0]

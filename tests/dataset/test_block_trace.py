@@ -25,6 +25,7 @@ from cachelab.engine.sim import SimEngine
 from cachelab.errors import ConfigError, DatasetError
 from cachelab.export.trace_writer import block_trace_lines, write_lines
 from cachelab.order.by_arrival import ByArrival
+from cachelab.order.timed import Timed
 from cachelab.request import Request
 from cachelab.trace.multi_turn import MultiTurn
 
@@ -240,7 +241,12 @@ def test_block_trace_refuses_times_of_unclear_unit(tmp_path: Path, other: dict[s
 
 def test_block_trace_takes_rows_without_times_or_with(tmp_path: Path) -> None:
     bare = {key: value for key, value in GOOD.items() if key != "timestamp"}
-    assert read_block_columns(write(tmp_path / "t.jsonl", bare, bare), 4).timestamps_ms.tolist() == [0, 0]
+    untimed = write(tmp_path / "t.jsonl", bare, bare)
+    assert np.isnan(read_block_columns(untimed, 4).timestamps_ms).tolist() == [True, True]
+    made = MultiTurn().build(BlockTrace(path=untimed, block_size=4).load().conversations).requests
+    assert [request.arrival_s for request in made] == [None, None]
+    with pytest.raises(ConfigError, match=r"2 of 2 have none .*: set order\.start=poisson or uniform"):
+        Timed().arrange(made)
     with pytest.raises(DatasetError, match=r"line 2: field timestamp is present, but earlier rows have none"):
         read_block_columns(write(tmp_path / "t.jsonl", bare, GOOD), 4)
 

@@ -68,3 +68,16 @@ def test_engine_without_a_cost_model_needs_the_speed() -> None:
 def test_wrong_price_is_refused(price: str) -> None:
     with pytest.raises(ConfigError, match=r"^price\.cached: "):
         built("price=per_token", "price.fresh=3", f"price.cached={price}")
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("{5min: 3.75}", r"^price\.written\.5min: input should be a valid integer"),
+        ("{300: much}", r"^price\.written\.300: input should be a valid number, got 'much'$"),
+        ("much", r"^price\.written: input should be a valid number, got 'much'$"),
+    ],
+)
+def test_wrong_price_by_lifetime_names_the_lifetime(written: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        built("price=per_token", "price.fresh=3", "price.cached=0.3", f"price.written={written}")

@@ -23,7 +23,7 @@ class BlockChunk:
     """The rows of a chunk, in the file's order.
 
     `prompt_tokens`, `reply_tokens`, `listed`, `reply_listed` and `lines`: int64, shape (num_rows,). `timestamps`:
-    float64, shape (num_rows,); NaN for a row that has a delay and no time. Row i lists `listed[i]` of `ids` and
+    float64, shape (num_rows,); NaN for a row without a time. Row i lists `listed[i]` of `ids` and
     `reply_listed[i]` of `reply_ids`, both int32 if the ids fit, else int64. `timed`: whether the rows have times; None
     if no row decides it. `chats` and `steps` are None if no row has one. `marks` maps each mark to the first line that
     has it.
@@ -63,8 +63,7 @@ class BlockChunk:
                     flat += [id if type(id) is int and id <= _INT64_MAX else names.of(id) for id in one]
             return np.asarray(flat, np.int64)
 
-        delayed = [row.timestamp is None and row.clocked for row in rows]
-        deciding = [row for row, late in zip(rows, delayed, strict=True) if not late]
+        deciding = [row for row in rows if row.timestamp is not None or not row.clocked]
         return cls(
             block_size=rows[0].block_size,
             timed=deciding[0].timestamp is not None if deciding else None,
@@ -74,10 +73,7 @@ class BlockChunk:
             listed=np.asarray([len(row.ids) for row in rows], np.int64),
             reply_ids=numbered([row.reply_ids for row in rows]),
             reply_listed=np.asarray([len(row.reply_ids) for row in rows], np.int64),
-            timestamps=np.asarray(
-                [math.nan if late else row.timestamp or 0.0 for row, late in zip(rows, delayed, strict=True)],
-                np.float64,
-            ),
+            timestamps=np.asarray([math.nan if row.timestamp is None else row.timestamp for row in rows], np.float64),
             chats=[row.chat for row in rows] if any(row.chat != (None, None) for row in rows) else None,
             steps=[row.step for row in rows] if any(row.step for row in rows) else None,
             marks={row.marks: row.line for row in reversed(rows)},
@@ -146,7 +142,7 @@ class BlockChunk:
             listed=listed[:, 0].copy(),
             reply_ids=_small(reply_ids),
             reply_listed=listed[:, 1].copy(),
-            timestamps=np.where(has_time, times, 0).astype(np.float64),
+            timestamps=np.where(has_time, times, math.nan).astype(np.float64),
             chats=chats,
             steps=None,
             marks=marks,

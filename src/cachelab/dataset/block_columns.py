@@ -16,7 +16,7 @@ from cachelab.errors import DatasetError
 from cachelab.mapped_array import give_back, mapped_array
 from cachelab.prefix_cache.accesses import BlockAccesses, Int32s, Int64s
 
-FORMAT_VERSION = "block-trace-2"
+FORMAT_VERSION = "block-trace-3"
 """Version of the rules that read the format. It is part of the digest, which changes with the rules."""
 
 MAX_BYTES = 16 << 30
@@ -32,8 +32,8 @@ class BlockColumns:
     `ids` and `reply_ids`: int32, numbers from 0 to `num_ids` - 1. `offsets` and `reply_offsets`: int64, shape
     (num_rows + 1,). Row i lists `ids[offsets[i]:offsets[i + 1]]` for its prompt, and, if the trace has the blocks of
     replies, `reply_ids[reply_offsets[i]:reply_offsets[i + 1]]`. `prompt_tokens`, `reply_tokens` and `lines` (line
-    numbers): int64, shape (num_rows,). `timestamps_ms`: float64, shape (num_rows,), NaN for a row that has a delay and
-    no time. `chats`: (chat id, parent's id) of each row, None for an id that is missing; None if no row has any.
+    numbers): int64, shape (num_rows,). `timestamps_ms`: float64, shape (num_rows,), NaN for a row without a time.
+    `chats`: (chat id, parent's id) of each row, None for an id that is missing; None if no row has any.
     `steps`: the session and delay of each row, None for a row without a session; None if no row has one. `notes`: lines
     for the user about how the source was read.
     """

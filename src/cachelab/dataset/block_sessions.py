@@ -27,6 +27,7 @@ class _Session:
     pieces: list[BlockTokens] = field(default_factory=list)
     blocks: list[int] = field(default_factory=list)
     rest: list[Run] = field(default_factory=list)
+    rows: int = 0
     time_s: float | None = None
 
 
@@ -58,12 +59,13 @@ class Sessions:
         """
         id, delay_ms = step
         session = self._sessions[id]
-        first = session.time_s is None
+        first = not session.rows
         self._check(row, session, delay_ms, listed)
+        session.rows += 1
         think_s = None if delay_ms is None else delay_ms / 1000
         recorded = listed.timestamp_s
-        if recorded is None or np.isnan(recorded):
-            recorded = (session.time_s or 0.0) + (think_s or 0.0)
+        if recorded is None and session.time_s is not None:
+            recorded = session.time_s + (think_s or 0.0)
         session.time_s = recorded
         if self._rows == "whole":
             return replace(listed, timestamp_s=recorded, think_s=think_s)
@@ -75,7 +77,7 @@ class Sessions:
         assert isinstance(prompt, BlockTokens)
         assert prompt.listed is not None
         starts_with = int(prompt.listed[0]) if len(prompt.listed) else None
-        if session.time_s is None:
+        if not session.rows:
             session.first_id = starts_with
             if delay_ms is not None:
                 raise DatasetError(

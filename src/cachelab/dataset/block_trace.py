@@ -1,5 +1,6 @@
 """Block traces: production requests as lists of block ids, without text (Mooncake, Qwen-Bailian, AIPerf)."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import field
 from typing import Annotated
@@ -118,7 +119,8 @@ def _turns(columns: BlockColumns) -> Iterator[TokenizedTurn]:
     size = columns.block_size
     offsets, reply_offsets = columns.offsets.tolist(), columns.reply_offsets.tolist()
     known_times = columns.timestamps_ms[~np.isnan(columns.timestamps_ms)]
-    times_s = ((columns.timestamps_ms - (known_times.min() if len(known_times) else 0)) / 1000).tolist()
+    seconds = (columns.timestamps_ms - (known_times.min() if len(known_times) else 0)) / 1000
+    times_s = [None if math.isnan(time) else time for time in seconds.tolist()]
     rows = zip(columns.prompt_tokens.tolist(), columns.reply_tokens.tolist(), times_s, strict=True)
     for index, (prompt, reply, time_s) in enumerate(rows):
         listed = columns.ids[offsets[index] : offsets[index + 1]]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from cachelab.error_format import reason
 from cachelab.errors import ConfigError
 
 COLUMNS = ("prefill_tokens", "decode_sequences", "context_tokens", "seconds")
@@ -73,7 +74,9 @@ class StepPoints:
             with Path(path).expanduser().open(newline="", encoding="utf-8") as file:
                 rows = list(csv.reader(file))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise ConfigError(f"engine.cost.path: {path} cannot be read ({error}): name a CSV file of steps") from error
+            raise ConfigError(
+                f"engine.cost.path: {path} cannot be read ({reason(error)}): name a CSV file of steps"
+            ) from error
         if not rows or tuple(rows[0]) != COLUMNS:
             raise ConfigError(
                 f"engine.cost.path: {path}: line 1 is not {','.join(COLUMNS)}: experiment=calibrate writes such a file"
