@@ -69,7 +69,7 @@ def test_document_has_the_prices(golden: Observation) -> None:
     assert {name: float(text) for name, text in rows.items()} == pytest.approx(dict(values), rel=1e-3)
     for metric in price_metrics(API):
         assert f"| `{metric.name}` | " in DOCUMENT.read_text("utf-8")
-        assert metric.definition in DOCUMENT.read_text("utf-8")
+        assert f" {metric.definition} | {metric.absent_when} | " in DOCUMENT.read_text("utf-8")
 
 
 def test_nothing_completed_has_no_price(nothing_completed: Observation) -> None:

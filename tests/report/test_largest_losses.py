@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from cachelab.fleet.base import Placement
 from cachelab.metrics.base import Ratio
 from cachelab.pipeline import Result
 from cachelab.report import largest_losses as module
@@ -56,3 +57,27 @@ def test_advice_for_another_policy_names_no_size_of_lru(result: Result, monkeypa
     (loss,) = largest_losses(replace(result, run=run, numbers=replace(result.numbers, values=values)))
 
     assert loss.advice == "more blocks (engine.num_blocks), or another engine/policy"
+
+
+@pytest.mark.parametrize(
+    ("term", "advice"),
+    [
+        # 50 blocks of one cache are 17 on each of three replicas; one more block is vLLM's own.
+        ("eviction", "engine.num_blocks=18 on each replica"),
+        (
+            "other",
+            "engine.num_blocks=18 on each replica, fewer replicas or fewer requests at once (engine.max_num_seqs)",
+        ),
+    ],
+)
+def test_advice_for_a_fleet_is_the_size_of_one_replica(
+    result: Result, monkeypatch: pytest.MonkeyPatch, term: str, advice: str
+) -> None:
+    monkeypatch.setattr(module, "lost", lambda observation, name: Ratio(5 if name == term else 0, 45))
+    values = {**result.numbers.values, "capacity/knee_blocks": 50.0}
+    placement = Placement(3, (0, 1, 2, -1), (0, 0, 0, 0), 0, 0, 0)
+    observation = replace(result.observation, placement=placement)
+    fleet = replace(result, observation=observation, numbers=replace(result.numbers, values=values))
+    (loss,) = largest_losses(fleet)
+
+    assert loss.advice == advice

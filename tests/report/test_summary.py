@@ -31,6 +31,8 @@ def test_summary_defines_every_metric(
         assert metric.definition in text
     assert "| hit_rate/vllm_cpu | - | ratio |" in text
     assert "| reuse_gap/mean_s | 2 | s (simulated) |" in text
+    assert "| turn/hit_rate | 3 steps | ratio |" in text
+    assert "| minute/hit_rate | 1 step | ratio |" in text
 
 
 def test_summary_tables_have_equal_columns(

@@ -97,6 +97,22 @@ def test_search_has_a_panel_per_setting_and_no_legend(name: str) -> None:
     assert all(axes.get_legend() is None for axes in figure.axes)
 
 
+def test_star_of_a_search_is_the_best_job_of_the_rate_that_is_shown() -> None:
+    """Jobs that are good at one hit rate can be bad at another one, or not have it."""
+    rate = "hit_rate/later_turns"
+    jobs = [
+        SweepJob(
+            entry.number, entry.overrides, "FINISHED", values={rate: 0.9 - 0.1 * n, **({HEADLINE: 0.2} if n else {})}
+        )
+        for n, entry in enumerate(random_search(7))
+    ]
+    figure = hit_rate(jobs, rate)
+
+    assert figure is not None
+    assert figure.get_suptitle() == "7 jobs, star: 90.00 %"
+    assert [axes.get_lines()[0].get_ydata() for axes in figure.axes] == [[90.0]] * 3
+
+
 TABLES: Mapping[str, dict[str, dict[str, list[Any]]]] = {
     "flat": {"a": requests(2, 3), "b": requests(2, 3)},
     "one turn": {"a": requests(2, 1), "b": requests(1, 1)},

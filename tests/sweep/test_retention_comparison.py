@@ -84,6 +84,9 @@ def test_table_has_prices_if_a_job_has_one() -> None:
     assert section.columns[-3:] == ("price", "saved", "for expiry")
     assert section.rows[-1][-3:] == ("12.35", "50.00 %", "-")
     assert "estimated" in section.note
+    assert section.note.endswith("price.written is by lifetime, and has none for the lifetime of the policy's blocks.")
+    all_priced = [job(n, policy, 100, 0.5, price_prompts=1.0) for n, policy in enumerate(("lru", "ttl"))]
+    assert "No price" not in compared(all_priced).sections[0].note
 
 
 def test_setting_that_all_jobs_share_is_no_part_of_the_name() -> None:

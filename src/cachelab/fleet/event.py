@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
-from cachelab.error_format import format_finding
 from cachelab.errors import ConfigError
+from cachelab.inner_settings import inner_objects
 from cachelab.strict_config import STRICT
 
 
@@ -32,18 +32,7 @@ class FleetEvent:
 
 def _checked(value: object) -> object:
     """The events as objects. Raises ConfigError that names the key of a wrong one."""
-    if not isinstance(value, list):
-        return value  # pydantic refuses it
-    events = []
-    for index, fields in enumerate(value):
-        key = f"fleet.events[{index}]"
-        if not isinstance(fields, (dict, FleetEvent)):
-            raise ConfigError(f"{key}: an event is {{at_s: 60, action: kill, replica: 0}}, got {fields!r}")
-        try:
-            events.append(FleetEvent(**fields) if isinstance(fields, dict) else fields)
-        except ValidationError as error:
-            raise ConfigError(format_finding(error, key)) from error
-    return events
+    return inner_objects(FleetEvent, value, "fleet.events", "an event is {at_s: 60, action: kill, replica: 0}")
 
 
 FleetEvents = Annotated[list[FleetEvent], Field(max_length=1000), BeforeValidator(_checked)]

@@ -2,11 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
-from cachelab.error_format import format_finding
-from cachelab.errors import ConfigError
+from cachelab.inner_settings import inner_objects
 from cachelab.model.kv_model import BYTES, Dtype
 from cachelab.strict_config import STRICT
 
@@ -74,18 +73,8 @@ def heads_per_gpu(heads: int, tensor_parallel_size: int) -> int:
 
 def _checked(value: Any) -> Any:
     """The groups of a list of plain dictionaries. Raises ConfigError that names the group and the field."""
-    if not isinstance(value, list):
-        return value
-    groups = []
-    for index, fields in enumerate(value):
-        key = f"engine.layers[{index}]"
-        if not isinstance(fields, (dict, LayerGroup)):
-            raise ConfigError(f"{key}: a group of layers is {{kind: full, layers: 32, ...}}, got {fields!r}")
-        try:
-            groups.append(LayerGroup(**fields) if isinstance(fields, dict) else fields)
-        except ValidationError as error:
-            raise ConfigError(format_finding(error, key)) from error
-    return groups
+    what = "a group of layers is {kind: full, layers: 32, ...}"
+    return inner_objects(LayerGroup, value, "engine.layers", what)
 
 
 LayerGroups = Annotated[list[LayerGroup], Field(min_length=1, max_length=1000), BeforeValidator(_checked)]

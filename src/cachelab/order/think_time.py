@@ -5,11 +5,12 @@ import random
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
-from cachelab.error_format import cut, format_finding
+from cachelab.error_format import cut
 from cachelab.errors import ConfigError
+from cachelab.inner_settings import inner_object
 from cachelab.request import Request
 from cachelab.strict_config import STRICT
 
@@ -54,10 +55,7 @@ def _checked(value: Any) -> Any:
                 f"{MAX_SECONDS:.0e}, or {{distribution: exponential, mean_s: 30, seed: 0}}"
             )
         return value
-    try:
-        return ThinkTime(**value)
-    except ValidationError as error:
-        raise ConfigError(format_finding(error, "order.think_s")) from error
+    return inner_object(ThinkTime, value, "order.think_s")
 
 
 AnyThinkTime = Annotated[Literal["recorded"] | Seconds | ThinkTime, BeforeValidator(_checked)]

@@ -8,6 +8,8 @@ from cachelab.metrics.observation import Observation
 from cachelab.price.base import Price
 from cachelab.price.prompt_tokens import PromptTokens
 
+_UNPRICED = f"{NONE_COMPLETED}, or price.written has no price for the lifetime of the run's blocks"
+
 
 def price_metrics(price: Price) -> tuple[Metric, ...]:
     """The metrics `price/*`: estimated amounts in the price's currency."""
@@ -45,7 +47,7 @@ def price_metrics(price: Price) -> tuple[Metric, ...]:
         "price/per_1000_requests": ("price/prompts * 1,000 / completed requests.", per_1000),
     }
     found = [
-        Metric(name, unit, definition, _if_completed(amount), NONE_COMPLETED)
+        Metric(name, unit, definition, _if_completed(amount), NONE_COMPLETED if amount is uncached else _UNPRICED)
         for name, (definition, amount) in amounts.items()
     ]
     share = Metric(
@@ -53,14 +55,14 @@ def price_metrics(price: Price) -> tuple[Metric, ...]:
         "ratio",
         "(price/prompts_uncached - price/prompts) / price/prompts_uncached, below 0 if storing costs more.",
         _if_completed(saved),
-        f"{NONE_COMPLETED}, or price/prompts_uncached is 0",
+        f"{_UNPRICED}, or price/prompts_uncached is 0",
     )
     expiry = Metric(
         "price/expired",
         unit,
         "price/prompts minus its value if the tokens of losses/expired had been cached: what the expiry costs.",
         _if_completed(expired),
-        f"{NONE_COMPLETED}, or blocks do not expire (engine/policy=ttl)",
+        f"{_UNPRICED}, or blocks do not expire (engine/policy=ttl)",
     )
     return (*found, share, expiry)
 

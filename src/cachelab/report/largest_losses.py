@@ -60,15 +60,24 @@ def _advice(term: str, result: Result) -> str:
         return "a longer engine.policy.ttl_s, or requests that come sooner after one another"
     if counters.policy != "lru":  # the known sizes are those of LRU
         return "more blocks (engine.num_blocks), or another engine/policy"
-    usable = counters.num_blocks
-    larger = None if usable is None else next(_larger_caches(usable, values), None)
+    placement, usable = result.observation.placement, counters.num_blocks
+    replicas = 1 if placement is None else placement.num_replicas
+    larger = None if usable is None else next(_larger_caches(usable, replicas, values), None)
     more = "more blocks (engine.num_blocks)" if larger is None else f"engine.num_blocks={larger}"
-    return f"{more} or fewer requests at once (engine.max_num_seqs)" if term == "other" else more
+    if replicas > 1:
+        more += " on each replica"
+    if term != "other":
+        return more
+    fewer = ", fewer replicas" if replicas > 1 else ""
+    return f"{more}{fewer} or fewer requests at once (engine.max_num_seqs)"
 
 
-def _larger_caches(usable: int, values: Mapping[str, float]) -> Iterator[int]:
-    """The sizes for engine.num_blocks that lose less: knee, then size without evictions; one block is vLLM's."""
+def _larger_caches(usable: int, replicas: int, values: Mapping[str, float]) -> Iterator[int]:
+    """The sizes for engine.num_blocks that lose less: knee, then size without evictions; one block is vLLM's.
+
+    With replicas both sizes are those of one cache with the blocks of all: each replica has its part of them.
+    """
     for name in ("capacity/knee_blocks", "capacity/enough_blocks"):
         blocks = values.get(name)
         if blocks is not None and blocks > usable:
-            yield int(blocks) + 1
+            yield -(-int(blocks) // replicas) + 1

@@ -9,8 +9,9 @@ from cachelab.report.engine_sections import engine_counters, outcomes, timing
 from cachelab.report.gap_section import gap
 from cachelab.report.hit_sections import capacity, hit_rates, losses
 from cachelab.report.layout_section import layout_section
+from cachelab.report.price_section import prices
 from cachelab.report.reuse_sections import reuse, reuse_gaps
-from cachelab.report.section import Section, money, percent, plain
+from cachelab.report.section import Section, plain
 from cachelab.report.settings import settings, stages
 from cachelab.report.turns_section import turns
 from cachelab.report.validation_sections import agreement, published
@@ -38,7 +39,7 @@ def sections(result: Result, description: RunDescription, *, max_turns: int) -> 
         engine_counters(result),
         timing(result),
         calibration(values),
-        prices(values, description),
+        prices(result, description),
         gap(result),
         agreement(result.observation),
         stages(values),
@@ -55,7 +56,7 @@ def asked_for(result: Result, description: RunDescription) -> list[Section]:
         gap(result),
         agreement(result.observation),
         calibration(values),
-        prices(values, description),
+        prices(result, description),
     ]
     return [section for section in found if section.rows]
 
@@ -68,25 +69,3 @@ def requirements(values: Mapping[str, float], description: RunDescription) -> Se
         met = value is not None and bound.distance(value) <= 0
         rows.append((name, plain(value), str(bound), "yes" if met else "no"))
     return Section("Requirements", ("metric", "value", "required", "met"), rows, left=frozenset({0, 3}))
-
-
-def prices(values: Mapping[str, float], description: RunDescription) -> Section:
-    """What the prompts cost, if a price is given."""
-    currency = (description.config.get("price") or {}).get("currency", "")
-    labels = {
-        "prompts": "as run",
-        "expired": "of this, for expired blocks",
-        "prompts_uncached": "without a prefix cache",
-        "prompts_ideal": "with an unlimited cache",
-        "per_1000_requests": "as run, per 1,000 requests",
-    }
-    rows = [
-        (label, f"{currency} {money(value)}")
-        for name, label in labels.items()
-        if (value := values.get(f"price/{name}")) is not None
-    ]
-    if (saved := values.get("price/saved_share")) is not None:
-        rows.append(("saved by the cache", percent(saved)))
-    unknown = "price/prompts" not in values and "price/prompts_uncached" in values
-    note = "No price as run: price.written lists none for the lifetime of the blocks." if unknown else ""
-    return Section("Price of the prompts (estimated)", ("prompts", "price"), rows, note)

@@ -73,7 +73,7 @@ def _meanings(result: Result, metrics: Sequence[AnyMetric]) -> str:
 
 def _value(result: Result, name: str) -> str:
     if steps := result.numbers.series.get(name):
-        return f"{len(steps)} turns"
+        return f"{len(steps):,} step{'' if len(steps) == 1 else 's'}"
     return plain(result.numbers.values.get(name))
 
 

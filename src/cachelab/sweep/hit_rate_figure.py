@@ -107,12 +107,12 @@ def _points(jobs: Sequence[SweepJob], keys: Sequence[str], metric: str) -> "Figu
         rates = [100 * job.values[metric] for job in shown]
         axes.scatter(x, rates, s=16, color=BLUE, alpha=0.6, rasterized=many(len(x)))
         if best in shown:
-            axes.plot([float(best.settings[key])], [100 * best.values[HEADLINE]], "*", color=ORANGE, markersize=11)
+            axes.plot([float(best.settings[key])], [100 * best.values[metric]], "*", color=ORANGE, markersize=11)
         axes.set_xlabel(key.rpartition(".")[2], fontsize=9)
         few_ticks(axes, 3)
     panels[0].set_ylim(0, 105)
     panels[0].set_ylabel(meaning(metric))
-    figure.suptitle(f"{len(jobs):,} jobs, star: {100 * best.values[HEADLINE]:.2f} %", fontsize=11)
+    figure.suptitle(f"{len(jobs):,} jobs, star: {100 * best.values[metric]:.2f} %", fontsize=11)
     return figure
 
 

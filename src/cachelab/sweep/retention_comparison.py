@@ -51,6 +51,8 @@ class RetentionComparison(ComparisonBySize):
         if priced:
             columns = (*columns, "price", "saved", "for expiry")
             note += " Prices of the prompts are estimated; saved: compared with no cache; for expiry: price/expired."
+            if any(PRICE not in job.values for job in self.jobs.values()):
+                note += " No price: price.written is by lifetime, and has none for the lifetime of the policy's blocks."
         return Section(self.ARMS, columns, rows, note, left=frozenset({1}))
 
     def draw(self) -> "dict[str, Figure | None]":
