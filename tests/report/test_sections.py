@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 from cachelab.pipeline import Result
 from cachelab.report.reuse_sections import reuse, reuse_gaps
-from cachelab.report.sections import prices, sections
+from cachelab.report.sections import sections
 from cachelab.report.settings import settings, stages
 from cachelab.report.turns_section import turns
 from cachelab.tracking.description import RunDescription
@@ -48,15 +48,6 @@ def test_stages_count_zeros_only(result: Result) -> None:
 
     assert shown.rows == [("dataset/turns", "4")]
     assert shown.note == "1 more are 0 (metrics.json)."
-
-
-def test_prices_say_why_there_is_none_as_run(description: RunDescription) -> None:
-    known = {"price/prompts": 1.0, "price/prompts_uncached": 2.0}
-    assert prices(known, description).note == ""
-    del known["price/prompts"]
-    shown = prices(known, description)
-    assert [row[0] for row in shown.rows] == ["without a prefix cache"]
-    assert shown.note == "No price as run: price.written lists none for the lifetime of the blocks."
 
 
 def test_sections_without_rows_are_left_out(all_rejected: Result, description: RunDescription) -> None:

@@ -87,6 +87,4 @@ def prices(values: Mapping[str, float], description: RunDescription) -> Section:
     ]
     if (saved := values.get("price/saved_share")) is not None:
         rows.append(("saved by the cache", percent(saved)))
-    unknown = "price/prompts" not in values and "price/prompts_uncached" in values
-    note = "No price as run: price.written lists none for the lifetime of the blocks." if unknown else ""
-    return Section("Price of the prompts (estimated)", ("prompts", "price"), rows, note)
+    return Section("Price of the prompts (estimated)", ("prompts", "price"), rows)
