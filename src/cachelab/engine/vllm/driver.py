@@ -36,8 +36,8 @@ class Driver:
     `max_output_tokens` cuts every reply. Tokens that `max_model_len` cuts are counted in the record
     (`reply_tokens_cut`). `plain_block_size`: the block size that was asked for, which the model's layers may not allow
     (None: the engine's). `on_step` is called after each step with its nanoseconds. `stretch` takes steps
-    together (None: none). `ran`: the requests that ran with another prompt or reply than scheduled. `submitted`: the ids of
-    all submissions in their order; that of a request that was sent again is there again.
+    together (None: none). `ran`: the requests that ran with another prompt or reply than scheduled. `submitted`: the
+    ids of all submissions in their order; that of a request that was sent again is there again.
     """
 
     core: "EngineCore"
