@@ -162,6 +162,20 @@ def test_a_killed_replica_loses_its_cache_and_its_requests_run_again(router: Rou
         assert sum(int(getattr(losses, term).sum()) for term in TERMS) == sum(len(r.prompt_ids) for r in requests)
 
 
+def test_requests_that_are_sent_again_keep_their_order_under_priorities() -> None:
+    """Of requests with equal priority, vLLM runs the one that was submitted first, whatever its id."""
+    requests = [request(name, 0, range(40), [1] * 9) for name in ("z", "b", "y", "c", "x", "d")]
+    schedule = AllAtOnce().arrange(requests)
+    fleet = Replicas(2, RoundRobin(), [FleetEvent(0.001, "kill", 0)])
+    records = {
+        policy: ran(fleet, sim(max_num_seqs=1, args={"scheduling_policy": policy}), schedule).records
+        for policy in ("fcfs", "priority")
+    }
+    assert records["priority"] == records["fcfs"]
+    first = sorted(records["fcfs"], key=lambda record: record.prefill_index or 0)
+    assert [record.conversation_id for record in first] == ["b", "c", "d", "z", "y", "x"]
+
+
 def test_two_replicas_by_hand() -> None:
     """A step takes 8 ms, 40 us per prefill token and 100 us per decoding sequence. Blocks of 8 tokens.
 

@@ -58,9 +58,10 @@ def test_options_build_prices() -> None:
     assert simulated == GpuHours(per_hour=2, prefill_token_s=0.001, currency="EUR")
 
 
-def test_engine_without_a_cost_model_needs_the_speed() -> None:
-    with pytest.raises(ConfigError, match=r"price\.prefill_token_s: this engine has no cost model: give"):
-        built("price=gpu_hours", "price.per_hour=2", "engine=cpu")
+def test_engine_without_a_linear_cost_model_needs_the_speed() -> None:
+    for engine in (["engine=cpu"], ["engine/cost=table", "engine.cost.path=a.csv"]):  # measured steps, not tokens
+        with pytest.raises(ConfigError, match=r"price\.prefill_token_s: this engine has no linear cost model: give"):
+            built("price=gpu_hours", "price.per_hour=2", *engine)
     assert built("price=gpu_hours", "price.per_hour=2", "engine=cpu", "price.prefill_token_s=0.1").per_hour == 2
 
 

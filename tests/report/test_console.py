@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from cachelab.fleet.base import Placement
 from cachelab.pipeline import Result
 from cachelab.report.console import print_summary
 from cachelab.tracking.description import RunDescription
@@ -104,6 +105,15 @@ def test_summary_says_what_is_simulated(result: Result, description: RunDescript
 
     assert "Latency and throughput (simulated)" in text
     assert "in seconds (simulated)" in text
+
+
+def test_summary_says_how_the_replicas_did(result: Result, description: RunDescription) -> None:
+    placement = Placement(2, (0, 1, 0, -1), (0,) * 4, 0, 8, 2)
+    fleet = replace(result, observation=replace(result.observation, placement=placement))
+
+    assert "2 replicas hit 57.14 %, 75.00 %; imbalance 1.50;" in printed(fleet, description, 80).splitlines()
+    assert "Replicas" in printed(fleet, description, 80, verbose=True).splitlines()
+    assert "replicas" not in printed(result, description, 80).lower()
 
 
 def test_summary_where_to_look(result: Result, description: RunDescription) -> None:

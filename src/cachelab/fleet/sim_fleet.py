@@ -51,9 +51,6 @@ class SimReplicas:
 
     def prepare(self, entry: Entry) -> _Sent | None:
         # All drivers reject the same prompts, and a request with its hashes suits every core.
-        submitted = self._drivers[0].submitted
-        if entry.request.id in self._sent:  # it is sent again: its place is that of the last time
-            submitted.remove(entry.request.id)
         flight = self._drivers[0].prepare(entry)
         return None if flight is None else _Sent(flight)
 
@@ -127,13 +124,10 @@ def run_sim(
 
 
 def summed(counters: Sequence[EngineCounters]) -> EngineCounters:
-    """The counters of all replicas together; `kv_usage_max` is the highest one."""
+    """The counters of all replicas together, which have no host tier; `kv_usage_max` is the highest one."""
 
     def total(name: str) -> int:
         return sum(getattr(one, name) for one in counters)
-
-    def total_if_any(name: str) -> int | None:
-        return None if getattr(counters[0], name) is None else total(name)
 
     num_blocks, layout = total("num_blocks"), counters[0].layout
     return replace(
@@ -146,7 +140,4 @@ def summed(counters: Sequence[EngineCounters]) -> EngineCounters:
         hits_tokens=total("hits_tokens"),
         preempted_queries_tokens=total("preempted_queries_tokens"),
         preempted_hits_tokens=total("preempted_hits_tokens"),
-        host_queries_tokens=total_if_any("host_queries_tokens"),
-        host_hits_tokens=total_if_any("host_hits_tokens"),
-        num_host_blocks=total_if_any("num_host_blocks"),
     )

@@ -30,8 +30,8 @@ class GpuHours:
     def __post_init__(self) -> None:
         if self.prefill_token_s is None:
             raise ConfigError(
-                "price.prefill_token_s: this engine has no cost model: give the seconds per prompt token, such as "
-                "0.00004 for 25,000 prompt tokens per second"
+                "price.prefill_token_s: this engine has no linear cost model: give the seconds per prompt token, such "
+                "as 0.00004 for 25,000 prompt tokens per second"
             )
 
     def gpu_seconds(self, tokens: PromptTokens) -> float:

@@ -13,7 +13,7 @@ from cachelab.error_format import cut
 from cachelab.pipeline import Result
 from cachelab.report.clauses import in_clauses
 from cachelab.report.fitted import fitted
-from cachelab.report.headline import context, headline, logged_line
+from cachelab.report.headline import context, further_lines, headline
 from cachelab.report.largest_losses import LargeLoss, largest_losses
 from cachelab.report.section import Section, count, grouped, percent
 from cachelab.report.sections import asked_for, sections
@@ -65,7 +65,7 @@ def _top(result: Result, description: RunDescription, width: int) -> Group:
     """The run's name, its headline, what it is compared with, and the engine's notes."""
     rejected = [record.reason or "no reason given" for record in result.run.records if record.outcome == "rejected"]
     reasons = [f"{count(number)} rejected: {reason}" for reason, number in grouped(rejected)][:1]
-    lines = [context(result), *filter(None, [logged_line(result)]), *reasons]
+    lines = [context(result), *further_lines(result), *reasons]
     return Group(
         Text(),
         Text(cut(description.run_name, width), style="bold"),

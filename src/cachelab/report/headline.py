@@ -4,6 +4,7 @@ from cachelab.metrics.hit_rate import RATIOS
 from cachelab.metrics.logged import logged_rates
 from cachelab.metrics.observation import if_measured
 from cachelab.pipeline import Result
+from cachelab.report.fleet_section import fleet_line
 from cachelab.report.section import count, percent, sums
 
 
@@ -24,6 +25,11 @@ def context(result: Result) -> str:
     ended = f"{count(len(result.observation.completed))} of {count(len(result.observation.records))} requests completed"
     ceiling = result.numbers.values.get("hit_rate/ideal")
     return ended if ceiling is None else f"{ended}; an unlimited cache would hit {percent(ceiling)}"
+
+
+def further_lines(result: Result) -> list[str]:
+    """What only some runs say after the context: the replicas of a fleet, and the hit rate that the log states."""
+    return [line for line in (fleet_line(result), logged_line(result)) if line is not None]
 
 
 def logged_line(result: Result) -> str | None:

@@ -6,6 +6,7 @@ from cachelab.metrics.observation import if_measured
 from cachelab.pipeline import Result
 from cachelab.report.calibration_section import calibration
 from cachelab.report.engine_sections import engine_counters, outcomes, timing
+from cachelab.report.fleet_section import replicas
 from cachelab.report.gap_section import gap
 from cachelab.report.hit_sections import capacity, hit_rates, losses
 from cachelab.report.layout_section import layout_section
@@ -21,7 +22,10 @@ from cachelab.tracking.description import RunDescription
 
 
 def sections(result: Result, description: RunDescription, *, max_turns: int) -> list[Section]:
-    """Every table of a run, in reading order. Of more than `max_turns` turns, those in the middle share one row."""
+    """Every table of a run, in reading order.
+
+    Of more than `max_turns` turns or replicas, those in the middle share one row.
+    """
     values = result.numbers.values
     found = [
         settings(description),
@@ -33,6 +37,7 @@ def sections(result: Result, description: RunDescription, *, max_turns: int) -> 
         worst_section(result.observation),
         outcomes(result),
         turns(result.observation, max_turns),
+        replicas(result.observation, max_turns),
         reuse(values),
         reuse_gaps(result),
         layout_section(result.run.counters.layout),

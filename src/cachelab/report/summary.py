@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from cachelab.explanation import Explanation
 from cachelab.metrics.base import AnyMetric
 from cachelab.pipeline import Result
-from cachelab.report.headline import context, headline, logged_line
+from cachelab.report.headline import context, further_lines, headline
 from cachelab.report.repeat import repeat_facts
 from cachelab.report.section import Section, plain
 from cachelab.report.sections import sections
@@ -27,7 +27,7 @@ def summary(
         f"**{headline(result)}**",
         context(result),
         *([] if explanation is None else [f"{_escaped(explanation.verdict)} (explanation.md has the causes)"]),
-        *filter(None, [logged_line(result)]),
+        *further_lines(result),
         *result.run.notes,
         *map(_escaped, result.workload.dataset.notes),
         *(table(section) for section in sections(result, description, max_turns=MAX_TURNS)),

@@ -36,7 +36,8 @@ class Driver:
     `max_output_tokens` cuts every reply. Tokens that `max_model_len` cuts are counted in the record
     (`reply_tokens_cut`). `plain_block_size`: the block size that was asked for, which the model's layers may not allow
     (None: the engine's). `on_step` is called after each step with its nanoseconds. `stretch` takes steps
-    together (None: none). `ran`: the requests that ran with another prompt or reply than scheduled.
+    together (None: none). `ran`: the requests that ran with another prompt or reply than scheduled. `submitted`: the
+    ids of all submissions in their order; that of a request that was sent again is there again.
     """
 
     core: "EngineCore"
@@ -62,7 +63,9 @@ class Driver:
         missing = next((request.id for request in schedule if request.id not in self.records), None)
         if missing is not None:
             raise EngineError(f"request {missing} was submitted and never ended")
-        index = prefill_indices([self.records[request_id] for request_id in self.submitted])
+        # Of a request that was sent again, the last place counts.
+        order = list(dict.fromkeys(reversed(self.submitted)))[::-1]
+        index = prefill_indices([self.records[request_id] for request_id in order])
         return [replace(self.records[request.id], prefill_index=index.get(request.id)) for request in schedule]
 
     def requests(self, schedule: Schedule) -> list[Request]:

@@ -190,11 +190,11 @@ def pinned_hits(blocks, offsets, lookups, tails, num_ids, capacity, wanted, most
             if not is_pinned[block] and k < wanted[i] and num_pinned < most:
                 is_pinned[block] = 1
                 num_pinned += 1
-            found = places[0, 0, block]
-            if is_pinned[block] and newer[found] != found:
-                newer[older[found]], older[newer[found]] = newer[found], older[found]
+            copy = places[0, 0, block]
+            if is_pinned[block] and newer[copy] != copy:
+                newer[older[copy]], older[newer[copy]] = newer[copy], older[copy]
                 # A list of its own, so that `serve` can unlink it when the block is used again.
-                newer[found], older[found] = found, found
+                newer[copy], older[copy] = copy, copy
             slot = after
     return hits, num_pinned
 

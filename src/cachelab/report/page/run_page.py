@@ -11,7 +11,7 @@ from cachelab.pipeline import Result
 from cachelab.report.changed_settings import changed_settings
 from cachelab.report.engine_sections import outcomes
 from cachelab.report.explanation.changed_text import printable
-from cachelab.report.headline import context, headline, logged_line
+from cachelab.report.headline import context, further_lines, headline
 from cachelab.report.hit_sections import hit_rates
 from cachelab.report.largest_losses import largest_losses
 from cachelab.report.losses_figure import LABELS
@@ -58,7 +58,7 @@ def run_page(
         outcomes(result),
         changed_settings(description),
     ]
-    notes = (*filter(None, [logged_line(result)]), *result.run.notes, *result.workload.dataset.notes)
+    notes = (*further_lines(result), *result.run.notes, *result.workload.dataset.notes)
     return rendered(
         "page/run.html.j2",
         title=printable(description.run_name),
