@@ -73,9 +73,20 @@ class Observation:
         return sorted(done, key=lambda record: record.prefill_index or 0)
 
     def per_record(self, values: Iterable[Value]) -> list[Value | None]:
-        """One value per completed request, in the order of `completed`, as one per record; None for a rejected one."""
-        of_request = {record.request_id: value for record, value in zip(self.completed, values, strict=True)}
-        return [of_request.get(record.request_id) for record in self.records]
+        """One value per completed request, in the order of `completed`, as one per record; None for a rejected one.
+
+        Raises ValueError for another number of values.
+        """
+        known: list[Value | None] = [*values, None]  # the last one: for the place -1
+        if len(known) != len(self.completed) + 1:
+            raise ValueError(f"{len(known) - 1} values for {len(self.completed)} completed requests")
+        return [known[place] for place in self._places]
+
+    @cached_property
+    def _places(self) -> list[int]:
+        """The place of each record's request in `completed`; -1 for a rejected one."""
+        places = {record.request_id: place for place, record in enumerate(self.completed)}
+        return [places.get(record.request_id, -1) for record in self.records]
 
     @cached_property
     def prompt_tokens(self) -> Int64s:

@@ -166,7 +166,7 @@ def _simulated(accesses: BlockAccesses, hits_at: Callable[[int], Int64s], sizes:
     """The hit blocks of all requests at each size (blocks), in order. The sizes are simulated in threads."""
     listed = np.asarray(sizes, np.int64).tolist()
     slots = min(max(listed, default=1), len(accesses.blocks) + accesses.most_slots)
-    of_one = 4 * (6 * slots + 2 * accesses.num_ids) + 8 * 4 * accesses.num_requests
+    of_one = 4 * (6 * slots + 2 * accesses.num_ids) + 8 * accesses.num_requests  # see kernels/lru.py
     with ThreadPoolExecutor(min(os.cpu_count() or 1, max(_BYTES // max(of_one, 1), 1))) as pool:
         yield from pool.map(hits_at, listed)
 

@@ -46,6 +46,6 @@ def _validity(values: Sequence[Any] | npt.NDArray[Any]) -> tuple[Any, int]:
     """The bit mask of the values that are not None (None: all), and the number of the others."""
     import pyarrow
 
-    present = np.fromiter((value is not None for value in values), np.bool_, len(values))
+    present = np.asarray([value is not None for value in values], np.bool_)
     nulls = len(present) - int(present.sum())
     return (pyarrow.py_buffer(np.packbits(present, bitorder="little")) if nulls else None), nulls

@@ -19,11 +19,13 @@ Table = Mapping[str, Sequence[Any]]
 def hit_rate_by_turn(table: Table) -> "Figure | None":
     """Block hit rate of each turn index, measured and ideal, and its number of completed requests."""
     done = _completed(table)
-    turns = np.unique(done["turn_index"])
+    turns, place = np.unique(done["turn_index"], return_inverse=True)
     if not done["full_blocks"].sum():
         return None
-    sums = {name: np.asarray([done[name][done["turn_index"] == turn].sum() for turn in turns]) for name in done}
-    requests = np.asarray([(done["turn_index"] == turn).sum() for turn in turns])
+    sums = {name: np.zeros(len(turns), np.int64) for name in done}
+    for name, values in done.items():
+        np.add.at(sums[name], place, values)
+    requests = np.bincount(place)
     known = sums["full_blocks"] > 0
     figure = blank_figure(4.4)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from cachelab.metrics.base import Ratio
 from cachelab.metrics.lost_tokens import LOST, conversation_table
 from cachelab.metrics.observation import Observation, if_measured
@@ -34,18 +36,20 @@ def worst_conversations(observation: Observation, most: int = MOST) -> tuple[lis
     table = if_measured(conversation_table, observation)
     if table is None:
         return [], False
-    known = [term for term in LOST if term != "never_seen"]
-    rows = [dict(zip(table, cells, strict=True)) for cells in zip(*table.values(), strict=True)]
-    never_seen = not any(row[f"{term}_tokens"] for row in rows for term in known)
-    terms = ["never_seen"] if never_seen else known
+    terms = [term for term in LOST if term != "never_seen"]
+    never_seen = not any(any(table[f"{term}_tokens"]) for term in terms)
+    terms = ["never_seen"] if never_seen else terms
+    tokens = np.asarray([table[f"{term}_tokens"] for term in terms], np.int64)  # (num_terms, num_conversations)
+    lost = tokens.sum(axis=0)
+    sizes = [table[name] for name in ("conversation_id", "requests", "prompt_tokens", "reused_tokens")]
     found = []
-    for row in rows:
-        tokens = {term: row[f"{term}_tokens"] for term in terms}
-        reason = max(terms, key=tokens.__getitem__)
-        if lost := sum(tokens.values()):
-            sizes = (row["requests"], row["prompt_tokens"], row["reused_tokens"])
-            found.append(WorstConversation(row["conversation_id"], *sizes, lost, LABELS[reason], tokens[reason]))
-    return sorted(found, key=lambda one: -one.lost_tokens)[:most], never_seen
+    for place in np.argsort(-lost, kind="stable")[:most].tolist():
+        reason = int(tokens[:, place].argmax())
+        if lost[place]:
+            of_reason = int(tokens[reason, place])
+            cells = (column[place] for column in sizes)
+            found.append(WorstConversation(*cells, int(lost[place]), LABELS[terms[reason]], of_reason))
+    return found, never_seen
 
 
 def worst_section(observation: Observation) -> Section:
