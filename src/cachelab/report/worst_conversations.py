@@ -44,11 +44,11 @@ def worst_conversations(observation: Observation, most: int = MOST) -> tuple[lis
     sizes = [table[name] for name in ("conversation_id", "requests", "prompt_tokens", "reused_tokens")]
     found = []
     for place in np.argsort(-lost, kind="stable")[:most].tolist():
-        reason = int(tokens[:, place].argmax())
+        row = int(tokens[:, place].argmax())
         if lost[place]:
-            of_reason = int(tokens[reason, place])
-            cells = (column[place] for column in sizes)
-            found.append(WorstConversation(*cells, int(lost[place]), LABELS[terms[reason]], of_reason))
+            name, requests, prompt, reused = (column[place] for column in sizes)
+            reason, of_reason = LABELS[terms[row]], int(tokens[row, place])
+            found.append(WorstConversation(name, requests, prompt, reused, int(lost[place]), reason, of_reason))
     return found, never_seen
 
 
