@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -81,8 +82,13 @@ def test_sim_clock_runs_sequences_of_a_step_side_by_side() -> None:
 
 
 def test_sim_cuts_a_reply_that_does_not_fit_and_counts_it() -> None:
-    (record,) = run(sim(max_model_len=12), one_lane([request("a", 0, range(10), range(5))])).records
+    sent = request("a", 0, range(10), range(5))
+    result = run(sim(max_model_len=12), one_lane([sent]))
+    (record,) = result.records
     assert (record.outcome, record.reply_tokens, record.reply_tokens_cut) == ("completed", 2, 3)
+    assert result.requests is not None
+    assert result.requests[0].reply_ids.tolist() == [0, 1]
+    assert np.shares_memory(result.requests[0].reply_ids, sent.reply_ids)  # else all tokens would be copied for it
 
 
 def test_sim_takes_the_longest_prompt_that_leaves_one_token() -> None:

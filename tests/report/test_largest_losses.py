@@ -62,6 +62,10 @@ def test_advice_for_another_policy_names_no_size_of_lru(result: Result, monkeypa
 @pytest.mark.parametrize(
     ("term", "advice"),
     [
+        (
+            "in_flight",
+            "send requests with the same prefix one after another, or to one replica: fleet/router=prefix_aware",
+        ),
         # 50 blocks of one cache are 17 on each of three replicas; one more block is vLLM's own.
         ("eviction", "engine.num_blocks=18 on each replica"),
         (
@@ -70,9 +74,7 @@ def test_advice_for_another_policy_names_no_size_of_lru(result: Result, monkeypa
         ),
     ],
 )
-def test_advice_for_a_fleet_is_the_size_of_one_replica(
-    result: Result, monkeypatch: pytest.MonkeyPatch, term: str, advice: str
-) -> None:
+def test_advice_for_a_fleet(result: Result, monkeypatch: pytest.MonkeyPatch, term: str, advice: str) -> None:
     monkeypatch.setattr(module, "lost", lambda observation, name: Ratio(5 if name == term else 0, 45))
     values = {**result.numbers.values, "capacity/knee_blocks": 50.0}
     placement = Placement(3, (0, 1, 2, -1), (0, 0, 0, 0), 0, 0, 0)

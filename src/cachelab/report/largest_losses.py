@@ -41,6 +41,8 @@ def largest_losses(result: Result, most: int = 3) -> list[LargeLoss]:
 
 def _advice(term: str, result: Result) -> str:
     counters, values = result.run.counters, result.numbers.values
+    placement = result.observation.placement
+    replicas = 1 if placement is None else placement.num_replicas
     if term == "never_seen" and is_block_trace(result.workload.requests):
         return "no cache size helps: no earlier request had these blocks"
     if term == "never_seen":
@@ -54,14 +56,15 @@ def _advice(term: str, result: Result) -> str:
         return f"smaller blocks: engine.block_size={smaller}"
     if term == "routing":
         return "a router that follows the caches or the conversation: fleet/router=prefix_aware or sticky"
+    if term == "in_flight" and replicas > 1:
+        return "send requests with the same prefix one after another, or to one replica: fleet/router=prefix_aware"
     if term == "in_flight":
         return "send requests with the same prefix one after another, or set a smaller engine.max_num_seqs"
     if term == "expired":
         return "a longer engine.policy.ttl_s, or requests that come sooner after one another"
     if counters.policy != "lru":  # the known sizes are those of LRU
         return "more blocks (engine.num_blocks), or another engine/policy"
-    placement, usable = result.observation.placement, counters.num_blocks
-    replicas = 1 if placement is None else placement.num_replicas
+    usable = counters.num_blocks
     larger = None if usable is None else next(_larger_caches(usable, replicas, values), None)
     more = "more blocks (engine.num_blocks)" if larger is None else f"engine.num_blocks={larger}"
     if replicas > 1:
