@@ -48,6 +48,21 @@ def test_message_of_a_nested_part_names_its_own_settings_in_full_and_those_of_it
         build_part("engine", agreement, [])
 
 
+def test_build_part_of_an_engine_in_place_of_an_agreement_says_where_it_is_chosen() -> None:
+    with pytest.raises(ConfigError) as caught:
+        build_part("engine", {"_target_": "cachelab.engine.server.server_engine.ServerEngine", "real": {}}, [])
+    assert str(caught.value) == (
+        "engine.real: there is no such setting with this option of engine, only with engine=agreement: write "
+        "engine@engine.real=server instead of engine=server"
+    )
+
+
+def test_build_part_of_an_agreement_with_another_simulator_names_the_engines_that_it_takes() -> None:
+    real = {"_target_": "cachelab.engine.replay.ReplayEngine"}
+    with pytest.raises(ConfigError, match=r"^engine\.real: an agreement .* write engine@engine\.real=cpu, cuda or se"):
+        build_part("engine", {"_target_": "cachelab.engine.agreement.AgreementEngine", "real": real}, [])
+
+
 def test_build_part_of_a_package_that_is_no_plugin_says_how_to_make_it_one() -> None:
     with pytest.raises(ConfigError, match=r"plugins=\[json\]"):
         build_part("order", {"_target_": "json.decoder.JSONDecoder"}, [])

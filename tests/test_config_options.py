@@ -2,7 +2,14 @@
 
 import pytest
 
-from cachelab.config_options import group_of, options_of, options_with_group, options_with_setting
+from cachelab.config_options import (
+    group_of,
+    option_of_class,
+    options_of,
+    options_with_group,
+    options_with_setting,
+    placed_at,
+)
 
 
 @pytest.mark.parametrize(
@@ -19,6 +26,14 @@ from cachelab.config_options import group_of, options_of, options_with_group, op
 )
 def test_a_setting_is_found_in_the_options_that_have_it(key: str, options: list[str]) -> None:
     assert options_with_setting(key) == options
+
+
+def test_a_group_inside_an_option_is_found_with_the_option_that_has_it() -> None:
+    assert placed_at("engine.real") == ("engine=agreement", "engine")
+    assert placed_at("engine.policy") is None
+    assert placed_at("engine") is None
+    assert option_of_class("engine", "ServerEngine") == "server"
+    assert option_of_class("engine", "NoEngine") is None
 
 
 def test_a_group_is_found_in_the_options_that_have_it() -> None:

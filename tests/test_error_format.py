@@ -84,6 +84,25 @@ def test_several_values_are_a_list_only_for_a_setting(override: str, text: str) 
     assert format_error(caught.value) == text
 
 
+@pytest.mark.parametrize(
+    ("overrides", "text"),
+    [
+        (
+            ["engine=server", "engine.real.url=http://x"],
+            "engine.real: there is no such setting with this option of engine, only with engine=agreement",
+        ),
+        (
+            ["experiment=server_gap", "engine=server"],
+            "engine@engine.real: experiment=server_gap sets it, which only engine=agreement has: leave engine=... out",
+        ),
+    ],
+)
+def test_setting_of_an_engine_inside_another_one_names_the_option_that_has_it(overrides: list[str], text: str) -> None:
+    with pytest.raises(ConfigCompositionException) as caught:
+        composed(overrides)
+    assert format_error(caught.value) == text
+
+
 def test_cut_text_keeps_to_its_length() -> None:
     assert cut("abcdef", 6) == "abcdef"
     assert cut("abcdefg", 6) == "abc..."

@@ -34,6 +34,26 @@ def options_with_group(key: str) -> list[str]:
     return [f"{group}={file.stem}" for file in _options(group) if _has_group(settings_of(file), inner)]
 
 
+def placed_at(key: str) -> tuple[str, str] | None:
+    """The option that places a group at the key, and that group: `engine=agreement` and `engine` for `engine.real`.
+
+    None if no option of the key's own group does.
+    """
+    group, _, inner = key.rpartition(".")
+    for file in _options(group.replace(".", "/")):
+        for entry in settings_of(file).get("defaults", []):
+            placed = next(iter(entry)) if isinstance(entry, Mapping) else ""
+            if placed.endswith(f"@{inner}"):
+                return f"{group}={file.stem}", placed.strip("/").partition("@")[0]
+    return None
+
+
+def option_of_class(group: str, name: str) -> str | None:
+    """The option of the group that builds this class: `server` for `ServerEngine`. None if there is none."""
+    targets = ((file.stem, str(settings_of(file).get("_target_"))) for file in _options(group))
+    return next((option for option, target in targets if target.endswith(f".{name}")), None)
+
+
 def settings_of(file: Path) -> dict[str, Any]:
     """The config of a file, empty where there is none."""
     import yaml

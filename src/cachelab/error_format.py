@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from cachelab.composition import settings_of_node
-from cachelab.config_options import group_of, options_of, options_with_group, options_with_setting
+from cachelab.config_options import (
+    group_of,
+    option_of_class,
+    options_of,
+    options_with_group,
+    options_with_setting,
+    placed_at,
+)
 from cachelab.disk import free_bytes, full_folders, no_room, size
 from cachelab.errors import CachelabError, ConfigError
 from cachelab.nearest import did_you_mean
@@ -88,7 +95,8 @@ def format_finding(error: "ValidationError", prefix: str = "", known: Iterable[s
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         names = [name for name in known if name != steps[-1] and not name.startswith("_")]
         form = "{}" if key == steps[-1] else f"{key.removesuffix(steps[-1])}{{}}"
-        return f"{key}: there is no such setting{_elsewhere(key) or did_you_mean(steps[-1], names, form)}"
+        near = _inside(key, error.title) or _elsewhere(key) or did_you_mean(steps[-1], names, form)
+        return f"{key}: there is no such setting{near}"
     if first["type"] == "value_error" and not first["loc"]:
         return one_line(f"{prefix}: {wrong}" if prefix else wrong)
     value = first["input"]
@@ -137,9 +145,18 @@ def _message(error: BaseException) -> str:
             way_out = _one_of(options_with_group(key)) or "see python -m cachelab --help"
             return f"{key}: there is no such config group{of}: {way_out}"
         near = (
-            _inner_key(error, key) or _elsewhere(key) or _near_key(error, key) or ": see python -m cachelab --cfg job"
+            _inner_key(error, key)
+            or _inside(key)
+            or _elsewhere(key)
+            or _near_key(error, key)
+            or ": see python -m cachelab --cfg job"
         )
         return f"{key}: there is no such setting{near}"
+    if override := re.search(r"In '([\w/]+)': Invalid Defaults List override '/([\w/]+)@([\w.]+): \w+'", text):
+        _, group, key = override.groups()
+        option = (placed_at(key) or ("OPTION", ""))[0]
+        chosen = override[1].replace("/", "=", 1)
+        return f"{group}@{key}: {chosen} sets it, which only {option} has: leave {option.partition('=')[0]}=... out"
     if several := re.search(r"Ambiguous value for argument '([^']+)'", text):
         key, _, value = several[1].partition("=")
         a_list = "" if group_of(key.partition("@")[0]) else f", or write a list: '{key}=[{value}]'"
@@ -168,6 +185,20 @@ def _elsewhere(key: str) -> str:
     chosen = options[0].partition("=")[0] if options else group
     of = "" if chosen == group else f" with this option of {chosen}"  # a group of which no option is chosen
     return f"{of}: {_one_of(options)}" if options else ""
+
+
+def _inside(key: str, class_name: str = "") -> str:
+    """Text that names the option that has a group at `key`, as engine=agreement has one at engine.real; "" if none has.
+
+    `class_name`: the class of the option that was chosen instead; with it the text says where that option belongs.
+    """
+    if (found := placed_at(key)) is None:
+        return ""
+    group = key.rpartition(".")[0]
+    text = f" with this option of {group}, only with {found[0]}"
+    if (chosen := option_of_class(group, class_name)) is not None:
+        text += f": write {found[1]}@{key}={chosen} instead of {group}={chosen}"
+    return text
 
 
 def _one_of(options: Sequence[str]) -> str:

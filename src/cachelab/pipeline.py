@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from cachelab.dataset.base import Dataset, LoadedDataset
 from cachelab.engine.base import Engine, EngineRun, Progress
+from cachelab.engine.server.tokenizer_note import tokenizer_note
 from cachelab.errors import ConfigError, EngineError, NothingKept
 from cachelab.filter.base import Filter
 from cachelab.fleet.base import Fleet
@@ -90,11 +91,13 @@ def prepare(parts: Parts) -> Workload:
             numbers,
         )
     workload = arranged(parts, dataset, filtered.kept, numbers)
-    ignored = arrival_note(parts.order, workload.conversations)
-    if ignored is None:
-        return workload
-    log.info("%s", ignored)
-    return replace(workload, dataset=replace(dataset, notes=[*dataset.notes, ignored]))
+    found = (
+        arrival_note(parts.order, workload.conversations), tokenizer_note(parts.engine, parts.tokenizer, dataset)
+    )  # fmt: skip
+    notes = [note for note in found if note is not None]
+    for note in notes:
+        log.info("%s", note)
+    return replace(workload, dataset=replace(dataset, notes=[*dataset.notes, *notes])) if notes else workload
 
 
 def arranged(

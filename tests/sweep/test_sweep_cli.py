@@ -129,6 +129,16 @@ def test_sweep_of_an_order_that_needs_times_is_refused_once_on_data_without(tmp_
     assert not [path for path in tmp_path.iterdir() if path.suffix != ".txt"]
 
 
+def test_sweep_that_is_refused_before_its_first_job_prints_no_table(tmp_path: Path) -> None:
+    done = command.run(tmp_path, "--multirun", "engine=replay,nosuch")
+    assert (done.code, done.out) == (2, "")
+    (line,) = done.err.strip().splitlines()
+    assert line.startswith("cachelab: engine=nosuch: there is no such option")
+    assert query(tmp_path / "mlflow.db", "select status from runs") == [("FAILED",)]
+    ((reason,),) = query(tmp_path / "mlflow.db", "select value from tags where key = 'cachelab.error'")
+    assert f"cachelab: {reason}" == line
+
+
 def test_store_takes_100_jobs_of_8_processes_at_once(tmp_path: Path) -> None:
     database = tmp_path / "mlflow.db"
     log_one((str(database), -1))  # a sweep's parent makes the database

@@ -4,6 +4,7 @@ import logging
 import re
 from dataclasses import replace
 
+from pydantic import field_validator
 from pydantic.dataclasses import dataclass
 
 from cachelab.engine.base import EngineRun, Progress
@@ -32,6 +33,16 @@ class AgreementEngine:
     """
 
     real: VllmEngine | ServerEngine
+
+    @field_validator("real", mode="before")
+    @classmethod
+    def _is_real(cls, value: object) -> object:
+        if not isinstance(value, VllmEngine | ServerEngine):
+            raise ConfigError(
+                "engine.real: an agreement compares the simulator with a real engine: write engine@engine.real=cpu, "
+                "cuda or server"
+            )
+        return value
 
     def __post_init__(self) -> None:
         if self.real.host_cache_gib:

@@ -132,10 +132,8 @@ class SweepCallback(Callback):
         from cachelab.sweep.sweep_report import write_sweep
 
         sweep_dir = Path(str(config.hydra.sweep.dir))
-        if not sweep_dir.is_dir():  # no job started
-            if self._run.id is not None and error is not None:
-                self._run.end(ending_of(self._run.id, None, error), None)
-            return ()
+        if not sweep_dir.is_dir():
+            return self._end_without_jobs(error)
         with tempfile.TemporaryDirectory() as scratch:
             lost: TrackingError | None = None
             stored: Sequence[SweepJob] = ()
@@ -143,11 +141,14 @@ class SweepCallback(Callback):
                 stored = self._run.jobs()
             except TrackingError as away:
                 lost = away
+            local = local_jobs(sweep_dir, self._started_ms, self._run.id)
+            if error is not None and lost is None and not stored and not local:
+                return self._end_without_jobs(error)
             sweeper = config.hydra.sweeper
             report, tables = report_of(
                 sweep_name(config),
                 stored,
-                local_jobs(sweep_dir, self._started_ms, self._run.id),
+                local,
                 self._run.fetch_to(Path(scratch)),
                 baseline=config.comparison.baseline,
                 objectives=list(config.objective),
@@ -177,6 +178,12 @@ class SweepCallback(Callback):
             why = f" ({format_error(lost)})" if lost else ""
             raise TrackingError(f"{what} could not be tracked{why}; nothing is lost: {command}")
         return report.unmet
+
+    def _end_without_jobs(self, error: BaseException | None) -> Sequence[str]:
+        """End a sweep of which no job started: there is nothing to report."""
+        if self._run.id is not None and error is not None:
+            self._run.end(ending_of(self._run.id, None, error), None)
+        return ()
 
 
 def _address_passed(tracking: "MlflowTracking") -> dict[str, str]:
