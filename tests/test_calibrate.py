@@ -1,21 +1,17 @@
 """experiment=calibrate measures scheduler steps, and the simulator runs with them."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from cachelab.engine.step_points import StepPoints
+from faults import command
 
 
 def cachelab(folder: Path, *words: str) -> str:
-    command = [sys.executable, "-m", "cachelab", *words, "tracking=none", "artifacts=[requests]"]
-    env = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1] / "src"), "COLUMNS": "100"}
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    done = command.run(folder, *words, "tracking=none", "artifacts=[requests]", limit_s=300, COLUMNS="100")
+    assert done.code == 0, done.err
+    return done.out
 
 
 @pytest.mark.slow

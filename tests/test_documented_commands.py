@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cache
 from importlib.util import find_spec
 from itertools import zip_longest
 from pathlib import Path
@@ -13,8 +14,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import OverrideType
 from hydra.errors import OverrideParseException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from cachelab.arguments import hydra_arguments
 from cachelab.build import build_metrics, build_root
@@ -62,12 +64,13 @@ def spans(text: str) -> Iterator[str]:
 
 
 def found(wanted: re.Pattern[str]) -> list[tuple[str, str]]:
-    return [
-        (path.name, span)
-        for path in DOCUMENTS
-        for span in dict.fromkeys(spans(path.read_text(encoding="utf-8")))
-        if wanted.match(span) and not PATTERN.search(span)
-    ]
+    """(the first document that prints it, text), each text once."""
+    documents: dict[str, str] = {}
+    for path in DOCUMENTS:
+        for span in spans(path.read_text(encoding="utf-8")):
+            if wanted.match(span) and not PATTERN.search(span):
+                documents.setdefault(span, path.name)
+    return [(document, span) for span, document in documents.items()]
 
 
 COMMANDS = [pair for pair in found(PROGRAM) if "=" in pair[1]]
@@ -94,13 +97,14 @@ def overrides_of(words: Sequence[str]) -> list[str]:
 
 
 def jobs_of(overrides: Sequence[str]) -> Iterator[list[str]]:
-    """The overrides of some jobs: each value of each sweep at least once."""
+    """The overrides of some jobs: each value of each choice at least once, and the ends of each range."""
     values = []
     for text, override in zip(overrides, OverridesParser.create().parse_overrides(list(overrides)), strict=True):
         if not override.is_sweep_override():
             values.append([text])
         elif override.is_choice_sweep() or override.is_range_sweep():
-            values.append([f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()])
+            swept = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+            values.append(swept if override.is_choice_sweep() else [swept[0], swept[-1]])
         else:
             values.append([])  # an interval is a sampler's to draw from
     fixed = [column[0] if len(column) == 1 else None for column in values]
@@ -110,13 +114,40 @@ def jobs_of(overrides: Sequence[str]) -> Iterator[list[str]]:
         yield shown
 
 
-def check(overrides: Sequence[str]) -> None:
+def composed(overrides: Sequence[str]) -> DictConfig:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_dir())):
-        config = compose("config", overrides=list(overrides), return_hydra_config=True)
-        plain: Any = OmegaConf.to_container(
-            OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), resolve=True
-        )
+        return compose("config", overrides=list(overrides), return_hydra_config=True)
+
+
+@cache
+def keys_of(base: tuple[str, ...]) -> frozenset[str]:
+    """The dotted keys of a base's config, of its groups of settings too."""
+
+    def keys(node: Any, prefix: str) -> Iterator[str]:
+        for key, value in node.items():
+            yield f"{prefix}{key}"
+            if isinstance(value, dict):
+                yield from keys(value, f"{prefix}{key}.")
+
+    return frozenset(keys(OmegaConf.to_container(composed(base)), ""))
+
+
+def lacks(base: Sequence[str], job: Sequence[str]) -> bool:
+    """Whether Hydra would refuse the job because the base has no such setting; it composes the whole config first."""
+    overrides = OverridesParser.create().parse_overrides(list(job))
+    keys = [override.key_or_group for override in overrides]
+    if any("/" in key or (config_dir() / key).is_dir() for key in keys):
+        return False  # another option, which may have the setting
+    changed = [key for key, override in zip(keys, overrides, strict=True) if override.type == OverrideType.CHANGE]
+    return not keys_of(tuple(base)).issuperset(changed)
+
+
+def check(overrides: Sequence[str]) -> None:
+    config = composed(overrides)
+    plain: Any = OmegaConf.to_container(
+        OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), resolve=True
+    )
     root = build_root(plain)
     build_metrics(root.metrics, root.plugins)
 
@@ -146,6 +177,9 @@ def test_setting_composes_as_printed(document: str, setting: str) -> None:
     overrides = overrides_of(split(setting))
     errors = []
     for base in BASES:
+        if any(lacks(base, job) for job in jobs_of(overrides)):
+            errors.append(f"{base}: there is no such setting")
+            continue
         try:
             for job in jobs_of(overrides):
                 check([*base, *job])

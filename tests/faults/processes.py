@@ -99,17 +99,24 @@ def ask(connection: socket.socket, command: Any = None) -> Any:
 
 
 LIBRARIES = (
+    "alembic.command",
     "datasets",
     "hydra.main",
     "matplotlib.pyplot",
     "mistral_common.tokens.tokenizers.mistral",
-    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.tracking.sqlalchemy_workspace_store",
     "numba",
     "optuna.storages",
     "pyarrow.parquet",
     "scipy.stats",
+    "sqlalchemy.dialects.sqlite",
+    "hydra_plugins.hydra_optuna_sweeper._impl",
+    "cachelab.cli",
+    "cachelab.report.*",
+    "cachelab.sweep.*",
+    "cachelab.tracking.*",
 )
-PLAIN = Warm("plain", *LIBRARIES, "hydra_plugins.hydra_optuna_sweeper._impl")
+PLAIN = Warm("plain", *LIBRARIES)
 """Has imported what a replay, a sweep and a search need."""
 
 

@@ -3,7 +3,8 @@
 import math
 import re
 from collections.abc import Iterator
-from functools import cache
+from copy import deepcopy
+from functools import cache, reduce
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,10 @@ def composed(*overrides: str) -> DictConfig:
         return compose("config", overrides=list(overrides))
 
 
+def resolved(config: DictConfig) -> Any:
+    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+
+
 def leaves(node: Any, prefix: str) -> Iterator[str]:
     """The dotted key of every leaf; of an empty mapping a key of its own too."""
     if isinstance(node, dict) and node:
@@ -73,13 +78,22 @@ def parent_keys(keys: list[str]) -> list[str]:
     return sorted({key.rpartition(".")[0] for key in keys} - {""})
 
 
+def changed(config: dict[str, Any], key: str, value: Any) -> Any:
+    """The config with the key set as a config file or the command line would."""
+    if isinstance(value, dict | list) or (isinstance(value, str) and ("${" in value or value == "???")):
+        node = OmegaConf.create(config)
+        with open_dict(node):
+            OmegaConf.update(node, key, value, merge=False, force_add=True)
+        return resolved(node)
+    plain = deepcopy(config)  # OmegaConf would take most of the test's time to leave the value as it is
+    *parents, last = key.split(".")
+    reduce(lambda found, name: found[name], parents, plain)[last] = value
+    return plain
+
+
 def attempt(config: dict[str, Any], key: str, value: Any) -> None:
-    """Set the key as a config file or the command line would, and build what it belongs to."""
-    changed = OmegaConf.create(config)
-    with open_dict(changed):
-        OmegaConf.update(changed, key, value, merge=False, force_add=True)
-    plain: Any = OmegaConf.to_container(changed, resolve=True, throw_on_missing=True)
-    root = build_root(EMPTY | plain)
+    """Set the key and build what it belongs to."""
+    root = build_root(EMPTY | changed(config, key, value))
     group = key.split(".")[0]
     if group == "metrics":
         build_metrics(root.metrics, root.plugins)
@@ -139,6 +153,7 @@ def refused(error: Exception, key: str) -> None:
 
 
 def attack(config: dict[str, Any], keys: list[str], tally: dict[str, int]) -> None:
+    config = resolved(OmegaConf.create(config))
     lost = []
     for key in keys:
         for value in HOSTILE:

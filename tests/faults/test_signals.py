@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from faults.attacks import RUN, SEARCH, SWEEP, Attack
+from faults.command import WITH_VLLM
 from faults.processes import Forked, Fresh, Warm, attack, environment, left_behind, statuses, timed, wait
 
 pytestmark = pytest.mark.slow
@@ -76,14 +77,12 @@ def test_signal_ends_a_sweep_as_killed_and_starts_no_further_job(
     attacked.end()
 
 
-def test_signal_ends_a_real_engine_that_waits_for_its_requests(
-    warm: Warm, new_folder: NewFolder, patience_s: float
-) -> None:
+def test_signal_ends_a_real_engine_that_waits_for_its_requests(new_folder: NewFolder, patience_s: float) -> None:
     folder = new_folder("waits")
     turns = [{"role": "user", "content": "Hello there"}, {"role": "assistant", "content": "Hi"}]
     (folder / "chat.json").write_text(json.dumps([{"id": name, "messages": turns} for name in "ab"]))
     order = ("order=timed", "order.start=uniform", "order.rate=0.001")
-    process = warm.start(folder, "dataset.path=chat.json", "engine=cpu", *order)
+    process = WITH_VLLM.start(folder, "dataset.path=chat.json", "engine=cpu", *order)
     err, end = folder / "err", time.monotonic() + 300
     while not err.exists() or "the engine waits for its requests" not in err.read_text():
         assert time.monotonic() < end

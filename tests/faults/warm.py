@@ -1,12 +1,13 @@
-"""Forks processes that run cachelab, from one that has imported its libraries: a run takes two seconds, not twenty.
+"""Forks processes that run cachelab, from one that has imported its libraries: a run takes one second, not twenty.
 
     warm.py ADDRESS MODULE...
 
-Imports the modules (PACKAGE.*: a package and all modules in it), answers at an abstract Unix socket, and ends when the
+Imports the modules (PACKAGE.*: a package and all modules in it) and runs one small replay, so that no child loads the
+compiled loops, lists Hydra's plugins or reads the fonts. Then it answers at an abstract Unix socket, and ends when the
 last process that stays connected has ended. Each connection is for one command, a JSON line, and every answer is a line
 of JSON:
 
-    {"stay": true} -> null, when the modules are imported
+    {"stay": true} -> null, when it is ready to fork
     {"run": [arguments], "folder": ..., "out": file, "err": file, "environment": {...}, "user": null or a number,
      "exits_at_once": whether Python's own end is left out} -> the child's pid
     an empty line after that -> null while the child runs, then its status as subprocess gives it (-9: killed)
@@ -23,6 +24,7 @@ import signal
 import socket
 import struct
 import sys
+import tempfile
 from dataclasses import dataclass
 from json import dumps, loads
 from typing import Any
@@ -165,6 +167,14 @@ def load(name: str) -> None:
                     load(f"{found.name}.*" if found.ispkg else found.name)
 
 
+def rehearse() -> None:
+    """Run a replay with its figures. It has no store: an open database would be shared with the children."""
+    import cachelab
+
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        cachelab.run("experiment=multi_turn", "engine=replay", "filter.max_conversations=3", "hydra.run.dir=run")
+
+
 def start(address: str, modules: list[str]) -> None:
     """Listen, and go on as a process of its own, which imports the modules and serves."""
     if (listener := listen(address)) is None or os.fork():
@@ -178,6 +188,7 @@ def start(address: str, modules: list[str]) -> None:
     vllm_environment()
     for name in modules:
         load(name)
+    rehearse()
     if (found := serve(listener)) is not None:
         run(found)
 

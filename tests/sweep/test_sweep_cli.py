@@ -20,12 +20,14 @@ from faults.processes import Fresh, wait
 
 pytestmark = pytest.mark.slow
 
-GRID = ("--multirun", "experiment=multi_turn", "filter.max_conversations=6", "engine.num_blocks=257,300")
+NO_FIGURES = "artifacts=[requests]"  # drawing takes longer than the run
+JOBS = ("--multirun", "experiment=multi_turn", "filter.max_conversations=6")
+GRID = (*JOBS, "engine.num_blocks=257,300")
 SEARCH = (
     "--multirun",
     "experiment=tune_filter",
     "engine=replay",
-    "hydra.sweeper.n_trials=8",
+    "hydra.sweeper.n_trials=5",
     "objective_constraints={requests/completed: '>= 5'}",
 )
 
@@ -67,11 +69,16 @@ def complete_trials(database: Path) -> int:
     return int(number)
 
 
-def test_sweep_joblib_gives_the_serial_table_under_one_parent(tmp_path: Path) -> None:
-    out, _ = finished(tmp_path / "serial", *GRID, "comparison.baseline=engine.num_blocks=257")
+def test_sweep_compares_its_jobs_with_the_baseline(tmp_path: Path) -> None:
+    out, _ = finished(tmp_path, *GRID, NO_FIGURES, "comparison.baseline=engine.num_blocks=257")
     assert "300 blocks against 257 blocks" in out
     assert "no difference shown between 300 blocks and 257 blocks" in out
-    joblib = Fresh(tmp_path / "joblib", *GRID, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+
+
+def test_sweep_joblib_gives_the_serial_table_under_one_parent(tmp_path: Path) -> None:
+    jobs = (*JOBS, "engine=sim,replay", NO_FIGURES)  # one worker with vLLM and one without
+    finished(tmp_path / "serial", *jobs)
+    joblib = Fresh(tmp_path / "joblib", *jobs, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     assert wait(joblib, 500) == 0, (tmp_path / "joblib" / "err").read_text()
     assert table(tmp_path / "joblib") == table(tmp_path / "serial")
     database = tmp_path / "joblib" / "mlflow.db"
@@ -83,22 +90,22 @@ def test_sweep_joblib_gives_the_serial_table_under_one_parent(tmp_path: Path) ->
 
 def test_sweep_killed_search_is_completed_by_the_same_command(tmp_path: Path) -> None:
     first = command.begin(tmp_path / "killed", *SEARCH)
-    while complete_trials(tmp_path / "killed" / "optuna.db") < 4:
+    while complete_trials(tmp_path / "killed" / "optuna.db") < 2:
         assert first.poll() is None
         time.sleep(0.02)
     os.kill(first.pid, signal.SIGKILL)
     assert wait(first) == -signal.SIGKILL
     _, err = finished(tmp_path / "killed", *SEARCH)
-    assert "resumed: it was killed; 4 finished jobs are kept" in err
+    assert "resumed: it was killed; 2 finished jobs are kept" in err
     killed = tmp_path / "killed"
-    assert Counter(status for (status,) in query(killed / "mlflow.db", "select status from runs")) == {"FINISHED": 9}
-    assert query(killed / "optuna.db", "select count(*) from trials where state = 'COMPLETE'") == [(8,)]
+    assert Counter(status for (status,) in query(killed / "mlflow.db", "select status from runs")) == {"FINISHED": 6}
+    assert query(killed / "optuna.db", "select count(*) from trials where state = 'COMPLETE'") == [(5,)]
     finished(tmp_path / "undisturbed", *SEARCH)
     assert table(killed) == table(tmp_path / "undisturbed")
 
 
 def test_sweep_failed_job_is_in_the_table_with_its_reason(tmp_path: Path) -> None:
-    done = command.run(tmp_path, "--multirun", "experiment=simple", "filter.min_turns=3,50", limit_s=500)
+    done = command.run(tmp_path, "--multirun", "experiment=simple", "filter.min_turns=3,50", NO_FIGURES, limit_s=500)
     assert done.code == 1
     (line,) = done.err.strip().splitlines()
     assert line.startswith("cachelab: filter")
@@ -107,7 +114,8 @@ def test_sweep_failed_job_is_in_the_table_with_its_reason(tmp_path: Path) -> Non
     assert "min_turns" in bad["reason"]
     assert "2 jobs: 1 finished, 1 failed" in done.out
     (page,) = tmp_path.glob("multirun/*/*/sweep/report.html")
-    assert "python -m cachelab --multirun experiment=simple filter.min_turns=3,50</pre>" in page.read_text("utf-8")
+    typed = "python -m cachelab --multirun experiment=simple filter.min_turns=3,50 &#39;artifacts=[requests]&#39;</pre>"
+    assert typed in page.read_text("utf-8")
 
 
 def test_sweep_refuses_a_server_that_is_away_before_any_work(tmp_path: Path) -> None:

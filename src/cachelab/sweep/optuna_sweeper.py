@@ -55,7 +55,8 @@ class OptunaSweeper(Sweeper):
                 "seed": sampler.get("seed"),
             }
         )
-        self.sampler = sampler
+        # Plain, because Hydra copies the whole config around a node when it makes the node's object: one per setting.
+        self.sampler: Any = OmegaConf.to_container(sampler, resolve=True)
         self.directions = [str(one) for one in settings.direction]
         self.storage = settings.storage
         self.study_name = settings.study_name

@@ -3,10 +3,9 @@
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
+from faults import command
+from faults.command import Done
 from scripted_server import ScriptedServer, scripted
 
 pytestmark = pytest.mark.slow
@@ -21,15 +22,13 @@ pytestmark = pytest.mark.slow
 ARGUMENTS = ("experiment=multi_turn", "engine=server", "filter.max_conversations=4", "filter.max_prompt_tokens=200")
 
 
-def start(repository: Path, folder: Path, server: ScriptedServer, *arguments: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "cachelab", *ARGUMENTS, f"engine.url={server.url}", *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(repository / "src"), "COLUMNS": "200"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@pytest.fixture(autouse=True)
+def _database(tmp_path: Path, empty_database: Path) -> None:
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+
+
+def run(folder: Path, server: ScriptedServer, *arguments: str) -> Done:
+    return command.run(folder, *ARGUMENTS, f"engine.url={server.url}", *arguments)
 
 
 def requests_of(folder: Path) -> dict[str, list[Any]]:
@@ -42,13 +41,12 @@ def statuses(folder: Path) -> list[str]:
         return [status for (status,) in database.execute("select status from runs order by start_time")]
 
 
-def test_failed_request_ends_the_run_as_failed_with_what_had_ended(repository: Path, tmp_path: Path) -> None:
+def test_failed_request_ends_the_run_as_failed_with_what_had_ended(tmp_path: Path) -> None:
     with scripted("ok", "ok", "fault") as server:
-        process = start(repository, tmp_path, server, "hydra.run.dir=out")
-        _, err = process.communicate(timeout=200)
-    assert process.returncode == 1
-    assert "Traceback" not in err
-    last = err.strip().splitlines()[-1]
+        done = run(tmp_path, server, "hydra.run.dir=out")
+    assert done.code == 1
+    assert "Traceback" not in done.err
+    last = done.err.strip().splitlines()[-1]
     assert last.startswith("cachelab: request ")
     assert "failed after 2 completed requests: InternalServerError" in last
     assert statuses(tmp_path) == ["FAILED"]
@@ -57,22 +55,20 @@ def test_failed_request_ends_the_run_as_failed_with_what_had_ended(repository: P
     assert outcomes.count("rejected") == len(outcomes) - 2
 
 
-def test_recorded_failures_do_not_end_the_run(repository: Path, tmp_path: Path) -> None:
+def test_recorded_failures_do_not_end_the_run(tmp_path: Path) -> None:
     script = ("ok", "fault", "cut", "reset", "malformed", "no_key")
     with scripted(*script) as server:
-        process = start(repository, tmp_path, server, "hydra.run.dir=out", "tracking=none", "engine.on_error=record")
-        out, err = process.communicate(timeout=200)
-    assert (process.returncode, "Traceback" in err) == (0, False), err
-    assert "5 requests failed at the server" in " ".join(out.split())
+        done = run(tmp_path, server, "hydra.run.dir=out", "tracking=none", "engine.on_error=record")
+    assert (done.code, "Traceback" in done.err) == (0, False), done.err
+    assert "5 requests failed at the server" in " ".join(done.out.split())
     assert requests_of(tmp_path / "out")["outcome"].count("rejected") == 5
 
 
-def test_run_of_which_no_request_completed_has_failed_with_its_files(repository: Path, tmp_path: Path) -> None:
+def test_run_of_which_no_request_completed_has_failed_with_its_files(tmp_path: Path) -> None:
     with scripted(*["fault"] * 20) as server:
-        process = start(repository, tmp_path, server, "hydra.run.dir=out", "engine.on_error=record")
-        _, err = process.communicate(timeout=200)
-    assert process.returncode == 1, err
-    last = err.strip().splitlines()[-1]
+        done = run(tmp_path, server, "hydra.run.dir=out", "engine.on_error=record")
+    assert done.code == 1, done.err
+    last = done.err.strip().splitlines()[-1]
     said = r"cachelab: 0 of 8 requests completed; the first one, .*500.* What had ended is in .*/out/artifacts$"
     assert re.match(said, last)
     assert statuses(tmp_path) == ["FAILED"]
@@ -80,12 +76,11 @@ def test_run_of_which_no_request_completed_has_failed_with_its_files(repository:
 
 
 @pytest.mark.parametrize("kind", ["vllm", "plain"])
-def test_hits_that_the_server_does_not_say_are_absent(repository: Path, tmp_path: Path, kind: str) -> None:
+def test_hits_that_the_server_does_not_say_are_absent(tmp_path: Path, kind: str) -> None:
     with scripted(*["no_cached"] * 50, kind=kind) as server:
-        process = start(repository, tmp_path, server, "hydra.run.dir=out", "tracking=none")
-        out, err = process.communicate(timeout=200)
-    assert (process.returncode, "Traceback" in err) == (0, False), err
-    assert "the hit metrics are absent" in " ".join(out.split())
+        done = run(tmp_path, server, "hydra.run.dir=out", "tracking=none")
+    assert (done.code, "Traceback" in done.err) == (0, False), done.err
+    assert "the hit metrics are absent" in " ".join(done.out.split())
     values = json.loads((tmp_path / "out" / "artifacts" / "metrics.json").read_text())["values"]
     assert "hit_rate/ideal" in values
     assert "hit_rate/first_prefill" not in values
@@ -94,15 +89,16 @@ def test_hits_that_the_server_does_not_say_are_absent(repository: Path, tmp_path
     assert (tmp_path / "out" / "artifacts" / "report.html").exists()
 
 
-def test_interrupted_run_is_killed_with_what_had_ended(repository: Path, tmp_path: Path) -> None:
+def test_interrupted_run_is_killed_with_what_had_ended(tmp_path: Path) -> None:
     with scripted("ok", "ok", "hang") as server:
-        process = start(repository, tmp_path, server, "hydra.run.dir=out", "engine.timeout_s=60")
+        started, url = time.monotonic(), f"engine.url={server.url}"
+        process = command.begin(tmp_path, *ARGUMENTS, url, "hydra.run.dir=out", "engine.timeout_s=60")
         while len(server.bodies) < 3 and process.poll() is None:
             time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=100)
-    assert process.returncode == 130, err
-    assert "Traceback" not in err
+        os.kill(process.pid, signal.SIGINT)
+        done = command.end(process, tmp_path, started)
+    assert done.code == 130, done.err
+    assert "Traceback" not in done.err
     assert statuses(tmp_path) == ["KILLED"]
     table = requests_of(tmp_path / "out")
     assert table["outcome"].count("completed") == 2
@@ -110,10 +106,9 @@ def test_interrupted_run_is_killed_with_what_had_ended(repository: Path, tmp_pat
     assert reasons.count("cancelled while it ran") == 1
 
 
-def test_sweep_goes_on_after_a_failed_job(repository: Path, tmp_path: Path) -> None:
+def test_sweep_goes_on_after_a_failed_job(tmp_path: Path) -> None:
     with scripted("fault") as server:
-        process = start(repository, tmp_path, server, "--multirun", "engine.max_output_tokens=4,5")
-        out, err = process.communicate(timeout=200)
-    assert (process.returncode, "Traceback" in err) == (1, False), err
-    assert "2 jobs: 1 failed, 1 finished" in out
+        done = run(tmp_path, server, "--multirun", "engine.max_output_tokens=4,5")
+    assert (done.code, "Traceback" in done.err) == (1, False), done.err
+    assert "2 jobs: 1 failed, 1 finished" in done.out
     assert sorted(statuses(tmp_path)) == ["FAILED", "FAILED", "FINISHED"]  # the sweep, the first job, the second

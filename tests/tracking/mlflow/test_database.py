@@ -1,8 +1,7 @@
 """A new database appears when it is whole."""
 
 import sqlite3
-import subprocess
-import sys
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -38,9 +37,13 @@ def test_make_database_leaves_a_database_as_it_is(tmp_path: Path) -> None:
 def test_make_database_in_two_processes_at_once_makes_one(tmp_path: Path) -> None:
     path = tmp_path / "mlflow.db"
     path.touch()  # as a first look at the file leaves it
-    program = "import sys, pathlib; from cachelab.tracking.mlflow.database import make_database as m; "
-    command = [sys.executable, "-c", program + "m(pathlib.Path(sys.argv[1]))", str(path)]
-    both = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(2)]
-    assert [process.wait(timeout=120) for process in both] == [0, 0]
+    processes = get_context("forkserver")  # which imports MLflow once
+    processes.set_forkserver_preload(["cachelab.tracking.mlflow.run", "mlflow.store.tracking.sqlalchemy_store"])
+    both = [processes.Process(target=make_database, args=(path,)) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(timeout=120)
+    assert [process.exitcode for process in both] == [0, 0]
     assert {"experiments", "runs", "alembic_version"} <= tables(path)
     assert [file.name for file in tmp_path.iterdir()] == ["mlflow.db"]
