@@ -96,11 +96,12 @@ def build_parts(root: Root) -> Parts:
     dataset = part("dataset")
     refuse_missing_source(dataset)
     _refuse_layers(root.engine)
-    tokenizer, engine = part("tokenizer"), part("engine")
+    tokenizer, engine, fleet = part("tokenizer"), part("engine"), part("fleet")
     if root.history != "recorded" and not hasattr(engine, "history"):
         raise ConfigError(
             f"history: engine={engine.name} supports history=recorded only: choose that or another engine"
         )
+    fleet.check(engine)
     metrics = build_metrics(root.metrics, root.plugins)
     price = None if root.price is None else part("price")
     if price is not None:
@@ -112,7 +113,7 @@ def build_parts(root: Root) -> Parts:
         filter=part("filter"),
         trace=part("trace"),
         order=part("order"),
-        fleet=part("fleet"),
+        fleet=fleet,
         engine=engine,
         metrics=metrics,
         price=price,

@@ -243,8 +243,7 @@ def test_block_trace_takes_rows_without_times_or_with(tmp_path: Path) -> None:
     bare = {key: value for key, value in GOOD.items() if key != "timestamp"}
     untimed = write(tmp_path / "t.jsonl", bare, bare)
     assert np.isnan(read_block_columns(untimed, 4).timestamps_ms).tolist() == [True, True]
-    loaded = BlockTrace(path=untimed, block_size=4).load().conversations
-    made = MultiTurn().build(loaded).requests  # type: ignore[arg-type]
+    made = requests(untimed)
     assert [request.arrival_s for request in made] == [None, None]
     with pytest.raises(ConfigError, match=r"2 of 2 have none .*: set order\.start=poisson or uniform"):
         Timed().arrange(made)

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from cachelab.build import build_parts, build_root
+from cachelab.composition import composed
 from cachelab.engine.replay import ReplayEngine
 from cachelab.engine.sim import SimEngine
 from cachelab.errors import ConfigError
@@ -35,6 +37,19 @@ def test_settings_that_replicas_do_not_have(changes: dict[str, Any], fleet: dict
     with pytest.raises(ConfigError, match=words) as refused:
         Replicas(2, **fleet).run(engine, Schedule(()), lambda ended: None)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (["engine=cpu"], "fleet: replicas are engines of kind sim or replay, not cpu: set engine=sim or engine=replay"),
+        (["engine=replay", "engine/policy=ttl"], r"engine\.policy: replicas evict by LRU only, not by ttl"),
+    ],
+)
+def test_engine_without_replicas_is_refused_before_anything_is_read(settings: list[str], words: str) -> None:
+    config = composed(["fleet=replicas", *settings]).config
+    with pytest.raises(ConfigError, match=words):
+        build_parts(build_root(config))
 
 
 def test_replay_that_is_compared_with_a_simulator() -> None:

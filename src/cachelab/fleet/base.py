@@ -40,6 +40,10 @@ class FleetRun(EngineRun):
 class Fleet(Protocol):
     """Runs a schedule on one or several engines."""
 
+    def check(self, engine: Engine) -> None:
+        """Raises ConfigError if the fleet cannot have this engine, before anything is read."""
+        ...
+
     def run(self, engine: Engine, schedule: Schedule, progress: Progress) -> EngineRun:
         """Run every request of the schedule. Raises what the engine raises."""
         ...

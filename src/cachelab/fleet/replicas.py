@@ -35,9 +35,8 @@ class Replicas:
     def __post_init__(self) -> None:
         list(changes(self.events, self.num_replicas))
 
-    def run(self, engine: Engine, schedule: Schedule, progress: Progress) -> EngineRun:
-        """Run every request of the schedule. Raises ConfigError if the engine cannot have replicas."""
-        events = list(changes(self.events, self.num_replicas))
+    def check(self, engine: Engine) -> None:
+        """Raises ConfigError if the engine cannot have these replicas."""
         if isinstance(engine, ReplayEngine):
             if engine.sim_at:
                 raise ConfigError("engine.sim_at: one simulator cannot be compared with replicas: set fleet=single")
@@ -46,17 +45,17 @@ class Replicas:
                     f"engine.policy: replicas evict by LRU only, not by {engine.policy.name}: set engine/policy=lru or "
                     "fleet=single"
                 )
-            run = run_replay(engine, schedule, progress, self.num_replicas, self.router.begin(), events)
-            return replace(run, notes=(*run.notes, *self._clock_notes(schedule)))
+            return
         if not isinstance(engine, SimEngine):
             raise ConfigError(
-                f"fleet: an engine of kind {engine.name} has no replicas in one process: set engine=sim or replay"
+                f"fleet: replicas are engines of kind sim or replay, not {engine.name}: set engine=sim or "
+                "engine=replay, or fleet=single"
             )
         if engine.at_gib:
             raise ConfigError("engine.at_gib: a curve by memory is that of one engine: set fleet=single")
         if engine.host_cache_gib:
             raise ConfigError("fleet: replicas have no host tier: set engine.host_cache_gib=0 or fleet=single")
-        if engine.history == "generated" and any(event.action == "kill" for event in events):
+        if engine.history == "generated" and any(event.action == "kill" for event in self.events):
             raise ConfigError(
                 "fleet.events: after a kill a request is sent again, and with history=generated its prompt is gone: "
                 "set history=recorded"
@@ -66,6 +65,15 @@ class Replicas:
                 "fleet.router: prefix_approximate counts blocks of full attention, and engine.layers or engine.model "
                 "has other ones: set fleet/router=prefix_aware"
             )
+
+    def run(self, engine: Engine, schedule: Schedule, progress: Progress) -> EngineRun:
+        """Run every request of the schedule. Raises ConfigError if the engine cannot have these replicas."""
+        self.check(engine)
+        events = list(changes(self.events, self.num_replicas))
+        if isinstance(engine, ReplayEngine):
+            run = run_replay(engine, schedule, progress, self.num_replicas, self.router.begin(), events)
+            return replace(run, notes=(*run.notes, *self._clock_notes(schedule)))
+        assert isinstance(engine, SimEngine)  # see check
         return run_sim(engine, schedule, progress, self.num_replicas, self.router.begin(), events)
 
     def _clock_notes(self, schedule: Schedule) -> tuple[str, ...]:

@@ -11,6 +11,9 @@ from cachelab.strict_config import STRICT
 class Single:
     """Runs the schedule on the engine itself, without a router."""
 
+    def check(self, engine: Engine) -> None:
+        """Any engine will do."""
+
     def run(self, engine: Engine, schedule: Schedule, progress: Progress) -> EngineRun:
         """Run every request of the schedule."""
         return engine.run(schedule, progress)
