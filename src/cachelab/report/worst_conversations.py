@@ -41,14 +41,21 @@ def worst_conversations(observation: Observation, most: int = MOST) -> tuple[lis
     terms = ["never_seen"] if never_seen else terms
     tokens = np.asarray([table[f"{term}_tokens"] for term in terms], np.int64)  # (num_terms, num_conversations)
     lost = tokens.sum(axis=0)
-    sizes = [table[name] for name in ("conversation_id", "requests", "prompt_tokens", "reused_tokens")]
     found = []
     for place in np.argsort(-lost, kind="stable")[:most].tolist():
         reason = int(tokens[:, place].argmax())
         if lost[place]:
-            of_reason = int(tokens[reason, place])
-            cells = (column[place] for column in sizes)
-            found.append(WorstConversation(*cells, int(lost[place]), LABELS[terms[reason]], of_reason))
+            found.append(
+                WorstConversation(
+                    table["conversation_id"][place],
+                    table["requests"][place],
+                    table["prompt_tokens"][place],
+                    table["reused_tokens"][place],
+                    int(lost[place]),
+                    LABELS[terms[reason]],
+                    int(tokens[reason, place]),
+                )
+            )
     return found, never_seen
 
 
