@@ -70,7 +70,7 @@ def _mean_by_cell(axes: "Axes", x: Floats, y: Floats, values: Floats) -> "Scalar
     edges = [np.linspace(0, one.max() or 1, number + 1) for one, number in zip((x, y), _CELLS, strict=True)]
     counts = np.histogram2d(x, y, bins=edges)[0]
     sums = np.histogram2d(x, y, bins=edges, weights=values)[0]
-    means = np.where(counts == 0, np.nan, sums / np.maximum(counts, 1))
+    means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
     return axes.pcolormesh(*edges, means.T, cmap=_COLOURS, rasterized=True)
 
 

@@ -41,14 +41,21 @@ def worst_conversations(observation: Observation, most: int = MOST) -> tuple[lis
     terms = ["never_seen"] if never_seen else terms
     tokens = np.asarray([table[f"{term}_tokens"] for term in terms], np.int64)  # (num_terms, num_conversations)
     lost = tokens.sum(axis=0)
-    sizes = [table[name] for name in ("conversation_id", "requests", "prompt_tokens", "reused_tokens")]
     found = []
     for place in np.argsort(-lost, kind="stable")[:most].tolist():
-        row = int(tokens[:, place].argmax())
+        reason = int(tokens[:, place].argmax())
         if lost[place]:
-            name, requests, prompt, reused = (column[place] for column in sizes)
-            reason, of_reason = LABELS[terms[row]], int(tokens[row, place])
-            found.append(WorstConversation(name, requests, prompt, reused, int(lost[place]), reason, of_reason))
+            found.append(
+                WorstConversation(
+                    table["conversation_id"][place],
+                    table["requests"][place],
+                    table["prompt_tokens"][place],
+                    table["reused_tokens"][place],
+                    int(lost[place]),
+                    LABELS[terms[reason]],
+                    int(tokens[reason, place]),
+                )
+            )
     return found, never_seen
 
 
