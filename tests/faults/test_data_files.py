@@ -510,12 +510,11 @@ def changed_rows(source: Source) -> Iterator[tuple[str, bytes]]:
     sound = [json.dumps(row) for row in source.rows]
     for at, row in enumerate(source.rows):
         for path in field_paths(row):
+            before, behind = _around(source, at, path)
             for value in VALUES if at == 1 else VALUES[::7]:
                 # surrogatepass: a lone surrogate in the text itself makes bytes that are no UTF-8
-                yield (
-                    f"row {at} {path}={value[:20]!r}",
-                    _changed(source, at, path, value).encode("utf-8", "surrogatepass"),
-                )
+                data = f"{before}{value}{behind}".encode("utf-8", "surrogatepass")
+                yield f"row {at} {path}={value[:20]!r}", data
         for key in row:
             left = {name: value for name, value in row.items() if name != key}
             twice = json.dumps(row)[:-1] + f", {json.dumps(key)}: {json.dumps(row[key])}}}"
@@ -541,13 +540,15 @@ def field_paths(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any,
         yield from field_paths(one, (*before, key))
 
 
-def _changed(source: Source, at: int, path: tuple[Any, ...], value: str) -> str:
+def _around(source: Source, at: int, path: tuple[Any, ...]) -> tuple[str, str]:
+    """The file before and behind a value."""
     rows = json.loads(json.dumps(source.rows))
     place = rows[at]
     for key in path[:-1]:
         place = place[key]
     place[path[-1]] = "PUT HERE"
-    return source.text([json.dumps(row) for row in rows]).replace('"PUT HERE"', value)
+    before, _, behind = source.text([json.dumps(row) for row in rows]).partition('"PUT HERE"')
+    return before, behind
 
 
 def changed_bytes(source: Source) -> Iterator[tuple[str, bytes]]:
