@@ -2,7 +2,7 @@
 
 import logging
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from pydantic import field_validator
 from pydantic.dataclasses import dataclass
@@ -76,10 +76,10 @@ class AgreementEngine:
         try:
             run = self.real.run(schedule, progress)
         except (EngineError, ConfigError) as error:
-            raise type(error)(of_real(str(error))) from error
-        run = replace(run, notes=tuple(map(of_real, run.notes)))
+            raise type(error)(of_real(self.real, str(error))) from error
+        run = replace(run, notes=tuple(of_real(self.real, note) for note in run.notes))
         if run.failure is not None:
-            return replace(run, failure=of_real(run.failure))
+            return replace(run, failure=of_real(self.real, run.failure))
         layout = run.counters.layout
         if run.counters.num_blocks is None:
             raise EngineError("engine.real: the server does not say how many blocks it has: set engine.real.num_blocks")
@@ -144,6 +144,10 @@ def as_sent(schedule: Schedule, run: EngineRun) -> Schedule:
     return Schedule(((tuple(sorted(schedule, key=lambda request: place[request.id])),),))
 
 
-def of_real(text: str) -> str:
-    """A message of the real engine with the keys that its settings have here: engine.real.NAME."""
-    return re.sub(r"(?<![\w.])engine\.(?=[a-z_])(?!real\b)", "engine.real.", text)
+def of_real(real: VllmEngine | ServerEngine, text: str) -> str:
+    """A message of the real engine with the keys that its settings have here: engine.real.NAME.
+
+    Only names of its settings are changed: a server's own words may have others after "engine.".
+    """
+    names = "|".join(field.name for field in fields(real))
+    return re.sub(rf"(?<![\w.])engine\.(?=({names})\b)", "engine.real.", text)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cachelab.engine.agreement import AgreementEngine, as_run, as_sent
+from cachelab.engine.agreement import AgreementEngine, as_run, as_sent, of_real
 from cachelab.engine.base import EngineRun, RunInterrupted
 from cachelab.engine.history import history
 from cachelab.engine.server.exchange import Answer
@@ -514,6 +514,14 @@ def test_messages_of_an_agreement_name_its_own_keys() -> None:
     with scripted("fault") as server:
         result = AgreementEngine(real=ServerEngine(url=server.url)).run(one_lane(chat()), lambda ended: None)
     assert (result.failure or "").endswith("; engine.real.on_error=record goes on")
+
+
+def test_words_of_the_server_keep_what_is_no_setting_in_an_agreement() -> None:
+    text = "engine.step failed in vllm.engine.url; engine.retries, engine.real.url and engine=agreement: engine.url"
+    assert of_real(ServerEngine(), text) == (
+        "engine.step failed in vllm.engine.url; engine.real.retries, engine.real.url and engine=agreement: "
+        "engine.real.url"
+    )
 
 
 def test_agreement_leaves_failed_requests_out_and_says_so() -> None:
