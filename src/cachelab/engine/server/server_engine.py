@@ -20,6 +20,7 @@ from cachelab.engine.server.sender import Api, Sender
 from cachelab.engine.server.server_metrics import ServedModel, ServerCounters, ServerPages
 from cachelab.engine.server.server_notes import MeasuredServer, server_notes
 from cachelab.engine.sizes import EngineSizes, ModelLength
+from cachelab.error_format import cut
 from cachelab.errors import ConfigError, EngineError
 from cachelab.request import RequestRecord, Schedule
 from cachelab.strict_config import STRICT, Count, Text
@@ -150,10 +151,11 @@ class ServerEngine(EngineSizes):
     def _secret(self, setting: str, variable: str | None) -> str | None:
         if variable is None:
             return None
+        name = cut(variable, 100)
         if not (value := os.environ.get(variable, "").strip()):
-            raise ConfigError(f"engine.{setting}: the environment variable {variable} is not set")
+            raise ConfigError(f"engine.{setting}: the environment variable {name} is not set")
         if not (value.isascii() and value.isprintable()):
-            raise ConfigError(f"engine.{setting}: the value of {variable} has characters that no header can hold")
+            raise ConfigError(f"engine.{setting}: the value of {name} has characters that no header can hold")
         return value
 
     def _model(self, served: dict[str, ServedModel] | str) -> tuple[str, ServedModel]:
