@@ -19,7 +19,7 @@ REQUEST, PREVIOUS, DISTANCE, LENGTH = range(4)
 """Columns of a table of reuse runs (see kernels/reuse_distance.py)."""
 
 _BYTES = 1 << 28
-"""The caches that are simulated at the same time take at most so much memory."""
+"""The caches that are simulated at the same time take at most so much memory. One alone may take more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
