@@ -67,6 +67,11 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", help="names of rows, or their first letters")
     options = parser.parse_args()
 
+    if options.before and not (options.before / "src" / "cachelab").is_dir():
+        parser.error(f"--before {options.before}: this is no checkout of cachelab")  # else the installed one would run
+    for path in filter(None, (options.sessions, options.sharegpt, options.peers)):
+        if not path.exists():
+            parser.error(f"{path} does not exist")
     checkouts = {"before": options.before.resolve()} if options.before else {}
     checkouts["after"] = ROOT
     equal = True

@@ -6,9 +6,9 @@
 `--sharegpt` is a file in ShareGPT's schema (default: the bundled sample), whose conversations are repeated with new
 ids. `--trace` is a block trace or a folder of Claude Code sessions, which is repeated with new block ids; without it
 only chats are measured. `--text-ids` writes the ids as text. Each run is a process of its own, `python -m cachelab`,
-with an empty token cache. The exponent is the slope in logarithms: 1 is linear. The last step's exponent leaves out the
-cost of the start. Seconds of CPU are those of the process and of those that it started, peak memory is that of the
-largest of them.
+with an empty token cache. The first run of a checkout also compiles the loops (some 15 s): run it twice. The exponent
+is the slope in logarithms: 1 is linear. The last step's exponent leaves out the cost of the start. Seconds of CPU are
+those of the process and of those that it started, peak memory is that of the largest of them.
 """
 
 import argparse
@@ -35,6 +35,11 @@ def main() -> None:
     parser.add_argument("--text-ids", action="store_true")
     parser.add_argument("--engine", default="replay", help="of the chats")
     options = parser.parse_args()
+    for path in filter(None, (options.sharegpt, options.trace)):
+        if not path.exists():
+            parser.error(f"{path} does not exist")
+    if min([*options.conversations, *options.copies], default=1) < 1:
+        parser.error("a size is at least 1")
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "input"
         if options.conversations:

@@ -27,6 +27,13 @@ def test_options_and_settings_with_their_defaults(description: RunDescription) -
     assert [row for row in rows if row[0] == "order.num_users"] == [("order.num_users", "3", "4")]
 
 
+def test_settings_of_a_mapping_that_is_no_group(description: RunDescription) -> None:
+    assert changed(description, "report.png=true", "artifacts=[requests]") == [
+        ("artifacts", '["requests"]', '["trace", "requests", "blocks", "per_turn", "capacity", "figures"]'),
+        ("report.png", "true", "false"),
+    ]
+
+
 def test_what_an_experiment_sets_differs_too(description: RunDescription) -> None:
     rows = changed(description, "experiment=multi_turn")
     assert ("filter", "guide", "none") in rows

@@ -34,21 +34,21 @@ def changed_settings(description: RunDescription) -> Section:
         if group in _ELSEWHERE:
             continue
         if isinstance(used, Mapping) and group in options:
-            rows += _differences(group, used, _defaults(group, description.choices))
+            rows += _differences({group: used}, {group: _defaults(group, description.choices)})
         elif group in main:
-            rows += _differences(group, {"": used}, {"": main[group]})
+            rows += _differences({group: used}, {group: main[group]})
     return Section(
         "Settings that differ from the defaults", ("setting", "value", "default"), rows, "", frozenset({0, 1, 2})
     )
 
 
-def _differences(group: str, used: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _differences(used: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     known = dict(flatten(defaults))
     for key, value in flatten(used):
         default = known.get(key, ABSENT)
         if key.endswith("_target_") or value == default or "${" in default or (key not in known and value == "null"):
             continue
-        yield f"{group}.{key}".rstrip("."), value, default
+        yield key, value, default
 
 
 def _defaults(group: str, choices: Mapping[str, Any]) -> dict[str, Any]:
