@@ -36,22 +36,9 @@ def lru_hits(blocks, offsets, lookups, tails, num_ids, capacity, evictors):
     evictor = np.full(num_ids if evictors else 0, _NONE, np.int32)
     for i in range(len(lookups)):
         hits[i] = _serve(
-            holds,
-            newer,
-            older,
-            next_copy,
-            blank,
-            held,
-            first_copy,
-            last_copy,
-            count,
-            blocks,
-            offsets,
-            lookups,
-            tails,
-            i,
-            evictor,
-        )
+            holds, newer, older, next_copy, blank, held, first_copy, last_copy, count,
+            blocks, offsets, lookups, tails, i, evictor,
+        )  # fmt: skip
         if evictors and hits[i] < lookups[i]:
             evicted_by[i] = evictor[blocks[offsets[i] + hits[i]]]
     return hits, evicted_by
@@ -83,22 +70,9 @@ def lru_reaches(blocks, offsets, lookups, tails, num_ids, capacity, most, wanted
         if spare < 0:
             break
         hits = _serve(
-            holds,
-            newer,
-            older,
-            next_copy,
-            blank,
-            held,
-            first_copy,
-            last_copy,
-            count,
-            blocks,
-            offsets,
-            lookups,
-            tails,
-            i,
-            no_evictor,
-        )
+            holds, newer, older, next_copy, blank, held, first_copy, last_copy, count,
+            blocks, offsets, lookups, tails, i, no_evictor,
+        )  # fmt: skip
         spare -= most[i] - hits
     return spare >= 0
 
@@ -300,22 +274,9 @@ def serve(slots, places, counts, cache, blocks, offsets, lookups, tails, i, evic
     holds, newer, older, next_copy, blank, held, first_copy, last_copy = _rows(slots, places, cache)
     count = counts[cache]
     return _serve(
-        holds,
-        newer,
-        older,
-        next_copy,
-        blank,
-        held,
-        first_copy,
-        last_copy,
-        count,
-        blocks,
-        offsets,
-        lookups,
-        tails,
-        i,
-        evictor,
-    )
+        holds, newer, older, next_copy, blank, held, first_copy, last_copy, count,
+        blocks, offsets, lookups, tails, i, evictor,
+    )  # fmt: skip
 
 
 @kernel
@@ -337,23 +298,12 @@ def _rows(slots, places, cache):
 
 @kernel
 def _serve(
-    holds,
-    newer,
-    older,
-    next_copy,
-    blank,
-    held,
-    first_copy,
-    last_copy,
-    count,
-    blocks,
-    offsets,
-    lookups,
-    tails,
-    i,
-    evictor,
-):
-    """The same for the arrays of one cache, which a loop over requests gets once: that takes longer than a request.
+    holds, newer, older, next_copy, blank, held, first_copy, last_copy, count,
+    blocks, offsets, lookups, tails, i, evictor,
+):  # fmt: skip
+    """`serve` for a loop over requests, which finds the arrays of its cache once: that takes longer than a request.
+
+    Each array is an argument: a loop that passes them in one tuple takes twice as long.
 
     Args:
         holds: int32, shape (num_slots + 1,). This row of the slots and the next five: as empty_caches describes them.
