@@ -79,6 +79,11 @@ class BlockAccesses:
         return len(self.lookups)
 
     @property
+    def cache_arguments(self) -> tuple[Int32s, Int64s, Int64s, Int64s, int]:
+        """Blocks, offsets, lookups, tails and the number of ids: the first arguments of the kernels of a cache."""
+        return self.blocks, self.offsets, self.lookups, self.tails, self.num_ids
+
+    @property
     def most_slots(self) -> int:
         """The largest number of slots that one request holds while it runs."""
         return int((np.diff(self.offsets) + self.tails).max(initial=0))
@@ -133,18 +138,7 @@ def lru_reaches(accesses: BlockAccesses, num_blocks: int, ideal: Int64s, wanted:
     """Whether that cache hits at least `wanted` blocks. `ideal`: what ideal_hit_blocks returns."""
     from cachelab.prefix_cache.kernels import lru
 
-    return bool(
-        lru.lru_reaches(
-            accesses.blocks,
-            accesses.offsets,
-            accesses.lookups,
-            accesses.tails,
-            accesses.num_ids,
-            num_blocks,
-            ideal,
-            wanted,
-        )
-    )
+    return bool(lru.lru_reaches(*accesses.cache_arguments, num_blocks, ideal, wanted))
 
 
 def lru_evictions(accesses: BlockAccesses, num_blocks: int) -> tuple[Int64s, Int32s]:
@@ -159,7 +153,5 @@ def lru_evictions(accesses: BlockAccesses, num_blocks: int) -> tuple[Int64s, Int
 def _lru(accesses: BlockAccesses, num_blocks: int, *, evictors: bool) -> tuple[Int64s, Int32s]:
     from cachelab.prefix_cache.kernels.lru import lru_hits
 
-    found: tuple[Int64s, Int32s] = lru_hits(
-        accesses.blocks, accesses.offsets, accesses.lookups, accesses.tails, accesses.num_ids, num_blocks, evictors
-    )
+    found: tuple[Int64s, Int32s] = lru_hits(*accesses.cache_arguments, num_blocks, evictors)
     return found

@@ -69,7 +69,7 @@ class LruCurve:
         """
         from cachelab.prefix_cache.kernels.reuse_distance import reuse_runs
 
-        runs, copies = reuse_runs(accesses.blocks, accesses.offsets, accesses.lookups, accesses.tails, accesses.num_ids)
+        runs, copies = reuse_runs(*accesses.cache_arguments)
         return cls(accesses, None if copies else runs)
 
     @property
@@ -158,7 +158,7 @@ def _optimal(accesses: BlockAccesses, sizes: npt.ArrayLike) -> Iterator[Int64s]:
     from cachelab.prefix_cache.kernels.belady import optimal_hits
     from cachelab.prefix_cache.kernels.reuse_distance import reuse_runs
 
-    rows, _ = reuse_runs(accesses.blocks, accesses.offsets, accesses.lookups, accesses.tails, accesses.num_ids)
+    rows, _ = reuse_runs(*accesses.cache_arguments)
     return _simulated(accesses, lambda size: optimal_hits(rows, accesses.num_requests, size), sizes)
 
 

@@ -18,16 +18,7 @@ def expiring_hit_blocks(accesses: BlockAccesses, num_blocks: int, times_ns: Int6
     from cachelab.prefix_cache.kernels.lru import expiring_hits
 
     hits: Int64s
-    hits, most_held = expiring_hits(
-        accesses.blocks,
-        accesses.offsets,
-        accesses.lookups,
-        accesses.tails,
-        accesses.num_ids,
-        num_blocks,
-        times_ns,
-        ttl_ns,
-    )
+    hits, most_held = expiring_hits(*accesses.cache_arguments, num_blocks, times_ns, ttl_ns)
     return hits, int(most_held)
 
 
@@ -40,9 +31,7 @@ def pinned_hit_blocks(accesses: BlockAccesses, num_blocks: int, wanted: Int64s, 
     from cachelab.prefix_cache.kernels.lru import pinned_hits
 
     hits: Int64s
-    hits, num_pinned = pinned_hits(
-        accesses.blocks, accesses.offsets, accesses.lookups, accesses.tails, accesses.num_ids, num_blocks, wanted, most
-    )
+    hits, num_pinned = pinned_hits(*accesses.cache_arguments, num_blocks, wanted, most)
     return hits, int(num_pinned)
 
 
@@ -57,15 +46,5 @@ def leaf_first_hit_blocks(
     from cachelab.prefix_cache.kernels import leaf_first
 
     codes = {"fifo": leaf_first.FIFO, "lfu": leaf_first.LFU, "arc": leaf_first.ARC, "s3_fifo": leaf_first.S3_FIFO}
-    hits: Int64s = leaf_first.leaf_first_hits(
-        accesses.blocks,
-        accesses.offsets,
-        accesses.lookups,
-        accesses.tails,
-        accesses.num_ids,
-        num_blocks,
-        codes[policy],
-        small,
-        ghosts,
-    )
+    hits: Int64s = leaf_first.leaf_first_hits(*accesses.cache_arguments, num_blocks, codes[policy], small, ghosts)
     return hits
